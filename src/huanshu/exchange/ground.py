@@ -1,0 +1,69 @@
+"""What every exchange stands on: the home, the keeper, the district store, and the receivers' stores.
+
+Wired once by ``assembly``. Connections are made per run and closed by it; ``receiver_url`` answers the store
+that ``domains.csv`` and the deployment name for a domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import psycopg
+
+from huanshu.catalog import Contract, Flow, Home
+from huanshu.errors import ContentError, Text, Where
+from huanshu.keeper.client import Keeper
+
+
+class Progress(Protocol):
+    """Told after every step; a face may draw it. Never given a value."""
+
+    def __call__(self, what: str, done: int, total: int) -> None: ...
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    """Draws nothing."""
+
+
+class Pause(Protocol):
+    """Called by name between the steps of an exchange: where a drill or a fault test stops the world."""
+
+    def __call__(self, point: str) -> None: ...
+
+
+def no_pause(point: str) -> None:
+    """Goes straight on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The parts an exchange works with. ``chunk`` is records per loan of keys."""
+
+    home: Home
+    keeper: Keeper
+    district: Callable[[], psycopg.Connection]
+    receiver: Callable[[str], psycopg.Connection]
+    clock: Callable[[], datetime]
+    chunk: int = 4096
+    progress: Progress = field(default=quiet)
+    pause: Pause = field(default=no_pause)
+
+    def flow(self, name: str, kind: str | None = None) -> Flow:
+        """The declared flow of that name (and kind). ContentError when there is none."""
+        flow = self.home.flows.get(name)
+        if flow is None or (kind is not None and flow.kind != kind):
+            raise ContentError(
+                "exchange.flow.unknown",
+                Text(f"no {kind or 'declared'} flow is named {name}", f"没有名为 {name} 的流向"),
+                remedy=Text(
+                    f"declared are: {', '.join(sorted(self.home.flows))}", f"已声明：{'、'.join(sorted(self.home.flows))}"
+                ),
+                where=Where("dags/flows"),
+            )
+        return flow
+
+    def contract(self, flow: Flow) -> Contract:
+        return self.home.contracts[flow.dataset]

@@ -1,0 +1,143 @@
+"""Reading one record: decide → append → open, for an established person (invariants 1, 3, 4, 5).
+
+    1. The keeper decides by rules and the person's own grants. Missing right: the answer explains itself.
+    2. By identifier, the keeper logs that it was sought before a link is computed.
+    3. A record that is not in the asked domain's slice answers exactly like one that does not exist; which of
+       the two it was stays in the log.
+    4. The entry names person, post, purpose, fields and record; against its ticket the keeper opens the
+       values itself, at most ``open_max_values``; the reader never holds a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from pyroaring import BitMap
+
+from huanshu import subjects
+from huanshu.catalog import Contract, Home, Rung
+from huanshu.errors import DeniedError, InputError, Text
+from huanshu.keeper.cells import StoredCell
+from huanshu.keeper.client import Keeper
+from huanshu.sealing import mask
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One look-up. Exactly one of ``record`` and ``identifier`` is given; the identifier never prints."""
+
+    post: str
+    domain: str
+    dataset: str
+    purpose: str
+    fields: Mapping[str, Rung]
+    record: int | None = None
+    identifier: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the reader gets: values by field at the rung asked, and the entry that says so."""
+
+    entry_index: int
+    record: int
+    values: Mapping[str, str | None] = field(repr=False)
+
+
+def read(home: Home, keeper: Keeper, district: Callable[[], psycopg.Connection], asked: Asked) -> Answer:
+    """Read one record of the asked domain's slice. Raises DeniedError (explained), or
+    InputError ``access.record.missing`` — the same for a record elsewhere and for none."""
+    contract = _contract(home, asked)
+    claim = {
+        "post": asked.post,
+        "domain": asked.domain,
+        "dataset": asked.dataset,
+        "purpose": asked.purpose,
+        "fields": {name: rung.word for name, rung in asked.fields.items()},
+        "detail": {},
+    }
+    with district() as connection:
+        if asked.identifier is not None:
+            kind = contract.primary_key.link_kind
+            if kind is None:
+                raise _no_such("identifier", "标识")
+            linked = keeper.link(claim, kind, asked.identifier)
+            record = subjects.find_record(connection, asked.dataset, linked)
+        else:
+            record = asked.record
+        found = None if record is None else _row(connection, contract, asked, record)
+        if record is None or found is None or found["home"] not in _homes(home, asked.domain):
+            keeper.append(
+                {
+                    **claim,
+                    "event": "access.record.missed",
+                    "detail": {"reason": "absent" if found is None else "elsewhere"},
+                }
+            )
+            raise missing()
+        ticket = keeper.append(
+            {**claim, "event": "access.record.authorised", "detail": {"record": record, "values": len(asked.fields)}},
+            BitMap(found["subjects"]).serialize(),
+        )
+    sealed = [name for name in asked.fields if contract.field(name).sealed]
+    cells = [
+        StoredCell(name, found[name], found["home"], record, found["version"], found["epoch"], Rung.REVEAL.word)
+        for name in sealed
+    ]
+    opened = dict(zip(sealed, keeper.open(ticket, cells), strict=True))
+    return Answer(
+        ticket.index,
+        record,
+        {name: opened[name] if name in opened else _plain(contract, name, rung, found[name]) for name, rung in asked.fields.items()},
+    )
+
+
+def missing() -> InputError:
+    """The one answer for a record that is not here, wherever else it may be."""
+    return InputError(
+        "access.record.missing",
+        Text("no such record in this domain", "本域没有这条记录"),
+        remedy=Text("check the number, or ask the domain responsible", "请核对编号，或联系责任域"),
+    )
+
+
+def _plain(contract: Contract, name: str, rung: Rung, value: str | None) -> str | None:
+    mask_name = contract.field(name).mask
+    if rung is Rung.REVEAL:
+        return value
+    return mask(mask_name, value) if rung is Rung.MASK and mask_name else None
+
+
+def _row(connection: psycopg.Connection, contract: Contract, asked: Asked, record: int) -> dict[str, Any] | None:
+    names = ["home", "version", "epoch", "subjects", *asked.fields]
+    query = sql.SQL("SELECT {} FROM {} WHERE record = %s AND batch_out IS NULL").format(
+        sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier("district", contract.dataset)
+    )
+    row = connection.execute(query, (record,)).fetchone()
+    return None if row is None else dict(zip(names, row, strict=True))
+
+
+def _homes(home: Home, domain: str) -> set[str]:
+    return {domain, *(below.code for below in home.policies.domains.below(domain, "community"))}
+
+
+def _contract(home: Home, asked: Asked) -> Contract:
+    contract = home.contracts.get(asked.dataset)
+    if contract is None:
+        raise _no_such("dataset", "数据集")
+    known = {f.name for f in contract.fields}
+    if not asked.fields or not known.issuperset(asked.fields):
+        raise _no_such("field", "字段")
+    return contract
+
+
+def _no_such(en: str, zh: str) -> DeniedError:
+    return DeniedError(
+        f"access.{en}.unknown",
+        Text(f"no such {en} is offered", f"没有提供该{zh}"),
+        remedy=Text("see: huanshu access explain", "参见：huanshu access explain"),
+    )

@@ -1,0 +1,328 @@
+"""May this entry be appended, by this asker, with these members? Pure: no I/O, no clock.
+
+Rules
+    A *claim* is what a client asks to have logged. The client's word selects (which flow, which receiver,
+    which record); everything else in the entry is looked up here in the keeper's own reading of the home.
+
+    event                            who                                  decided by
+    log.origin.created               first person of an empty log         nothing before it
+    policy.bundle.adopted            holder of a security_officer post    digest of the home as read now
+    key.sender.enrolled              holder of a security_officer post    —
+    approval.flow.granted / .revoked holder or deputy of its post         flow digest as read now
+    exchange.*.authorised            the flow's approver                  access plan, every field allowed
+    exchange.* (settling)            the flow's approver                  the open ticket it settles
+    exchange.delivery.signed         holder of a post in the receiver     an arrived delivery to it
+    access.record.*                  holder of the post named             access plan, every field allowed
+    finding.*, report.*, drill.*     an established person; flow findings: the approver
+
+A refusal raises DeniedError; the service logs it for the person established.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from huanshu.access import Enforcer, Plan, PlanRequest
+from huanshu.auditlog import Register
+from huanshu.catalog.nouns import Flow, Home, Rung
+from huanshu.errors import DeniedError, Text
+from huanshu.keeper.establish import Asker
+from huanshu.keeper.tickets import OpenTickets, Ticket, still_valid
+
+Claim = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Everything a decision may look at, frozen at one instant."""
+
+    home: Home
+    enforcer: Enforcer
+    register: Register
+    tickets: OpenTickets
+    at: datetime
+
+    def admit(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        """The entry's body (without index, at, policy). Raises DeniedError."""
+        rule = _RULES.get(claim["event"])
+        if rule is None:
+            raise _denied(
+                "keeper.event.not_admitted", f"no client may log {claim['event']}", "客户端不得写入该事件"
+            )
+        return {"event": claim["event"], **rule(self, asker, claim)}
+
+    # -- administrators -------------------------------------------------------------------------
+
+    def _origin(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        if self.register.policy_digest is not None:
+            raise _denied("keeper.origin.exists", "the log has an origin already", "日志已有起点")
+        return {**self._in_person(asker), "detail": dict(claim["detail"])}
+
+    def _adoption(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        if claim["detail"]["digest"] != self.home.policies.digest:
+            raise _denied(
+                "policy.bundle.other", "the bundle read now has another digest", "当前读取的策略摘要与申请不符"
+            )
+        post = self._post_with_role(asker, "security_officer")
+        return {**self._in_person(asker), "post": post, "detail": {"digest": self.home.policies.digest}}
+
+    def _enrolment(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        sender = claim["detail"]["sender"]
+        if sender not in self.home.policies.domains:
+            raise _denied("key.sender.unknown", f"no domain {sender}", f"没有域 {sender}")
+        post = self._post_with_role(asker, "security_officer")
+        detail = {"sender": sender, "public_key": claim["detail"]["public_key"]}
+        return {**self._in_person(asker), "post": post, "detail": detail}
+
+    def _approval(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        flow = self._flow(claim)
+        self._require_post(asker, flow.accountable_post)
+        detail: dict[str, Any] = {"flow": flow.flow, "digest": flow.digest}
+        if claim["event"] == "approval.flow.granted":
+            if claim["detail"]["digest"] != flow.digest:
+                raise _denied(
+                    "approval.flow.other_digest", "the flow read now has another digest", "流向文件摘要与所批准的不符"
+                )
+            until = datetime.fromisoformat(claim["detail"]["until"])
+            if until <= self.at:
+                raise _denied("approval.flow.ended", "an approval needs a future end", "批准须有未来的截止时间")
+            detail["until"] = claim["detail"]["until"]
+        return {
+            **self._in_person(asker),
+            "post": flow.accountable_post,
+            "dataset": flow.dataset,
+            "detail": detail,
+        }
+
+    # -- exchanges ------------------------------------------------------------------------------
+
+    def _delivery(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        flow = self._flow(claim, kind="delivery")
+        receiver = claim["detail"]["receiver"]
+        if receiver not in flow.receivers:
+            raise _denied(
+                "exchange.receiver.undeclared", f"{flow.flow} does not go to {receiver}", f"流向未声明接收方 {receiver}"
+            )
+        plan = self._plan(flow.accountable_post, receiver, flow.dataset, flow.fields, flow.purpose)
+        return self._authorised(asker, claim, flow, receiver, plan, "moved")
+
+    def _intake(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        flow = self._flow(claim, kind="intake")
+        if claim["detail"]["sender"] != flow.source:
+            raise _denied("exchange.sender.undeclared", "another sender is declared", "申报的报送方不同")
+        (receiver,) = flow.receivers
+        names = {field.name: "write" for field in self.home.contracts[flow.dataset].fields}
+        plan = self._plan(flow.accountable_post, receiver, flow.dataset, names, flow.purpose)
+        return self._authorised(asker, claim, flow, receiver, plan, "moved")
+
+    def _authorised(
+        self, asker: Asker, claim: Claim, flow: Flow, domain: str, plan: Plan, how: str
+    ) -> dict[str, Any]:
+        body = self._for_flow(asker, claim, flow, domain)
+        until = min(plan.valid_until, self._flow_approval(flow).until)
+        return {
+            **body,
+            "purpose": flow.purpose,
+            "fields": {name: _word(asked) for name, asked in plan.asked.items()},
+            "how": how,
+            "contract": self.home.contracts[flow.dataset].digest,
+            "detail": {**claim["detail"], "until": until.isoformat()},
+        }
+
+    def _settling(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        """``arrived``, ``stopped``, ``promoted``, ``refused``: settles exactly one open ticket of the same flow.
+
+        Not bound to the policy of now: an effect that has happened is told even when the rule has gone."""
+        ticket = Ticket(claim["ticket"]["index"], claim["ticket"]["leaf_hash"])
+        opened = self.tickets.entry(ticket)
+        kind = claim["event"].rsplit(".", 1)[0]
+        if opened["event"] != f"{kind}.authorised":
+            raise _denied("keeper.ticket.other_kind", "the ticket is of another kind", "凭据种类不符")
+        detail = {**claim["detail"], "authorised": ticket.index}
+        for bound in ("delivery", "batch"):
+            if bound in opened["detail"]:
+                detail[bound] = opened["detail"][bound]
+        carried = ("person", "established", "post", "domain", "dataset", "purpose", "flow", "contract")
+        body = {member: opened[member] for member in carried if member in opened}
+        return {**body, "detail": detail}
+
+    def _completed(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        flow = self._flow(claim)
+        return {**self._for_flow(asker, claim, flow, flow.source), "detail": dict(claim["detail"])}
+
+    def _signature(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        receiver, dataset = claim["domain"], claim["dataset"]
+        post = self._post_in(asker, receiver)
+        return {
+            **self._in_person(asker),
+            "post": post,
+            "domain": receiver,
+            "dataset": dataset,
+            "detail": dict(claim["detail"]),
+        }
+
+    # -- single records -------------------------------------------------------------------------
+
+    def _record(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        self._require_post(asker, claim["post"])
+        asked = {name: Rung.of(word) for name, word in claim["fields"].items()}
+        plan = self._plan(claim["post"], claim["domain"], claim["dataset"], asked, claim["purpose"])
+        body: dict[str, Any] = {
+            **self._in_person(asker),
+            "post": claim["post"],
+            "domain": claim["domain"],
+            "dataset": claim["dataset"],
+            "purpose": claim["purpose"],
+            "fields": dict(claim["fields"]),
+        }
+        if claim["event"] != "access.record.authorised":
+            return {**body, "detail": dict(claim["detail"])}
+        ends = min(plan.valid_until, self.at + timedelta(seconds=self.home.policies.keys.lend_max_seconds))
+        return {
+            **body,
+            "how": "viewed",
+            "contract": self.home.contracts[claim["dataset"]].digest,
+            "detail": {**claim["detail"], "until": ends.isoformat()},
+        }
+
+    def _refused_request(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        """A denial that the gate found before asking: logged as told, for the established person."""
+        members = {m: claim[m] for m in ("post", "domain", "dataset", "purpose", "fields") if claim.get(m)}
+        return {**self._in_person(asker), **members, "detail": dict(claim["detail"])}
+
+    # -- findings, reports, drills --------------------------------------------------------------
+
+    def _finding(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        if claim.get("flow") is not None:
+            flow = self._flow(claim)
+            return {**self._for_flow(asker, claim, flow, claim["domain"]), "detail": dict(claim["detail"])}
+        return {**self._in_person(asker), "detail": dict(claim["detail"])}
+
+    def _by_person(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        return {**self._in_person(asker), "detail": dict(claim["detail"])}
+
+    # -- look-ups -------------------------------------------------------------------------------
+
+    def _flow(self, claim: Claim, kind: str | None = None) -> Flow:
+        flow = self.home.flows.get(claim["flow"]["id"])
+        if flow is None or (kind is not None and flow.kind != kind):
+            raise _denied("exchange.flow.unknown", "no such flow", "没有该流向")
+        return flow
+
+    def _flow_approval(self, flow: Flow) -> Any:
+        """The approval of this very digest by a person who holds the accountable post now (invariant 5)."""
+        approval = self.register.approval(flow.flow, flow.digest)
+        holders = {h.person for h in self.home.policies.holders(flow.accountable_post, self.at)}
+        if approval is None or approval.until <= self.at or approval.person not in holders:
+            raise DeniedError(
+                "exchange.flow.unapproved",
+                Text(
+                    f"{flow.flow} at digest {flow.digest[:12]} is not approved by a holder of {flow.accountable_post}",
+                    f"流向 {flow.flow}（摘要 {flow.digest[:12]}）未经 {flow.accountable_post} 任职者批准",
+                ),
+                remedy=Text(
+                    f"a holder runs: huanshu flow approve {flow.flow} --until DATE",
+                    f"由任职者运行：huanshu flow approve {flow.flow} --until 日期",
+                ),
+                where=flow.where,
+            )
+        return approval
+
+    def _for_flow(self, asker: Asker, claim: Claim, flow: Flow, domain: str) -> dict[str, Any]:
+        """Members of a flow run's entry. A system runs in the approver's name; a person must hold the post."""
+        if asker.person is not None:
+            self._require_post(asker, flow.accountable_post)
+        approval = self._flow_approval(flow)
+        named: dict[str, Any] = {"id": flow.flow, "digest": flow.digest, "approval": approval.index}
+        if claim["flow"].get("run"):
+            named["run"] = claim["flow"]["run"]
+        return {
+            "person": asker.person or approval.person,
+            "established": {
+                "by": asker.by if asker.person else "approval",
+                "account": asker.account,
+            },
+            "post": flow.accountable_post,
+            "domain": domain,
+            "dataset": flow.dataset,
+            "flow": named,
+        }
+
+    def _plan(
+        self, post: str, domain: str, dataset: str, fields: Mapping[str, Any], purpose: str
+    ) -> Plan:
+        plan = self.enforcer.plan(PlanRequest(post, domain, dataset, fields, purpose, self.at))
+        if not plan.allowed:
+            raise DeniedError(
+                "access.request.denied",
+                plan.explanation,
+                remedy=plan.remedy,
+            )
+        return plan
+
+    def _in_person(self, asker: Asker) -> dict[str, Any]:
+        if asker.person is None:
+            raise _denied("identity.person.missing", "a system cannot do this", "系统账号不能执行此操作")
+        return {"person": asker.person, "established": {"by": asker.by, "account": asker.account}}
+
+    def _require_post(self, asker: Asker, post: str) -> None:
+        person = self._in_person(asker)["person"]
+        if person not in {h.person for h in self.home.policies.holders(post, self.at)}:
+            raise DeniedError(
+                "identity.post.not_held",
+                Text(f"{person} does not hold {post} now", f"{person} 当前未任 {post}"),
+                remedy=Text("act in a post you hold (policies/posts.csv)", "请以本人现任岗位操作（policies/posts.csv）"),
+            )
+
+    def _post_with_role(self, asker: Asker, role: str) -> str:
+        return self._held(asker, lambda holding: holding.role == role, role)
+
+    def _post_in(self, asker: Asker, domain: str) -> str:
+        return self._held(asker, lambda holding: holding.domain == domain, domain)
+
+    def _held(self, asker: Asker, fits: Callable[[Any], bool], wanted: str) -> str:
+        person = self._in_person(asker)["person"]
+        for holding in self.home.policies.posts_of(person, self.at):
+            if fits(holding):
+                return holding.post
+        raise DeniedError(
+            "identity.post.not_held",
+            Text(f"{person} holds no post for {wanted} now", f"{person} 当前没有与 {wanted} 对应的岗位"),
+            remedy=Text("act in a post you hold (policies/posts.csv)", "请以本人现任岗位操作（policies/posts.csv）"),
+        )
+
+
+def _word(asked: object) -> str:
+    return asked.word if isinstance(asked, Rung) else str(asked)
+
+
+def _denied(code: str, en: str, zh: str) -> DeniedError:
+    return DeniedError(code, Text(en, zh))
+
+
+_RULES: Final[Mapping[str, Callable[[Admission, Asker, Claim], dict[str, Any]]]] = {
+    "log.origin.created": Admission._origin,
+    "policy.bundle.adopted": Admission._adoption,
+    "key.sender.enrolled": Admission._enrolment,
+    "approval.flow.granted": Admission._approval,
+    "approval.flow.revoked": Admission._approval,
+    "exchange.intake.authorised": Admission._intake,
+    "exchange.intake.promoted": Admission._settling,
+    "exchange.intake.refused": Admission._settling,
+    "exchange.delivery.authorised": Admission._delivery,
+    "exchange.delivery.arrived": Admission._settling,
+    "exchange.delivery.stopped": Admission._settling,
+    "exchange.delivery.signed": Admission._signature,
+    "exchange.run.completed": Admission._completed,
+    "access.record.sought": Admission._record,
+    "access.record.authorised": Admission._record,
+    "access.record.missed": Admission._record,
+    "access.request.denied": Admission._refused_request,
+    "finding.case.opened": Admission._finding,
+    "finding.case.settled": Admission._finding,
+    "report.page.built": Admission._by_person,
+    "drill.run.completed": Admission._by_person,
+}

@@ -1,0 +1,110 @@
+"""The client: how everyone else asks the keeper. One connection per instance, re-made when it breaks.
+
+A request that broke while under way is sent again once; every append that may not happen twice carries
+``once``. ``acting_as`` is for sandboxes only and refused by the keeper elsewhere.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from huanshu.errors import Text, UnavailableError
+from huanshu.keeper import protocol
+from huanshu.keeper.cells import StoredCell
+from huanshu.keeper.tickets import Ticket
+from huanshu.sealing import Keyring, KeyName
+
+_SECONDS = 120.0
+
+
+class Keeper:
+    """The keeper behind a Unix socket. Raises what the keeper raised; UnavailableError when it is down."""
+
+    def __init__(self, path: Path, acting_as: str | None = None) -> None:
+        self._path = path
+        self._acting_as = acting_as
+        self._link: socket.socket | None = None
+
+    def acting_as(self, person: str | None) -> Keeper:
+        """A client of the same keeper that asks to act as a fictional person (sandbox only)."""
+        return Keeper(self._path, person)
+
+    def close(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def status(self) -> dict[str, Any]:
+        answer: dict[str, Any] = self._ask("status")
+        return answer
+
+    def append(self, claim: Mapping[str, Any], bitmap: bytes | None = None) -> Ticket:
+        """Have an entry appended; returns when it is durable."""
+        extra = {} if bitmap is None else {"bitmap": protocol.as_text(bitmap)}
+        answer = self._ask("append", claim=dict(claim), **extra)
+        return Ticket(answer["index"], answer["leaf_hash"])
+
+    def open_ticket(self, event: str, about: str) -> Ticket | None:
+        """The ticket, not yet settled, of the entry of ``event`` whose delivery or batch is ``about``."""
+        answer = self._ask("open_ticket", event=event, about=about)
+        return None if answer is None else Ticket(answer["index"], answer["leaf_hash"])
+
+    def lend(self, ticket: Ticket, chunk: int, names: Sequence[KeyName]) -> Keyring:
+        answer = self._ask("lend", ticket=_named(ticket), chunk=chunk, names=list(names))
+        return Keyring({KeyName(name): protocol.as_bytes(key) for name, key in answer.items()})
+
+    def open(self, ticket: Ticket, cells: Sequence[StoredCell]) -> list[str | None]:
+        answer: list[str | None] = self._ask("open", ticket=_named(ticket), cells=[cell.as_json() for cell in cells])
+        return answer
+
+    def link(self, claim: Mapping[str, Any], kind: str, value: str) -> bytes:
+        return protocol.as_bytes(self._ask("link", claim=dict(claim), kind=kind, value=value))
+
+    def sender_key(self, sender: str) -> str | None:
+        answer: str | None = self._ask("sender_key", sender=sender)
+        return answer
+
+    def approval(self, flow: str, digest: str) -> dict[str, Any] | None:
+        answer: dict[str, Any] | None = self._ask("approval", flow=flow, digest=digest)
+        return answer
+
+    def findings(self) -> list[dict[str, Any]]:
+        answer: list[dict[str, Any]] = self._ask("findings")
+        return answer
+
+    def _ask(self, op: str, **members: Any) -> Any:
+        request = {"op": op, "acting_as": self._acting_as, **members}
+        try:
+            answer = self._exchange(request)
+        except OSError:
+            self.close()
+            try:
+                answer = self._exchange(request)
+            except OSError:
+                self.close()
+                raise UnavailableError(
+                    "keeper.socket.unreachable",
+                    Text("the keeper does not answer", "钥匙保管进程无应答"),
+                    remedy=Text("start it: huanshu up", "请启动：huanshu up"),
+                ) from None
+        if "error" in answer:
+            protocol.raise_error(answer["error"])
+        return answer["ok"]
+
+    def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self._link is None:
+            self._link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._link.settimeout(_SECONDS)
+            self._link.connect(str(self._path))
+        protocol.send(self._link, request)
+        answer = protocol.receive(self._link)
+        if answer is None:
+            raise ConnectionResetError("the keeper closed the connection")
+        return answer
+
+
+def _named(ticket: Ticket) -> dict[str, Any]:
+    return {"index": ticket.index, "leaf_hash": ticket.leaf_hash}

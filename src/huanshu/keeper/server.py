@@ -1,0 +1,142 @@
+"""The keeper's end of the socket: the kernel names the peer, the service answers, errors travel as errors.
+
+The socket may be connected to by any local account; what an account may do follows from who it is
+(``establish``). One thread per connection; the service serialises. A broken or malformed message ends its
+connection and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pwd
+import resource
+import socket
+import socketserver
+import struct
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from huanshu.errors import HuanshuError, InputError, Text
+from huanshu.keeper import protocol
+from huanshu.keeper.cells import StoredCell
+from huanshu.keeper.establish import Peer
+from huanshu.keeper.service import Service
+from huanshu.keeper.tickets import Ticket
+from huanshu.sealing import KeyName
+
+_log = logging.getLogger(__name__)
+
+
+def forbid_core_files() -> None:
+    """Keys must not reach a core file."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def peer_of(connection: socket.socket) -> Peer:
+    """Who the kernel says is at the other end (SO_PEERCRED; LOCAL_PEERCRED on macOS)."""
+    if sys.platform == "darwin":  # pragma: no cover - struct xucred: version, uid, …
+        raw = connection.getsockopt(0, 1, 76)
+        _, uid = struct.unpack_from("=II", raw)
+    else:
+        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        _, uid, _ = struct.unpack("3i", raw)
+    try:
+        account = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        account = f"uid:{uid}"
+    return Peer(uid, account)
+
+
+class _Connection(socketserver.BaseRequestHandler):
+    server: Server
+
+    def handle(self) -> None:
+        peer = peer_of(self.request)
+        with contextlib.suppress(OSError):
+            while (request := protocol.receive(self.request)) is not None:
+                protocol.send(self.request, self.server.answer(peer, request))
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Listens on ``path`` until ``shutdown``. The socket's folder must belong to the keeper's user."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, path: Path, service: Service) -> None:
+        self._service = service
+        path.unlink(missing_ok=True)
+        super().__init__(str(path), _Connection)
+        os.chmod(path, 0o666)  # noqa: S103 - who may do what is decided by peer credential, not by mode
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A fault of one connection: its class is logged, never its text."""
+        _log.error("a connection ended with %s", type(sys.exception()).__name__)
+
+    def answer(self, peer: Peer, request: dict[str, Any]) -> dict[str, Any]:
+        """One request → ``{"ok": …}`` or ``{"error": …}``."""
+        try:
+            return {"ok": self._dispatch(peer, request)}
+        except HuanshuError as error:
+            return protocol.error_message(error)
+        except (KeyError, TypeError, ValueError):
+            return protocol.error_message(
+                InputError(
+                    "keeper.message.malformed",
+                    Text("a message to the keeper lacks a member or has a wrong one", "发往钥匙保管的消息缺少成员或成员有误"),
+                )
+            )
+
+    def _dispatch(self, peer: Peer, request: dict[str, Any]) -> Any:
+        service, acting = self._service, request.get("acting_as")
+        match request["op"]:
+            case "status":
+                return service.status(peer, acting)
+            case "append":
+                raw = request.get("bitmap")
+                bitmap = None if raw is None else protocol.as_bytes(raw)
+                return _json(service.append(peer, acting, request["claim"], bitmap))
+            case "open_ticket":
+                found = service.open_ticket(peer, acting, request["event"], request["about"])
+                return None if found is None else _json(found)
+            case "lend":
+                names = [KeyName(str(name)) for name in request["names"]]
+                lent = service.lend(peer, acting, _ticket(request), int(request["chunk"]), names)
+                return {name: protocol.as_text(key) for name, key in lent.items()}
+            case "open":
+                cells = [StoredCell.from_json(cell) for cell in request["cells"]]
+                return service.open(peer, acting, _ticket(request), cells)
+            case "link":
+                linked = service.link(peer, acting, request["claim"], str(request["kind"]), str(request["value"]))
+                return protocol.as_text(linked)
+            case "sender_key":
+                return service.sender_key(peer, acting, str(request["sender"]))
+            case "approval":
+                return service.approval(peer, acting, str(request["flow"]), str(request["digest"]))
+            case "findings":
+                return service.findings(peer, acting)
+            case other:
+                raise InputError(
+                    "keeper.message.unknown",
+                    Text(f"the keeper knows no request {str(other)[:40]!r}", "钥匙保管不识别该请求"),
+                )
+
+
+def _ticket(request: dict[str, Any]) -> Ticket:
+    return Ticket(int(request["ticket"]["index"]), str(request["ticket"]["leaf_hash"]))
+
+
+def _json(ticket: Ticket) -> dict[str, Any]:
+    return {"index": ticket.index, "leaf_hash": ticket.leaf_hash}
+
+
+def serve(path: Path, service: Service) -> threading.Thread:
+    """Serve in a thread (for ranges and tests that keep the keeper in their own process)."""
+    server = Server(path, service)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,141 @@
+"""What a ticket (入链凭据) is good for: a pure fold over entries, and the rule of lending.
+
+Rules
+    - An ``*.authorised`` entry opens a ticket; the entry that settles it (``arrived``, ``stopped``,
+      ``promoted``, ``refused``, or the end of its validity) closes it for good.
+    - Keys are lent only under the policy digest, the flow digest and the approval the entry names, while all
+      three are still current: a running export stops within one chunk of any change.
+    - Only keys that the entry's own members name: its domains, dataset, fields, and for an intake the link
+      kinds and marks of its contract.
+No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from huanshu.auditlog import Entry, Register
+from huanshu.catalog.nouns import Contract, Home
+from huanshu.errors import DeniedError, Text
+from huanshu.sealing import keys
+from huanshu.sealing.keys import KeyName
+
+_SETTLES = {
+    "exchange.delivery.arrived",
+    "exchange.delivery.stopped",
+    "exchange.intake.promoted",
+    "exchange.intake.refused",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Index and leaf hash (hex) of a durable entry: what keys are lent against."""
+
+    index: int
+    leaf_hash: str
+
+
+class OpenTickets:
+    """Authorised entries that are not settled, by index. Fold every entry through ``apply``, in order."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, tuple[Ticket, Mapping[str, Any]]] = {}
+        self._values_opened: dict[int, int] = {}
+
+    def apply(self, ticket: Ticket, entry: Entry) -> None:
+        if entry.event.endswith(".authorised"):
+            self._open[entry.index] = (ticket, entry.body)
+        elif entry.event in _SETTLES:
+            self._open.pop(int(entry.body["detail"]["authorised"]), None)
+
+    def entry(self, ticket: Ticket) -> Mapping[str, Any]:
+        """The body behind an open ticket. DeniedError when it is settled, unknown or its hash differs."""
+        known = self._open.get(ticket.index)
+        if known is None or known[0] != ticket:
+            raise DeniedError(
+                "keeper.ticket.unknown",
+                Text("this ticket is settled or was never issued", "该入链凭据已了结或从未签发"),
+                remedy=Text("ask the gate again", "请重新向闸口申请"),
+            )
+        return known[1]
+
+    def count_opening(self, ticket: Ticket, values: int, limit: int) -> None:
+        """Counts values opened against one ticket; at most ``limit`` over its life (never twice)."""
+        total = self._values_opened.get(ticket.index, 0) + values
+        if total > limit:
+            raise _refused("keeper.open.too_many", f"more than {limit} values", f"超过 {limit} 个值")
+        self._values_opened[ticket.index] = total
+
+
+def still_valid(body: Mapping[str, Any], home: Home, register: Register, at: datetime) -> None:
+    """Invariant 4 at every chunk: policy, flow digest, approval and validity are those of now."""
+    if body["policy"] != home.policies.digest or register.policy_digest != home.policies.digest:
+        raise _refused("keeper.ticket.policy_changed", "the policy changed since", "策略此后已变更")
+    if datetime.fromisoformat(body["detail"]["until"]) < at:
+        raise _refused("keeper.ticket.expired", "its validity has passed", "有效期已过")
+    named = body.get("flow")
+    if named is not None:
+        flow = home.flows.get(named["id"])
+        if flow is None or flow.digest != named["digest"]:
+            raise _refused("keeper.ticket.flow_changed", "the flow file changed since", "流向文件此后已变更")
+        approval = register.approval(flow.flow, flow.digest)
+        if approval is None or approval.until < at:
+            raise _refused("keeper.ticket.approval_ended", "the approval has ended", "批准已失效")
+
+
+def lendable(body: Mapping[str, Any], home: Home) -> frozenset[str]:
+    """Prefixes (without epoch, where a key has one) of every key that the entry names."""
+    contract = home.contracts[body["dataset"]]
+    if body["event"] == "exchange.delivery.authorised":
+        return frozenset(_for_delivery(body, home, contract))
+    if body["event"] == "exchange.intake.authorised":
+        return frozenset(_for_intake(body, home, contract))
+    return frozenset()
+
+
+def require_lendable(names: Iterable[KeyName], body: Mapping[str, Any], home: Home) -> None:
+    allowed = lendable(body, home)
+    for name in names:
+        with_epoch = name.split("/", 1)[0] in {"data", "quarantine"}
+        prefix, _, epoch = name.rpartition("/")
+        known = prefix in allowed and epoch == str(home.policies.keys.epoch) if with_epoch else name in allowed
+        if not known:
+            raise _refused("keeper.lend.not_named", f"the entry does not name {name}", f"条目未载明 {name}")
+
+
+def _data_prefixes(domains: Iterable[str], contract: Contract, fields: Iterable[str]) -> Iterable[str]:
+    sealed = {f.name for f in contract.sealed_fields}
+    wanted = [name for name in fields if name in sealed]
+    return (f"data/{domain}/{contract.dataset}/{name}" for domain in domains for name in wanted)
+
+
+def _for_delivery(body: Mapping[str, Any], home: Home, contract: Contract) -> Iterable[str]:
+    receiver = body["domain"]
+    homes = [receiver, *(d.code for d in home.policies.domains.below(receiver, "community"))]
+    yield from _data_prefixes(homes, contract, body["fields"])
+    for name, rung in body["fields"].items():
+        kind = contract.field(name).link_kind
+        if rung == "match" and kind is not None:
+            yield keys.token_key(body["purpose"], kind)
+
+
+def _for_intake(body: Mapping[str, Any], home: Home, contract: Contract) -> Iterable[str]:
+    homes = [d.code for d in home.policies.domains.below(body["domain"], "community")]
+    yield from _data_prefixes(homes, contract, body["fields"])
+    yield f"quarantine/{contract.dataset}"
+    yield keys.content_key(contract.dataset)
+    for field in contract.fields:
+        if field.link_kind is not None:
+            yield keys.link_key(field.link_kind)
+
+
+def _refused(code: str, en: str, zh: str) -> DeniedError:
+    return DeniedError(
+        code,
+        Text(f"the ticket is no longer good: {en}", f"入链凭据不再有效：{zh}"),
+        remedy=Text("run the flow again under the rules of now", "请按现行规则重新运行该流向"),
+    )

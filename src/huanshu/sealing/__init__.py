@@ -1,0 +1,26 @@
+"""Sealing: field values in, ciphertext that fits one place and one time out (invariant 6).
+
+Modules, each one idea: ``padding`` (fixed widths, absent values), ``cells`` (AES-SIV over a column),
+``links`` (CMAC links, purpose tokens, content marks), ``masks`` (the ``mask`` rung), ``keys`` (names and
+wrapping). Nothing here does I/O, knows a clock, or decides who may open anything: it is handed keys.
+"""
+
+from huanshu.sealing.cells import CellContext, open_column, seal_column
+from huanshu.sealing.keys import Keyring, KeyName, new_key
+from huanshu.sealing.links import LINK_KINDS, content_mark, link, token
+from huanshu.sealing.masks import MASKS, mask
+
+__all__ = [
+    "LINK_KINDS",
+    "MASKS",
+    "CellContext",
+    "KeyName",
+    "Keyring",
+    "content_mark",
+    "link",
+    "mask",
+    "new_key",
+    "open_column",
+    "seal_column",
+    "token",
+]

@@ -1,0 +1,90 @@
+"""Sealing a column of cells: AES-SIV (RFC 5297), one place and one time per ciphertext.
+
+Rules
+    The S2V input of a cell is the vector (context, row, padded value):
+    ``context``  ``huanshu/cell/1`` and then domain, dataset, field, rung, each as uint32-be length ‖ UTF-8,
+                 then the key version (epoch) as uint32-be; one constant per column;
+    ``row``      record as uint64-be ‖ record version as uint32-be.
+    The cell is SIV (16 bytes) ‖ ciphertext; it grows a padded value by exactly 16 bytes.
+Theory
+    AES-SIV is deterministic: equal cells arise only for equal (context, row, value), and a row is never
+    sealed twice with different values under one version. There is no nonce to manage or repeat.
+    The rung is part of the context, so a revealed cell does not fit where a masked one belongs.
+
+Every refusal is the same error; which cell it was is known to the caller and belongs in the log only.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import repeat
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from huanshu.errors import TamperedError, Text
+from huanshu.sealing.padding import pad, unpad
+
+_VERSION = b"huanshu/cell/1"
+_ROW = struct.Struct(">QI")
+
+
+@dataclass(frozen=True, slots=True)
+class CellContext:
+    """What a column's cells are bound to, beside record and version."""
+
+    domain: str
+    dataset: str
+    field: str
+    rung: str
+    epoch: int
+
+    def bound(self) -> bytes:
+        """The constant associated data of the column."""
+        named = (self.domain, self.dataset, self.field, self.rung)
+        parts = (struct.pack(">I", len(raw)) + raw for raw in (name.encode() for name in named))
+        return _VERSION + b"".join(parts) + struct.pack(">I", self.epoch)
+
+
+def seal_column(
+    key: bytes,
+    context: CellContext,
+    width: int,
+    records: Sequence[int],
+    versions: Sequence[int],
+    values: Sequence[str | None],
+) -> list[bytes]:
+    """Seal ``values[i]`` for (``records[i]``, ``versions[i]``). ``key`` is 64 bytes (AES-256-SIV)."""
+    cipher, constant = AESSIV(key), context.bound()
+    rows = map(_ROW.pack, records, versions)
+    padded = map(pad, values, repeat(width))
+    return [cipher.encrypt(value, [constant, row]) for value, row in zip(padded, rows, strict=True)]
+
+
+def open_column(
+    key: bytes,
+    context: CellContext,
+    records: Sequence[int],
+    versions: Sequence[int],
+    cells: Sequence[bytes],
+) -> list[str | None]:
+    """Inverse of ``seal_column``. Raises TamperedError (one shape, no detail) if any cell does not fit."""
+    cipher, constant = AESSIV(key), context.bound()
+    rows = map(_ROW.pack, records, versions)
+    try:
+        return [
+            unpad(cipher.decrypt(cell, [constant, row])) for cell, row in zip(cells, rows, strict=True)
+        ]
+    except (InvalidTag, ValueError):
+        raise refused() from None
+
+
+def refused() -> TamperedError:
+    """The one error for a cell that does not open here and now."""
+    return TamperedError(
+        "sealing.cell.refused",
+        Text("a sealed value does not belong here, or was changed", "密封值不属于此处，或已被改动"),
+        remedy=Text("run huanshu-verify --data and tell security staff", "运行 huanshu-verify --data 并通知安全人员"),
+    )
