@@ -1,0 +1,7 @@
+"""PostgreSQL: the embedded server, roles, migrations, sessions. No dataset is known here."""
+
+from huanshu.store.embedded import EmbeddedServer
+from huanshu.store.migrations import migrate
+from huanshu.store.sessions import connect, require_promises
+
+__all__ = ["EmbeddedServer", "connect", "migrate", "require_promises"]
