@@ -100,11 +100,13 @@ class _Delivery:
         ticket = self._ground.keeper.open_ticket("exchange.delivery.authorised", due.delivery)
         if ticket is None:
             chunks = list(range(due.chunks))
+            subjects = dues.subjects(self._district, self._contract, due.delivery, chunks)
             ticket = self._ground.keeper.append(
                 {
                     "event": "exchange.delivery.authorised",
                     "policy": self._policy,
                     "flow": self._named(),
+                    "subjects": len(subjects),
                     "detail": {
                         "delivery": due.delivery,
                         "receiver": self._receiver,
@@ -112,7 +114,7 @@ class _Delivery:
                         "withdrawals": due.withdrawals,
                     },
                 },
-                dues.subjects(self._district, self._contract, due.delivery, chunks).serialize(),
+                subjects.serialize(),
             )
         with self._district.transaction():
             self._district.execute(
@@ -252,14 +254,16 @@ class _Delivery:
                     "SELECT DISTINCT chunk FROM log.loan WHERE entry_index = %s ORDER BY chunk", (ticket.index,)
                 ).fetchall()
             chunks = [row[0] for row in lent]
+            opened = dues.subjects(self._district, self._contract, delivery, chunks)
             self._ground.keeper.append(
                 {
                     "event": "exchange.delivery.stopped",
                     "once": f"exchange.delivery.stopped/{ticket.index}",
                     "ticket": {"index": ticket.index, "leaf_hash": ticket.leaf_hash},
+                    "subjects": len(opened),
                     "detail": {"receiver": self._receiver, "reason": reason, "chunks": len(chunks)},
                 },
-                dues.subjects(self._district, self._contract, delivery, chunks).serialize(),
+                opened.serialize(),
             )
         with self._district.transaction():
             self._district.execute(

@@ -80,7 +80,7 @@ def read(home: Home, keeper: Keeper, district: Callable[[], psycopg.Connection],
             )
             raise missing()
         ticket = keeper.append(
-            {**claim, "event": "access.record.authorised", "detail": {"record": record, "values": len(asked.fields)}},
+            {**claim, "event": "access.record.authorised", "subjects": len(found["subjects"]), "detail": {"record": record, "values": len(asked.fields)}},
             BitMap(found["subjects"]).serialize(),
         )
     sealed = [name for name in asked.fields if contract.field(name).sealed]

@@ -20,7 +20,7 @@ A refusal raises DeniedError; the service logs it for the person established.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -30,7 +30,7 @@ from huanshu.auditlog import Register
 from huanshu.catalog.nouns import Flow, Home, Rung
 from huanshu.errors import DeniedError, Text
 from huanshu.keeper.establish import Asker
-from huanshu.keeper.tickets import OpenTickets, Ticket, still_valid
+from huanshu.keeper.tickets import OpenTickets, Ticket
 
 Claim = Mapping[str, Any]
 
@@ -54,11 +54,45 @@ class Admission:
             )
         return {"event": claim["event"], **rule(self, asker, claim)}
 
+    def denial(self, asker: Asker, claim: Claim, denied: DeniedError) -> dict[str, Any] | None:
+        """The entry of a refusal: who asked what, and why not; None when no person answers for it.
+
+        A system's refused run is told in the name of whoever holds the flow's accountable post."""
+        flow = self.home.flows.get((claim.get("flow") or {}).get("id", ""))
+        person, by, post = asker.person, asker.by, claim.get("post")
+        if flow is not None:
+            post = flow.accountable_post
+            if person is None:
+                holders = self.home.policies.holders(post, self.at)
+                person, by = (holders[0].person if holders else None), "post"
+        if person is None:
+            return None
+        body: dict[str, Any] = {
+            "event": "access.request.denied",
+            "person": person,
+            "established": {"by": by, "account": asker.account},
+            "detail": {"reason": denied.code, "asked": str(claim.get("event"))},
+        }
+        known = {
+            "post": post if post in self.home.policies.posts else None,
+            "domain": _known(claim.get("domain"), self.home.policies.domains),
+            "dataset": flow.dataset if flow else _known(claim.get("dataset"), self.home.contracts),
+            "purpose": flow.purpose if flow else _known(claim.get("purpose"), self.home.policies.purposes),
+        }
+        body.update({member: value for member, value in known.items() if value is not None})
+        if flow is not None:
+            body["flow"] = {"id": flow.flow, "digest": flow.digest}
+        return body
+
     # -- administrators -------------------------------------------------------------------------
 
     def _origin(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         if self.register.policy_digest is not None:
             raise _denied("keeper.origin.exists", "the log has an origin already", "日志已有起点")
+        if (asker.by == "sandbox") != bool(claim["detail"]["sandbox"]):
+            raise _denied(
+                "keeper.origin.acting", "only a sandbox begins with a fictional person", "仅演练环境可由虚构人员创建"
+            )
         return {**self._in_person(asker), "detail": dict(claim["detail"])}
 
     def _adoption(self, asker: Asker, claim: Claim) -> dict[str, Any]:
@@ -188,11 +222,6 @@ class Admission:
             "detail": {**claim["detail"], "until": ends.isoformat()},
         }
 
-    def _refused_request(self, asker: Asker, claim: Claim) -> dict[str, Any]:
-        """A denial that the gate found before asking: logged as told, for the established person."""
-        members = {m: claim[m] for m in ("post", "domain", "dataset", "purpose", "fields") if claim.get(m)}
-        return {**self._in_person(asker), **members, "detail": dict(claim["detail"])}
-
     # -- findings, reports, drills --------------------------------------------------------------
 
     def _finding(self, asker: Asker, claim: Claim) -> dict[str, Any]:
@@ -295,6 +324,11 @@ class Admission:
         )
 
 
+def _known(token: object, known: Container[str]) -> str | None:
+    """A token only when it names something known: what somebody typed by mistake may be a value."""
+    return token if isinstance(token, str) and token in known else None
+
+
 def _word(asked: object) -> str:
     return asked.word if isinstance(asked, Rung) else str(asked)
 
@@ -320,7 +354,6 @@ _RULES: Final[Mapping[str, Callable[[Admission, Asker, Claim], dict[str, Any]]]]
     "access.record.sought": Admission._record,
     "access.record.authorised": Admission._record,
     "access.record.missed": Admission._record,
-    "access.request.denied": Admission._refused_request,
     "finding.case.opened": Admission._finding,
     "finding.case.settled": Admission._finding,
     "report.page.built": Admission._by_person,

@@ -52,6 +52,14 @@ class OpenTickets:
         elif entry.event in _SETTLES:
             self._open.pop(int(entry.body["detail"]["authorised"]), None)
 
+    def about(self, event: str, about: str) -> Ticket | None:
+        """The open ticket of an event whose delivery or batch is ``about``."""
+        for ticket, body in self._open.values():
+            detail = body["detail"]
+            if body["event"] == event and about in (detail.get("delivery"), detail.get("batch")):
+                return ticket
+        return None
+
     def entry(self, ticket: Ticket) -> Mapping[str, Any]:
         """The body behind an open ticket. DeniedError when it is settled, unknown or its hash differs."""
         known = self._open.get(ticket.index)
@@ -67,24 +75,24 @@ class OpenTickets:
         """Counts values opened against one ticket; at most ``limit`` over its life (never twice)."""
         total = self._values_opened.get(ticket.index, 0) + values
         if total > limit:
-            raise _refused("keeper.open.too_many", f"more than {limit} values", f"超过 {limit} 个值")
+            raise refused("keeper.open.too_many", f"more than {limit} values", f"超过 {limit} 个值")
         self._values_opened[ticket.index] = total
 
 
 def still_valid(body: Mapping[str, Any], home: Home, register: Register, at: datetime) -> None:
     """Invariant 4 at every chunk: policy, flow digest, approval and validity are those of now."""
     if body["policy"] != home.policies.digest or register.policy_digest != home.policies.digest:
-        raise _refused("keeper.ticket.policy_changed", "the policy changed since", "策略此后已变更")
+        raise refused("keeper.ticket.policy_changed", "the policy changed since", "策略此后已变更")
     if datetime.fromisoformat(body["detail"]["until"]) < at:
-        raise _refused("keeper.ticket.expired", "its validity has passed", "有效期已过")
+        raise refused("keeper.ticket.expired", "its validity has passed", "有效期已过")
     named = body.get("flow")
     if named is not None:
         flow = home.flows.get(named["id"])
         if flow is None or flow.digest != named["digest"]:
-            raise _refused("keeper.ticket.flow_changed", "the flow file changed since", "流向文件此后已变更")
+            raise refused("keeper.ticket.flow_changed", "the flow file changed since", "流向文件此后已变更")
         approval = register.approval(flow.flow, flow.digest)
         if approval is None or approval.until < at:
-            raise _refused("keeper.ticket.approval_ended", "the approval has ended", "批准已失效")
+            raise refused("keeper.ticket.approval_ended", "the approval has ended", "批准已失效")
 
 
 def lendable(body: Mapping[str, Any], home: Home) -> frozenset[str]:
@@ -104,7 +112,7 @@ def require_lendable(names: Iterable[KeyName], body: Mapping[str, Any], home: Ho
         prefix, _, epoch = name.rpartition("/")
         known = prefix in allowed and epoch == str(home.policies.keys.epoch) if with_epoch else name in allowed
         if not known:
-            raise _refused("keeper.lend.not_named", f"the entry does not name {name}", f"条目未载明 {name}")
+            raise refused("keeper.lend.not_named", f"the entry does not name {name}", f"条目未载明 {name}")
 
 
 def _data_prefixes(domains: Iterable[str], contract: Contract, fields: Iterable[str]) -> Iterable[str]:
@@ -133,7 +141,8 @@ def _for_intake(body: Mapping[str, Any], home: Home, contract: Contract) -> Iter
             yield keys.link_key(field.link_kind)
 
 
-def _refused(code: str, en: str, zh: str) -> DeniedError:
+def refused(code: str, en: str, zh: str) -> DeniedError:
+    """The one shape of a refusal to lend or open."""
     return DeniedError(
         code,
         Text(f"the ticket is no longer good: {en}", f"入链凭据不再有效：{zh}"),

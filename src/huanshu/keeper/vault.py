@@ -54,6 +54,11 @@ class Vault:
             self._plain[name] = self._read(name) or self._create(name)
         return self._plain[name]
 
+    @property
+    def closed(self) -> bool:
+        """Whether its connection is gone."""
+        return self._connection.closed
+
     def use(self, connection: psycopg.Connection) -> None:
         """Go on with another connection after the database was away."""
         self._connection = connection

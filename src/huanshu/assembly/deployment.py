@@ -1,0 +1,148 @@
+"""A deployment's state folder: made once, opened ever after.
+
+    deployment.json   URLs of our database roles and of the receivers' stores (mode 0600)
+    servers/<name>/   embedded PostgreSQL servers; ``district`` and one per store that domains.csv names
+    keeper/           root.key, log.key, head, keeper.sock: the keeper's own
+    intake/<flow>/    extracts with manifests        reports/   what was built
+
+Trust: who can read ``deployment.json`` reaches ciphertext and the log (read-only); who can read ``keeper/`` too can
+open everything. In production the keeper's folder belongs to an OS user of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huanshu.auditlog import HeadFile, Signer, create_head, create_signing_key
+from huanshu.catalog import Home, read_home
+from huanshu.errors import ContentError, Text, UnavailableError, Where
+from huanshu.keeper.vault import create_root
+from huanshu.settings import Settings
+from huanshu.store import EmbeddedServer, connect, migrate
+from huanshu.store.roles import (
+    DISTRICT_ROLES,
+    RECEIVER_ROLES,
+    new_passwords,
+    prepare_district,
+    prepare_receiver,
+    role_url,
+)
+
+DISTRICT_SERVER = "district"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Where a deployment's parts are. URLs hold passwords and never print."""
+
+    settings: Settings
+    roles: dict[str, str] = field(repr=False)
+    stores: dict[str, str] = field(repr=False)
+    embedded: tuple[str, ...]
+
+    def server(self, name: str) -> EmbeddedServer:
+        return EmbeddedServer(server_folder(self.settings, name))
+
+
+def server_folder(settings: Settings, name: str) -> Path:
+    return settings.state / "servers" / name
+
+
+def _file(settings: Settings) -> Path:
+    return settings.state / "deployment.json"
+
+
+def exists(settings: Settings) -> bool:
+    return _file(settings).exists()
+
+
+def open_deployment(settings: Settings) -> Deployment:
+    """The deployment in the state folder. UnavailableError when there is none."""
+    try:
+        made: dict[str, Any] = json.loads(_file(settings).read_text())
+    except FileNotFoundError:
+        raise UnavailableError(
+            "assembly.deployment.none",
+            Text("no deployment has been made here yet", "此处尚未创建部署"),
+            remedy=Text("huanshu up --sandbox (fictional district), or huanshu up", "huanshu up --sandbox（虚构区）或 huanshu up"),
+        ) from None
+    return Deployment(settings, made["roles"], made["stores"], tuple(made["embedded"]))
+
+
+def create(settings: Settings) -> Deployment:
+    """Make the state folder: servers, roles, tables, keys, head. Repeatable after a crash until
+    ``deployment.json`` is written, which is the last step. Leaves embedded servers running."""
+    home = read_home(settings.home)
+    for folder in (settings.state, settings.keeper_folder, settings.intake_folder, settings.reports_folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    # Other accounts may walk to the socket, and no further.
+    settings.keeper_folder.chmod(0o711)
+    passwords = new_passwords(DISTRICT_ROLES)
+    embedded: list[str] = []
+    if settings.database_url is None:
+        admin = EmbeddedServer(server_folder(settings, DISTRICT_SERVER)).start().admin_url
+        embedded.append(DISTRICT_SERVER)
+    else:
+        admin = settings.database_url
+    prepare_district(admin, passwords)
+    roles = {role: role_url(admin, role, passwords) for role in DISTRICT_ROLES}
+    with connect(roles["huanshu_owner"]) as owner:
+        migrate(owner)
+    stores = {"": roles["huanshu_courier"]}
+    named = _named_stores(settings)
+    for name in sorted({domain.store for domain in home.policies.domains} - {""}):
+        if name in named:
+            stores[name] = named[name]
+        elif settings.database_url is None:
+            server = EmbeddedServer(server_folder(settings, name)).start()
+            courier = new_passwords(RECEIVER_ROLES)
+            prepare_receiver(server.admin_url, courier)
+            stores[name] = role_url(server.admin_url, "huanshu_courier", courier)
+            embedded.append(name)
+        else:
+            raise ContentError(
+                "assembly.store.unnamed",
+                Text(f"no URL is given for the store {name}", f"未给出存储 {name} 的 URL"),
+                remedy=Text('write {"NAME": "postgresql://…"} into stores.json', '请在 stores.json 中写入 {"名称": "postgresql://…"}'),
+                where=Where("stores.json"),
+            )
+    _make_keys(settings, home)
+    deployment = Deployment(settings, roles, stores, tuple(embedded))
+    _write_private(
+        _file(settings), json.dumps({"roles": roles, "stores": stores, "embedded": embedded}, indent=2)
+    )
+    return deployment
+
+
+def _named_stores(settings: Settings) -> dict[str, str]:
+    """Receivers' own servers: ``stores.json`` in the state folder, name → URL of its courier role."""
+    try:
+        named: dict[str, str] = json.loads((settings.state / "stores.json").read_text())
+    except FileNotFoundError:
+        return {}
+    return named
+
+
+def _make_keys(settings: Settings, home: Home) -> None:
+    folder = settings.keeper_folder
+    if not (folder / "root.key").exists():
+        create_root(folder / "root.key")
+    if not (folder / "log.key").exists():
+        create_signing_key(folder / "log.key")
+    head = HeadFile(folder / "head")
+    if head.read() is None:
+        create_head(Signer.load(folder / "log.key"), home.log_origin, head)
+
+
+def _write_private(path: Path, text: str) -> None:
+    new = path.with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(path)

@@ -1,0 +1,111 @@
+"""The keeper's own assembly: from settings to a service behind a socket, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from huanshu.access import Enforcer
+from huanshu.assembly.deployment import Deployment
+from huanshu.auditlog import HeadFile, LogWriter, Signer
+from huanshu.catalog import Home, read_home
+from huanshu.errors import HuanshuError
+from huanshu.keeper.server import Server, forbid_core_files
+from huanshu.keeper.service import Parts, Service
+from huanshu.keeper.vault import Vault, load_root
+from huanshu.store import connect
+
+
+class FreshHome:
+    """The home as its files are now: read again when any file's size or time has changed.
+
+    A home that cannot be read now raises, request after request: the keeper fails closed until it is mended."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp: frozenset[tuple[str, int, int]] = frozenset()
+        self._home: Home | None = None
+        self._fault: HuanshuError | None = None
+
+    def __call__(self) -> Home:
+        stamp = self._look()
+        if stamp != self._stamp:
+            self._home, self._fault, self._stamp = None, None, stamp
+            try:
+                self._home = read_home(self._path)
+            except HuanshuError as fault:
+                self._fault = fault
+        if self._home is None:
+            assert self._fault is not None  # one of the two is set whenever the stamp is
+            raise self._fault
+        return self._home
+
+    def _look(self) -> frozenset[tuple[str, int, int]]:
+        found = set()
+        for folder in ("policies", "expectations", "dags", "audit"):
+            for place, _, names in os.walk(self._path / folder):
+                for name in names:
+                    if name.endswith((".csv", ".yaml", ".conf")):
+                        seen = os.stat(os.path.join(place, name))
+                        found.add((os.path.join(place, name), seen.st_size, seen.st_mtime_ns))
+        return frozenset(found)
+
+
+def clock_of(home: Home) -> Callable[[], datetime]:
+    """The time now, in the district's zone."""
+    zone = ZoneInfo(home.timezone)
+    return lambda: datetime.now(zone)
+
+
+def build_service(
+    deployment: Deployment,
+    *,
+    enforcer: Callable[[Home], Enforcer] | None = None,
+    clock: Callable[[], datetime] | None = None,
+) -> Service:
+    """The service over a deployment. ``enforcer`` and ``clock`` are for a range's control arm and for tests."""
+    settings = deployment.settings
+    home = FreshHome(settings.home)
+    now = clock or clock_of(home())
+    url = deployment.roles["huanshu_keeper"]
+    signer = Signer.load(settings.keeper_folder / "log.key")
+    writer = LogWriter(
+        lambda: connect(url), signer, home().log_origin, HeadFile(settings.keeper_folder / "head"), now
+    )
+    vault = Vault(load_root(settings.keeper_folder / "root.key"), connect(url))
+    return Service(
+        Parts(
+            read_home=home,
+            enforcer=enforcer or enforcer_of,
+            writer=writer,
+            vault=vault,
+            connect=lambda: connect(url),
+            clock=now,
+            keeper_uid=os.geteuid(),
+        )
+    )
+
+
+def enforcer_of(home: Home) -> Enforcer:
+    """Casbin over this home's rules, in its own time zone."""
+    return Enforcer(home.policies, home.contracts, zone=ZoneInfo(home.timezone))
+
+
+def run_keeper(deployment: Deployment) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    forbid_core_files()
+    server = Server(deployment.settings.keeper_socket, build_service(deployment))
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, lambda *_: _stop())
+    try:
+        server.serve_forever()
+    except SystemExit:
+        server.server_close()
+
+
+def _stop() -> None:
+    raise SystemExit(0)

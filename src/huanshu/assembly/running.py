@@ -1,0 +1,50 @@
+"""What the faces work with: a deployment that runs. Connects; starts nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from huanshu.assembly.deployment import Deployment, open_deployment
+from huanshu.assembly.keeper_process import clock_of
+from huanshu.catalog import Home, read_home
+from huanshu.exchange.ground import Ground, Pause, Progress, no_pause, quiet
+from huanshu.keeper.client import Keeper
+from huanshu.settings import Settings
+from huanshu.store import connect as connect_to
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A running deployment, as one asker sees it."""
+
+    deployment: Deployment
+    home: Home
+    keeper: Keeper
+
+    def district(self) -> psycopg.Connection:
+        """A connection to the district store as role huanshu_app."""
+        return connect_to(self.deployment.roles["huanshu_app"])
+
+    def receiver(self, code: str) -> psycopg.Connection:
+        """A connection to the store that holds a receiver's slice."""
+        return connect_to(self.deployment.stores[self.home.policies.domains[code].store])
+
+    def ground(self, progress: Progress = quiet, pause: Pause = no_pause, chunk: int = 4096) -> Ground:
+        return Ground(
+            home=self.home,
+            keeper=self.keeper,
+            district=self.district,
+            receiver=self.receiver,
+            clock=clock_of(self.home),
+            chunk=chunk,
+            progress=progress,
+            pause=pause,
+        )
+
+
+def connect(settings: Settings, acting_as: str | None = None) -> Running:
+    """Connect to the deployment in the state folder; its keeper must be up when it is first asked."""
+    deployment = open_deployment(settings)
+    return Running(deployment, read_home(settings.home), Keeper(settings.keeper_socket, acting_as))

@@ -1,0 +1,28 @@
+"""The audit log: who saw what, why, in whose name — appended before it happens.
+
+``events`` the closed set and its shapes, ``writer`` the one writer, ``register`` what the entries establish,
+``reader`` for everyone else, ``signing`` and ``head`` what lies outside the database.
+"""
+
+from huanshu.auditlog.entries import Draft, Entry
+from huanshu.auditlog.events import EVENTS
+from huanshu.auditlog.head import HeadFile, HeadStore
+from huanshu.auditlog.register import Approval, Register
+from huanshu.auditlog.signing import Signer, create_signing_key, require_signature
+from huanshu.auditlog.writer import Appended, LogWriter, create_head
+
+__all__ = [
+    "EVENTS",
+    "Appended",
+    "Approval",
+    "Draft",
+    "Entry",
+    "HeadFile",
+    "HeadStore",
+    "LogWriter",
+    "Register",
+    "Signer",
+    "create_head",
+    "create_signing_key",
+    "require_signature",
+]

@@ -1,0 +1,120 @@
+"""The closed set of events, ``<area>.<object>.<past participle>``, and what each entry must hold.
+
+An entry names a natural person, how that person was established, and (where it applies) post, domain, dataset,
+purpose, fields with rungs, flow, subjects. It holds no resident's identity and no value. Members that do not
+apply are absent, never null. Unknown events and members are refused: a typo must not become evidence.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from huanshu.errors import InputError, Text
+
+MEMBERS: Final = frozenset(
+    {
+        "v", "index", "event", "at", "person", "established", "post", "domain", "dataset", "purpose", "fields",
+        "how", "policy", "contract", "flow", "subjects", "trace", "detail",
+    }
+)  # fmt: skip
+ALWAYS: Final = frozenset({"v", "index", "event", "at", "person", "established", "policy", "detail"})
+LEAF_LIMIT: Final = 65_535
+_STRING_LIMIT: Final = 1_000
+_HOW: Final = frozenset({"moved", "viewed", "compared", "counted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What an event's entry must and may hold, beside what every entry holds."""
+
+    detail: frozenset[str]
+    members: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+    optional_detail: frozenset[str] = frozenset()
+
+
+def _shape(detail: str, members: str = "", optional: str = "", optional_detail: str = "") -> Shape:
+    return Shape(*(frozenset(words.split()) for words in (detail, members, optional, optional_detail)))
+
+
+_FLOW = "post domain dataset flow"
+_AUTHORISED = f"{_FLOW} purpose fields how contract"
+_RECORD = "post domain dataset purpose fields"
+
+EVENTS: Final[Mapping[str, Shape]] = {
+    "log.origin.created": _shape("sandbox origin vkey"),
+    "policy.bundle.adopted": _shape("digest", "post"),
+    "key.sender.enrolled": _shape("sender public_key", "post"),
+    "approval.flow.granted": _shape("flow digest until", "post dataset"),
+    "approval.flow.revoked": _shape("flow digest", "post dataset"),
+    "exchange.intake.authorised": _shape("batch sequence sender records until", _AUTHORISED),
+    "exchange.intake.promoted": _shape(
+        "batch authorised good quarantined unchanged withdrawn rules warnings", _FLOW, "purpose contract"
+    ),
+    "exchange.intake.refused": _shape("batch authorised reason rules", _FLOW, "purpose contract"),
+    "exchange.delivery.authorised": _shape("delivery receiver upserts withdrawals until", _AUTHORISED, "subjects"),
+    "exchange.delivery.arrived": _shape(
+        "delivery receiver authorised count withdrawn digest slice_digest", _FLOW, "purpose contract"
+    ),
+    "exchange.delivery.stopped": _shape(
+        "delivery receiver authorised reason chunks", _FLOW, "purpose contract subjects"
+    ),
+    "exchange.delivery.signed": _shape("delivery arrived", "post domain dataset"),
+    "exchange.run.completed": _shape("arrived unchanged opened upserts withdrawals", _FLOW),
+    "access.record.sought": _shape("", _RECORD),
+    "access.record.authorised": _shape("record values until", f"{_RECORD} how contract subjects"),
+    "access.record.missed": _shape("reason", _RECORD),
+    "access.request.denied": _shape("reason asked", "", "post domain dataset purpose fields flow"),
+    "finding.case.opened": _shape("finding kind due owner_post about", "", f"{_FLOW}"),
+    "finding.case.settled": _shape("finding disposition", "", f"{_FLOW}"),
+    "report.page.built": _shape("report entries sha256", "", "post"),
+    "drill.run.completed": _shape("drill attack control twin verdict", "", "post"),
+}
+
+
+def check(entry: Mapping[str, Any]) -> None:
+    """Raises InputError ``auditlog.entry.refused`` unless the entry has exactly the shape of its event."""
+    event = entry.get("event")
+    shape = EVENTS.get(str(event))
+    if shape is None:
+        raise _refused(f"unknown event {event!r}")
+    must = ALWAYS | shape.members
+    _names(f"{event}", set(entry), must, must | shape.optional | {"trace"})
+    _names(f"{event} detail", set(entry["detail"]), shape.detail, shape.detail | shape.optional_detail)
+    if "how" in entry and entry["how"] not in _HOW:
+        raise _refused("unknown how")
+    if set(entry["established"]) != {"by", "account"}:
+        raise _refused("established needs by and account")
+    if not entry["person"]:
+        raise _refused("no natural person")
+    _strings(entry)
+
+
+def _names(what: str, there: set[str], must: frozenset[str], may: frozenset[str]) -> None:
+    if missing := sorted(must - there):
+        raise _refused(f"{what} lacks {', '.join(missing)}")
+    if extra := sorted(there - may):
+        raise _refused(f"{what} may not hold {', '.join(extra)}")
+
+
+def _strings(value: Any) -> None:
+    """Nothing in an entry may break a line, colour a terminal or turn text around (drill B07)."""
+    if isinstance(value, str):
+        if len(value) > _STRING_LIMIT:
+            raise _refused("a string is too long")
+        if any(unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"} for c in value):
+            raise _refused("a string holds control characters")
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            _strings(name)
+            _strings(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _strings(item)
+
+
+def _refused(what: str) -> InputError:
+    return InputError("auditlog.entry.refused", Text(f"the entry is refused: {what}", f"条目被拒：{what}"))

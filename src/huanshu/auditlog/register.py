@@ -1,0 +1,78 @@
+"""The register: what the log's own entries establish, as a pure fold. No I/O, no clock.
+
+Approvals, the adopted bundle, senders' keys, the sandbox flag and open findings are not files that somebody
+could edit: they are what the log says, entry by entry, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from huanshu.auditlog.entries import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """批准: a person's consent to one exact digest of a flow, with an end."""
+
+    flow: str
+    digest: str
+    person: str
+    post: str
+    until: datetime
+    index: int
+
+
+class Register:
+    """Fold every entry through ``apply``, in index order."""
+
+    def __init__(self) -> None:
+        self.policy_digest: str | None = None
+        self.sandbox = False
+        self._approvals: dict[tuple[str, str], Approval] = {}
+        self._senders: dict[str, str] = {}
+        self._findings: dict[str, Mapping[str, Any]] = {}
+
+    def apply(self, entry: Entry) -> None:
+        detail = entry.body["detail"]
+        match entry.event:
+            case "log.origin.created":
+                self.sandbox = bool(detail["sandbox"])
+            case "policy.bundle.adopted":
+                self.policy_digest = str(detail["digest"])
+            case "key.sender.enrolled":
+                self._senders[str(detail["sender"])] = str(detail["public_key"])
+            case "approval.flow.granted":
+                given = Approval(
+                    flow=str(detail["flow"]),
+                    digest=str(detail["digest"]),
+                    person=str(entry.body["person"]),
+                    post=str(entry.body["post"]),
+                    until=datetime.fromisoformat(str(detail["until"])),
+                    index=entry.index,
+                )
+                self._approvals[given.flow, given.digest] = given
+            case "approval.flow.revoked":
+                self._approvals.pop((str(detail["flow"]), str(detail["digest"])), None)
+            case "finding.case.opened":
+                self._findings[str(detail["finding"])] = {**detail, "opened": entry.index}
+            case "finding.case.settled":
+                self._findings.pop(str(detail["finding"]), None)
+            case _:
+                pass
+
+    def approval(self, flow: str, digest: str) -> Approval | None:
+        """The standing approval of exactly this digest; the caller compares its end with the time."""
+        return self._approvals.get((flow, digest))
+
+    def sender_key(self, sender: str) -> str | None:
+        """Hex Ed25519 public key enrolled for a sender."""
+        return self._senders.get(sender)
+
+    @property
+    def findings(self) -> list[Mapping[str, Any]]:
+        """Open findings, oldest first."""
+        return list(self._findings.values())

@@ -1,0 +1,256 @@
+"""The one writer of the log: dense indices, a signed checkpoint with every commit, never a fork.
+
+Order of effects of an append
+    1. entries, bitmaps and the new checkpoint, in one transaction (the single durable effect);
+    2. the head file, outside the database;
+    3. only then the caller gets tickets.
+Crash points
+    before 1      nothing happened; a checkpoint signed in memory was never shown to anyone.
+    1 unclear     the connection broke during COMMIT: the writer is poisoned until ``recover`` has read what
+                  the database holds, so two checkpoints of one size can never be published.
+    between 1, 2  the database is ahead of the head; adopted at the next start because its checkpoint is
+                  signed by us at exactly that size. Rows without such a signature are never adopted.
+Single writer: an advisory lock held by the session; and, should two sessions ever believe they hold it,
+the primary keys on index and checkpoint size let only one commit (compare-and-swap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+import psycopg
+
+from huanshu.auditlog import events
+from huanshu.auditlog.entries import Draft, Entry
+from huanshu.auditlog.head import HeadStore
+from huanshu.auditlog.signing import Signer
+from huanshu.canonical import canonical
+from huanshu.errors import InputError, TamperedError, Text, UnavailableError
+from huanshu.store import require_promises
+from huanshu.tlog import Checkpoint, Frontier, leaf_hash
+
+def create_head(signer: Signer, origin: str, head: HeadStore) -> None:
+    """The head of an empty log, written once when a deployment is made; a log without a head does not start."""
+    head.write(signer.checkpoint_note(Checkpoint(origin, 0, Frontier().root)))
+
+
+_LOCK = "SELECT pg_try_advisory_lock(hashtext('huanshu.log.writer'))"
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """An entry that is durably in the log. ``fresh`` is False when ``once`` found it there already."""
+
+    entry: Entry
+    leaf_hash: bytes
+    fresh: bool
+
+
+class LogWriter:
+    """Appends to ``log.*`` as role huanshu_keeper. Not thread-safe: its owner serialises."""
+
+    def __init__(
+        self,
+        connect: Callable[[], psycopg.Connection],
+        signer: Signer,
+        origin: str,
+        head: HeadStore,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._connect = connect
+        self._signer = signer
+        self._origin = origin
+        self._head = head
+        self._clock = clock
+        self._connection: psycopg.Connection | None = None
+        self._tree = Frontier()
+        self._last: datetime | None = None
+
+    @property
+    def size(self) -> int:
+        return self._tree.size
+
+    @property
+    def root(self) -> bytes:
+        return self._tree.root
+
+    @property
+    def vkey(self) -> str:
+        return self._signer.vkey(self._origin)
+
+    # -- start and recovery ---------------------------------------------------------------------
+
+    def start(self) -> Iterator[tuple[Entry, bytes]]:
+        """Take the writer's lock, check the whole log against head and checkpoint, and yield every entry
+        with its leaf hash. Consume it whole before the first append. Raises TamperedError when the log is
+        not the one that was acknowledged."""
+        connection = self._open()
+        tree, acknowledged = Frontier(), self._acknowledged()
+        known = acknowledged.size == 0
+        for leaf, in connection.execute("SELECT leaf FROM log.entry ORDER BY index"):
+            raw = bytes(leaf)
+            entry, hashed = Entry.of(raw), leaf_hash(raw)
+            if entry.index != tree.size:
+                raise _tampered(f"index {tree.size} is missing", f"缺少序号 {tree.size}")
+            tree.append(hashed)
+            if tree.size == acknowledged.size:
+                if tree.root != acknowledged.root:
+                    raise _tampered(f"the first {tree.size} entries are not the acknowledged ones", "已确认条目被改动")
+                known = True
+            self._last = datetime.fromisoformat(entry.body["at"])
+            yield entry, hashed
+        if not known:
+            raise _tampered(
+                f"the database holds {tree.size} entries, {acknowledged.size} were acknowledged",
+                f"数据库只有 {tree.size} 条，已确认 {acknowledged.size} 条",
+            )
+        self._require_signed(connection, tree)
+        self._tree, self._connection = tree, connection
+
+    def recover(self) -> list[tuple[Entry, bytes]]:
+        """After the database was away: reconnect and read what became of an unclear append. Returns entries
+        that are in the log but were not acknowledged; [] when nothing was wrong."""
+        if self._connection is not None and not self._connection.broken and not self._connection.closed:
+            return []
+        before = self._tree.size
+        return [(entry, hashed) for entry, hashed in self.start() if entry.index >= before]
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # -- append ---------------------------------------------------------------------------------
+
+    def find(self, once: str) -> Appended | None:
+        """The entry appended under this idempotency key, if there is one."""
+        connection = self._alive()
+        with connection.transaction():
+            row = connection.execute("SELECT leaf FROM log.entry WHERE once = %s", (once,)).fetchone()
+        if row is None:
+            return None
+        raw = bytes(row[0])
+        return Appended(Entry.of(raw), leaf_hash(raw), fresh=False)
+
+    def append(self, drafts: Sequence[Draft]) -> list[Appended]:
+        """Append in order, durably, in one commit. Raises InputError for a malformed draft (nothing is
+        appended then) and UnavailableError when the log cannot be written."""
+        connection = self._alive()
+        tree, made = self._tree.copy(), []
+        at = self._now()
+        for draft in drafts:
+            body = {**draft.body, "v": 1, "index": tree.size, "at": at.isoformat(timespec="microseconds")}
+            events.check(body)
+            leaf = canonical(body)
+            if len(leaf) > events.LEAF_LIMIT:
+                raise InputError("auditlog.entry.too_long", Text("the entry is longer than 65 535 bytes", "条目超过 65535 字节"))
+            hashed = leaf_hash(leaf)
+            tree.append(hashed)
+            made.append((Appended(Entry.of(leaf), hashed, fresh=True), draft))
+        note = self._signer.checkpoint_note(Checkpoint(self._origin, tree.size, tree.root))
+        self._commit(connection, made, tree.size, note)
+        self._head.write(note)
+        self._tree, self._last = tree, at
+        return [appended for appended, _ in made]
+
+    def record_loan(self, index: int, kind: str, chunk: int, fields: Sequence[str], amount: int) -> None:
+        """Commit a row that says what is about to be lent against entry ``index``."""
+        connection = self._alive()
+        try:
+            with connection.transaction():
+                connection.execute(
+                    "INSERT INTO log.loan (entry_index, kind, chunk, fields, amount) VALUES (%s, %s, %s, %s, %s)",
+                    (index, kind, chunk, list(fields), amount),
+                )
+        except psycopg.Error:
+            raise self._lost() from None
+
+    def _commit(
+        self, connection: psycopg.Connection, made: Sequence[tuple[Appended, Draft]], size: int, note: str
+    ) -> None:
+        try:
+            with connection.transaction():
+                for appended, draft in made:
+                    if draft.bitmap is not None:
+                        connection.execute(
+                            "INSERT INTO log.bitmap (sealed_sha256, sealed) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                            (sha256(draft.bitmap).digest(), draft.bitmap),
+                        )
+                    connection.execute(
+                        "INSERT INTO log.entry (index, event, leaf, leaf_hash, once) VALUES (%s, %s, %s, %s, %s)",
+                        (appended.entry.index, appended.entry.event, appended.entry.leaf, appended.leaf_hash, draft.once),
+                    )
+                connection.execute("INSERT INTO log.checkpoint (size, note) VALUES (%s, %s)", (size, note))
+        except psycopg.errors.UniqueViolation:
+            # Another writer, or an idempotency key that the caller should have looked up first.
+            self.close()
+            raise _tampered("another writer appended to this log", "另有写入者写入了本日志") from None
+        except psycopg.Error:
+            raise self._lost() from None
+
+    def _lost(self) -> UnavailableError:
+        """Whether the commit happened is unknown now: nothing more is written before ``recover``."""
+        self.close()
+        return UnavailableError(
+            "auditlog.log.unwritable",
+            Text("the log cannot be written, so nothing is opened", "日志无法写入，因此不开启任何值"),
+            remedy=Text("is the database up and its disk not full? then run again", "请检查数据库与磁盘空间后重试"),
+        )
+
+    # -- pieces ---------------------------------------------------------------------------------
+
+    def _open(self) -> psycopg.Connection:
+        self.close()
+        connection = self._connect()
+        require_promises(connection)
+        held = connection.execute(_LOCK).fetchone()
+        if held is None or not held[0]:
+            connection.close()
+            raise UnavailableError(
+                "auditlog.log.has_writer",
+                Text("another process writes this log", "已有其他进程在写本日志"),
+                remedy=Text("stop the other keeper", "请停止另一个钥匙保管进程"),
+            )
+        return connection
+
+    def _alive(self) -> psycopg.Connection:
+        if self._connection is None or self._connection.closed:
+            raise self._lost()
+        return self._connection
+
+    def _acknowledged(self) -> Checkpoint:
+        note = self._head.read()
+        if note is None:
+            raise _tampered("the keeper's head is missing", "钥匙保管的日志头缺失")
+        return self._signer.read_checkpoint(self._origin, note)
+
+    def _require_signed(self, connection: psycopg.Connection, tree: Frontier) -> None:
+        """The last row is covered by a checkpoint of ours at exactly this size, and none lies beyond it."""
+        row = connection.execute("SELECT size, note FROM log.checkpoint ORDER BY size DESC LIMIT 1").fetchone()
+        if row is None:
+            if tree.size:
+                raise _tampered("entries lie in the log without a signed checkpoint", "日志条目没有签名检查点")
+            return
+        checkpoint = self._signer.read_checkpoint(self._origin, row[1])
+        if (checkpoint.size, checkpoint.root) != (tree.size, tree.root) or row[0] != tree.size:
+            raise _tampered(
+                f"the log holds {tree.size} entries, its last checkpoint covers {row[0]}",
+                f"日志有 {tree.size} 条，最后检查点覆盖 {row[0]} 条",
+            )
+        self._head.write(row[1])
+
+    def _now(self) -> datetime:
+        """The clock's time, but never before the last entry's: the log's own time does not run backwards."""
+        now = self._clock()
+        return now if self._last is None else max(now, self._last)
+
+
+def _tampered(en: str, zh: str) -> TamperedError:
+    return TamperedError(
+        "auditlog.log.not_ours",
+        Text(f"the log is not the one that was acknowledged: {en}", f"日志与已确认的不一致：{zh}"),
+        remedy=Text("run huanshu-verify, tell security staff; nothing is opened meanwhile", "运行 huanshu-verify 并通知安全人员；期间不开启任何值"),
+    )

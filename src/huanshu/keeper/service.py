@@ -1,0 +1,287 @@
+"""The keeper's service: admission → append → ticket → loan, in that order and no other.
+
+One lock serialises everything: the log has one writer, and a loan must see every entry before it.
+Crash points: before the append returns, nothing was lent; after it, a ticket may exist that nobody used —
+the log then names an access that did not happen, never the other way round (invariant 1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from huanshu import telemetry
+from huanshu.access import Enforcer
+from huanshu.auditlog import Draft, Entry, LogWriter, Register
+from huanshu.catalog import Home, Rung
+from huanshu.errors import DeniedError, Text, UnavailableError
+from huanshu.keeper.admission import Admission
+from huanshu.keeper.cells import StoredCell
+from huanshu.keeper.establish import Asker, Peer, establish
+from huanshu.keeper.tickets import OpenTickets, Ticket, refused, require_lendable, still_valid
+from huanshu.keeper.vault import Vault
+from huanshu.sealing import CellContext, KeyName, mask, open_column
+from huanshu.sealing import link as linked
+from huanshu.sealing.blobs import seal_blob
+from huanshu.sealing.keys import bitmap_key, data_key, link_key
+
+_BEFORE_ADOPTION = {"log.origin.created", "policy.bundle.adopted"}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a service is made of. ``read_home`` answers the home as its files are now, and is asked often;
+    ``enforcer`` makes the decider of a home (a drill's control arm puts another one here)."""
+
+    read_home: Callable[[], Home]
+    enforcer: Callable[[Home], Enforcer]
+    writer: LogWriter
+    vault: Vault
+    connect: Callable[[], psycopg.Connection]
+    clock: Callable[[], datetime]
+    keeper_uid: int
+
+
+class Service:
+    """What the keeper does. Every request takes the kernel's word for the peer first."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._lock = threading.Lock()
+        self._register = Register()
+        self._tickets = OpenTickets()
+        self._home = parts.read_home()
+        self._enforcer = parts.enforcer(self._home)
+        for entry, hashed in parts.writer.start():
+            self._apply(entry, hashed)
+
+    # -- requests -------------------------------------------------------------------------------
+
+    def status(self, peer: Peer, acting_as: str | None) -> dict[str, Any]:
+        """Head, digests, and who the keeper takes the asker for."""
+        with self._asked(peer, acting_as) as asker:
+            return {
+                "origin": self._home.log_origin,
+                "vkey": self._parts.writer.vkey,
+                "size": self._parts.writer.size,
+                "root": self._parts.writer.root.hex(),
+                "policy": self._home.policies.digest,
+                "adopted": self._register.policy_digest,
+                "sandbox": self._register.sandbox,
+                "person": asker.person,
+                "system": asker.system,
+                "by": asker.by,
+            }
+
+    def append(
+        self, peer: Peer, acting_as: str | None, claim: Mapping[str, Any], bitmap: bytes | None = None
+    ) -> Ticket:
+        """Admit and append one entry. A refusal is itself appended for the person established."""
+        with telemetry.span("huanshu.keeper.append", event=str(claim.get("event"))):
+            with self._asked(peer, acting_as) as asker:
+                return self._append(asker, claim, bitmap)
+
+    def open_ticket(self, peer: Peer, acting_as: str | None, event: str, about: str) -> Ticket | None:
+        """The unsettled ticket of a delivery or batch: how a run finds its way back after a crash."""
+        with self._asked(peer, acting_as):
+            return self._tickets.about(event, about)
+
+    def lend(
+        self, peer: Peer, acting_as: str | None, ticket: Ticket, chunk: int, names: Sequence[KeyName]
+    ) -> dict[KeyName, bytes]:
+        """Exactly the keys that the ticket's entry names, for one chunk."""
+        with self._asked(peer, acting_as):
+            body = self._good(ticket)
+            require_lendable(names, body, self._home)
+            fields = sorted({name.split("/")[3] for name in names if name.startswith("data/")})
+            lent = {name: self._parts.vault.key(name) for name in names}
+            # Committed before the keys leave: a crash here leaves a loan that nobody received.
+            self._parts.writer.record_loan(ticket.index, "keys", chunk, fields, len(names))
+            return lent
+
+    def open(
+        self, peer: Peer, acting_as: str | None, ticket: Ticket, cells: Sequence[StoredCell]
+    ) -> list[str | None]:
+        """Open cells of the one record that the entry names, each at the rung the entry names."""
+        with self._asked(peer, acting_as):
+            body = self._good(ticket)
+            self._require_named(body, cells)
+            self._tickets.count_opening(ticket, len(cells), self._home.policies.keys.open_max_values)
+            fields = sorted({cell.field for cell in cells})
+            self._parts.writer.record_loan(ticket.index, "opened", 0, fields, len(cells))
+            return [self._open_cell(body, cell) for cell in cells]
+
+    def link(
+        self, peer: Peer, acting_as: str | None, claim: Mapping[str, Any], kind: str, value: str
+    ) -> bytes:
+        """The link of an identifier, against an ``access.record.sought`` entry appended first."""
+        with self._asked(peer, acting_as) as asker:
+            self._append(asker, {**claim, "event": "access.record.sought"}, None)
+            return linked(self._parts.vault.key(link_key(kind)), kind, value)
+
+    def sender_key(self, peer: Peer, acting_as: str | None, sender: str) -> str | None:
+        """Hex public key (Ed25519) enrolled for a sender."""
+        with self._asked(peer, acting_as):
+            return self._register.sender_key(sender)
+
+    def approval(self, peer: Peer, acting_as: str | None, flow: str, digest: str) -> dict[str, Any] | None:
+        """The standing approval of a flow's digest, unless it has ended."""
+        with self._asked(peer, acting_as):
+            found = self._register.approval(flow, digest)
+            if found is None or found.until <= self._parts.clock():
+                return None
+            return {"person": found.person, "until": found.until.isoformat(), "index": found.index}
+
+    def findings(self, peer: Peer, acting_as: str | None) -> list[dict[str, Any]]:
+        """Open findings, oldest first."""
+        with self._asked(peer, acting_as):
+            return [dict(finding) for finding in self._register.findings]
+
+    # -- order of effects -----------------------------------------------------------------------
+
+    @contextmanager
+    def _asked(self, peer: Peer, acting_as: str | None) -> Iterator[Asker]:
+        """One request: alone, on a live log, under the home as it is now, from an established asker."""
+        with self._lock:
+            self._recover()
+            self._refresh()
+            yield establish(
+                peer,
+                acting_as,
+                self._home.policies,
+                sandbox=self._register.sandbox or self._parts.writer.size == 0,
+                keeper_uid=self._parts.keeper_uid,
+            )
+
+    def _append(self, asker: Asker, claim: Mapping[str, Any], bitmap: bytes | None) -> Ticket:
+        once = claim.get("once")
+        if once is not None and (found := self._parts.writer.find(str(once))) is not None:
+            if found.entry.event != claim["event"]:
+                raise refused("keeper.once.other", "its key names another event", "其幂等键属于另一事件")
+            return Ticket(found.entry.index, found.leaf_hash.hex())
+        admission = Admission(
+            self._home, self._enforcer, self._register, self._tickets, self._parts.clock()
+        )
+        try:
+            self._require_current(claim)
+            body = admission.admit(asker, claim)
+        except DeniedError as denied:
+            told = admission.denial(asker, claim, denied)
+            if told is not None:
+                self._write(told, None, None)
+            raise
+        sealed = None
+        if bitmap is not None:
+            body["subjects"], sealed = self._sealed(bitmap, int(claim.get("subjects", 0)))
+        return self._write(body, once, sealed)
+
+    def _write(self, body: Mapping[str, Any], once: str | None, sealed: bytes | None) -> Ticket:
+        stamped: dict[str, Any] = {**body, "policy": self._home.policies.digest}
+        trace = telemetry.trace_id()
+        if trace is not None:
+            stamped["trace"] = trace
+        (appended,) = self._parts.writer.append([Draft(stamped, once, sealed)])
+        self._apply(appended.entry, appended.leaf_hash)
+        return Ticket(appended.entry.index, appended.leaf_hash.hex())
+
+    def _apply(self, entry: Entry, hashed: bytes) -> None:
+        self._register.apply(entry)
+        self._tickets.apply(Ticket(entry.index, hashed.hex()), entry)
+
+    # -- conditions -----------------------------------------------------------------------------
+
+    def _good(self, ticket: Ticket) -> Mapping[str, Any]:
+        body = self._tickets.entry(ticket)
+        still_valid(body, self._home, self._register, self._parts.clock())
+        return body
+
+    def _require_current(self, claim: Mapping[str, Any]) -> None:
+        """Compare-and-append: no entry under rules that are not the adopted ones, or not those decided under."""
+        digest = self._home.policies.digest
+        if claim["event"] in _BEFORE_ADOPTION:
+            return
+        if self._register.policy_digest != digest:
+            raise DeniedError(
+                "policy.bundle.unadopted",
+                Text(
+                    f"the policies read now ({digest[:12]}) are not the adopted ones", f"当前策略（{digest[:12]}）尚未生效"
+                ),
+                remedy=Text(
+                    "security staff review the change and run: huanshu policy adopt",
+                    "请安全人员复核后运行：huanshu policy adopt",
+                ),
+            )
+        if claim.get("policy", digest) != digest:
+            raise DeniedError(
+                "keeper.append.stale_policy",
+                Text("decided under a policy that is no longer current", "作出判定所依据的策略已失效"),
+                remedy=Text("ask again under the rules of now", "请按现行规则重新申请"),
+            )
+
+    def _require_named(self, body: Mapping[str, Any], cells: Sequence[StoredCell]) -> None:
+        contract = self._home.contracts[body["dataset"]]
+        for cell in cells:
+            named = (
+                body["event"] == "access.record.authorised"
+                and cell.field in body["fields"]
+                and contract.field(cell.field).sealed
+                and cell.record == body["detail"]["record"]
+                and (cell.domain == body["domain"] or self._below(cell.domain, body["domain"]))
+            )
+            if not named:
+                raise refused("keeper.open.not_named", "the entry does not name this value", "条目未载明该值")
+
+    def _below(self, code: str, above: str) -> bool:
+        domains = self._home.policies.domains
+        return code in domains and domains.is_below(code, above)
+
+    def _open_cell(self, body: Mapping[str, Any], cell: StoredCell) -> str | None:
+        dataset = str(body["dataset"])
+        key = self._parts.vault.key(data_key(cell.domain, dataset, cell.field, cell.epoch))
+        context = CellContext(cell.domain, dataset, cell.field, cell.rung, cell.epoch)
+        (value,) = open_column(key, context, [cell.record], [cell.version], [cell.sealed])
+        rung = Rung.of(body["fields"][cell.field])
+        if rung is Rung.REVEAL:
+            return value
+        return mask(self._home.contracts[dataset].field(cell.field).mask or "all", value)
+
+    def _sealed(self, bitmap: bytes, count: int) -> tuple[dict[str, Any], bytes]:
+        """The bitmap sealed for the log, and the member that binds it to its entry."""
+        plain = hashlib.sha256(bitmap)
+        name = bitmap_key(self._home.policies.keys.epoch)
+        sealed = seal_blob(self._parts.vault.key(name), name, plain.hexdigest(), bitmap)
+        member = {
+            "count": count,
+            "sha256": plain.hexdigest(),
+            "sealed_sha256": hashlib.sha256(sealed).hexdigest(),
+        }
+        return member, sealed
+
+    # -- the world around -----------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        """After the database was away: reconnect, take in what an unclear append left, go on."""
+        try:
+            fresh = self._parts.writer.recover()
+            if self._parts.vault.closed:
+                self._parts.vault.use(self._parts.connect())
+        except psycopg.Error:
+            raise UnavailableError(
+                "keeper.database.away",
+                Text("the keeper's database cannot be reached", "钥匙保管无法连接数据库"),
+                remedy=Text("start the database, then run again", "请启动数据库后重试"),
+            ) from None
+        for entry, hashed in fresh:
+            self._apply(entry, hashed)
+
+    def _refresh(self) -> None:
+        home = self._parts.read_home()
+        if home is not self._home:
+            self._home, self._enforcer = home, self._parts.enforcer(home)
