@@ -19,7 +19,8 @@ WriteAction = Literal["propose", "write", "approve"]
 
 
 class Rung(IntEnum):
-    """The ladder of visibility (可用不可见), lowest first. A reader gets at most what was granted and asked."""
+    """The ladder of visibility (可用不可见), lowest first. A reader gets at most what was granted and
+    asked."""
 
     COUNT = 1
     MATCH = 2
@@ -44,7 +45,8 @@ class Domain:
     name: Text
     kind: DomainKind
     parent: str | None
-    #: Name of the receiving store in the deployment's ``stores.yaml``; "" is a schema of the district's own server.
+    #: Name of the receiving store in the deployment's ``stores.yaml``; "" is a schema of the district's own
+    #: server.
     store: str
     where: Where
 
@@ -99,7 +101,8 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One row of systems.csv: a departmental system or scheduler, and the OS account it runs under ("" = none).
+    """One row of systems.csv: a departmental system or scheduler, and the OS account it runs under ("" =
+    none).
 
     A system is no person: it may run approved flows, in the name of the person who approved them."""
 
@@ -269,7 +272,8 @@ class Suite:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """流向: one declared exchange. ``digest`` is over the file's bytes, so one changed byte voids approvals."""
+    """流向: one declared exchange. ``digest`` is over the file's bytes, so one changed byte voids
+    approvals."""
 
     flow: str
     kind: Literal["intake", "delivery"]
@@ -287,7 +291,8 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Obligation:
-    """义务: a duty, deadline or retention as data, with its citation. ``verified`` is False until read in the text."""
+    """义务: a duty, deadline or retention as data, with its citation. ``verified`` is False until read in the
+    text."""
 
     key: str
     title: Text

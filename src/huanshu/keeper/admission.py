@@ -60,11 +60,10 @@ class Admission:
         A system's refused run is told in the name of whoever holds the flow's accountable post."""
         flow = self.home.flows.get((claim.get("flow") or {}).get("id", ""))
         person, by, post = asker.person, asker.by, claim.get("post")
-        if flow is not None:
+        if flow is not None and person is None:
             post = flow.accountable_post
-            if person is None:
-                holders = self.home.policies.holders(post, self.at)
-                person, by = (holders[0].person if holders else None), "post"
+            holders = self.home.policies.holders(post, self.at)
+            person, by = (holders[0].person if holders else None), "post"
         if person is None:
             return None
         body: dict[str, Any] = {
@@ -74,7 +73,7 @@ class Admission:
             "detail": {"reason": denied.code, "asked": str(claim.get("event"))},
         }
         known = {
-            "post": post if post in self.home.policies.posts else None,
+            "post": _known(post, self.home.policies.posts),
             "domain": _known(claim.get("domain"), self.home.policies.domains),
             "dataset": flow.dataset if flow else _known(claim.get("dataset"), self.home.contracts),
             "purpose": flow.purpose if flow else _known(claim.get("purpose"), self.home.policies.purposes),

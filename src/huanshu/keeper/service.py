@@ -166,6 +166,9 @@ class Service:
             if found.entry.event != claim["event"]:
                 raise refused("keeper.once.other", "its key names another event", "其幂等键属于另一事件")
             return Ticket(found.entry.index, found.leaf_hash.hex())
+        if claim["event"] == "log.origin.created":
+            named = {"origin": self._home.log_origin, "vkey": self._parts.writer.vkey}
+            claim = {**claim, "detail": {**claim["detail"], **named}}
         admission = Admission(
             self._home, self._enforcer, self._register, self._tickets, self._parts.clock()
         )

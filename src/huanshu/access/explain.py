@@ -1,0 +1,274 @@
+"""Why, in two languages: the deciding rule of an allow, the nearest miss of a denial and the smallest grant.
+
+Invariant 3: every denial explains itself from the rules and the asker's own grants. The same predicates that
+Casbin called are asked again, rule by rule, to find the allow rule that lacks least; nothing here decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from typing import Final
+
+from huanshu.access.casbin_scan import kind_of
+from huanshu.access.decisions import Decision, MissKind, NearestMiss
+from huanshu.access.query import Disorder, Query, Standing
+from huanshu.access.terms import READS, Terms, offers
+from huanshu.catalog.nouns import Rule, Rung
+from huanshu.errors import Text
+
+#: Nearest first, among rules that lack equally many: first what a renewal or a lower rung would settle.
+_NEARNESS: Final[Sequence[MissKind]] = ("expired", "not_yet", "rung", "reach", "purpose", "field", "action")
+#: Kinds that are said only of fields that exist.
+OF_KNOWN_FIELDS: Final = frozenset({"not_offered", "explicit_deny", "no_role", *_NEARNESS})
+_ACTION_ZH: Final = {
+    "count": "计数",
+    "match": "比对",
+    "mask": "脱敏查看",
+    "reveal": "查看原值",
+    "write": "写入",
+    "propose": "提出更正",
+    "approve": "审批",
+}
+_KIND_ZH: Final = {
+    "district": "区级",
+    "subdistrict": "街道",
+    "community": "社区",
+    "grid": "网格",
+    "department": "部门",
+}
+#: Of a proposed grant that has no like; any would do, since no deny stands against it.
+_STANDARD_PRIORITY: Final = 500
+
+
+def disordered(disorder: Disorder) -> Decision:
+    """The denial of a question that is not in order."""
+    return _denied(disorder.what, NearestMiss(disorder.kind), disorder.remedy)
+
+
+def allowed(standing: Standing, query: Query, rule: Rule, granted: Rung | None, last_day: date) -> Decision:
+    """The allow, with its rule and its end."""
+    return Decision(
+        allowed=True,
+        rule=rule,
+        granted=granted,
+        explanation=Text(
+            f"{_subject(standing, query).en}: allowed by {rule.where} until {last_day}",
+            f"{_subject(standing, query).zh}：依据 {rule.where} 允许，至 {last_day} 止",
+        ),
+        nearest=None,
+        valid_until=standing.end_of(last_day),
+        remedy=None,
+    )
+
+
+def not_offered(standing: Standing, query: Query, granted: Rung | None) -> Decision:
+    """The denial of a rung that the field has not got, whatever the rules say."""
+    action, field = query.action, query.field
+    offered = [word for word in READS if offers(standing.contract.field(field), word)]
+    subject = _subject(standing, query)
+    contract = standing.contract.where.file
+    return _denied(
+        Text(
+            f"{subject.en}: denied, the contract offers no {action} of this field ({contract})",
+            f"{subject.zh}：拒绝，数据契约未为该字段提供{_ACTION_ZH[action]}（{contract}）",
+        ),
+        NearestMiss("not_offered"),
+        _or_granted(
+            granted,
+            Text(
+                f"ask for a rung that the field has: {', '.join(offered)}",
+                f"请申请该字段具有的可见程度：{'、'.join(_ACTION_ZH[word] for word in offered)}",
+            ),
+        ),
+        granted=granted,
+    )
+
+
+def denied_by(standing: Standing, query: Query, rule: Rule, granted: Rung | None) -> Decision:
+    """The denial by an explicit rule. No grant is proposed against it: a person decided this."""
+    subject = _subject(standing, query)
+    from_rung = rule.action in READS
+    talk = Text(
+        f"talk to security staff about {rule.where}; a grant beside it would not help",
+        f"请与安全人员商议 {rule.where}；另行授权无效",
+    )
+    return _denied(
+        Text(
+            f"{subject.en}: denied explicitly by {rule.where} (priority {rule.priority}"
+            + (f", from {rule.action} up)" if from_rung else ")"),
+            f"{subject.zh}：{rule.where} 明确禁止（优先级 {rule.priority}"
+            + (f"，自“{_ACTION_ZH[rule.action]}”起）" if from_rung else "）"),
+        ),
+        NearestMiss("explicit_deny", rule),
+        _or_granted(granted, talk),
+        rule=rule,
+        granted=granted,
+    )
+
+
+def unmatched(
+    standing: Standing, query: Query, rules: Iterable[Rule], terms: Terms, granted: Rung | None
+) -> Decision:
+    """The denial because no rule says yes: the nearest miss, and the smallest grant that would do."""
+    role = standing.holding.role
+    allows = [rule for rule in rules if rule.effect == "allow" and rule.dataset == query.dataset]
+    mine = [rule for rule in allows if _same_role(rule, role, query)]
+    subject = _subject(standing, query)
+    near: Rule | None
+    kind: MissKind
+    also: tuple[MissKind, ...]
+    if mine:
+        lacks, rule = min(((_lacks(rule, query, terms), rule) for rule in mine), key=_nearness)
+        reasons = [_REASONS[kind](rule) for kind in lacks]
+        what = Text(
+            f"{subject.en}: denied. The nearest rule, {rule.where}, " + " and ".join(r.en for r in reasons),
+            f"{subject.zh}：拒绝。最接近的规则 {rule.where} " + "，且".join(r.zh for r in reasons),
+        )
+        near, kind, also = rule, lacks[0], tuple(lacks[1:])
+    else:
+        near, kind, also = _held_by_others(allows, query, terms), "no_role", ()
+        what = _no_role(subject, role, query, near)
+    file = f"policies/rules/{query.kind}.csv"
+    grant = _smallest_grant(standing, query, near)
+    add = Text(f"have security staff add to {file}: {grant}", f"请安全人员在 {file} 增加：{grant}")
+    return _denied(
+        what, NearestMiss(kind, near, also, grant, file), _or_granted(granted, add), granted=granted
+    )
+
+
+def starts_later(rule: Rule, query: Query, terms: Terms, role: str) -> bool:
+    """True when only the rule's beginning keeps it from speaking to this question."""
+    return (
+        _same_role(rule, role, query)
+        and rule.dataset == query.dataset
+        and _lacks(rule, query, terms) == ["not_yet"]
+    )
+
+
+# -- finding the nearest rule -------------------------------------------------------------------------
+
+
+def _same_role(rule: Rule, role: str, query: Query) -> bool:
+    return rule.role == role and kind_of(rule) == query.kind
+
+
+def _lacks(rule: Rule, query: Query, terms: Terms) -> list[MissKind]:
+    """What keeps a rule of the asker's role and dataset from speaking to the question, nearest first."""
+    lacks: set[MissKind] = set(_lacks_of_any_role(rule, query, terms))
+    if not terms.reaches(rule.reach, query.home, query.domain):
+        lacks.add("reach")
+    return [kind for kind in _NEARNESS if kind in lacks]
+
+
+def _lacks_of_any_role(rule: Rule, query: Query, terms: Terms) -> Iterable[MissKind]:
+    if rule.valid_until.isoformat() < query.on:
+        yield "expired"
+    if rule.valid_from.isoformat() > query.on:
+        yield "not_yet"
+    if not terms.serves(rule.effect, rule.action, query.action):
+        yield "rung" if rule.action in READS and query.action in READS else "action"
+    if rule.purpose != query.purpose:
+        yield "purpose"
+    if not terms.covers(rule.field, query.dataset, query.field):
+        yield "field"
+
+
+def _nearness(candidate: tuple[list[MissKind], Rule]) -> tuple[int, list[int]]:
+    lacks, _ = candidate
+    return len(lacks), sorted((_NEARNESS.index(kind) for kind in lacks), reverse=True)
+
+
+def _held_by_others(allows: Iterable[Rule], query: Query, terms: Terms) -> Rule | None:
+    """A rule that gives another role what is asked, somewhere."""
+    return next((rule for rule in allows if not [*_lacks_of_any_role(rule, query, terms)]), None)
+
+
+def _smallest_grant(standing: Standing, query: Query, near: Rule | None) -> str:
+    """One field, one domain, one purpose, this rung, no longer than post and purpose last."""
+    reach = "own" if query.domain == query.home else query.domain
+    return ", ".join(
+        (
+            "p",
+            str(near.priority if near else _STANDARD_PRIORITY),
+            standing.holding.role,
+            reach,
+            query.dataset,
+            query.field,
+            query.purpose,
+            query.action,
+            query.on,
+            standing.last_day.isoformat(),
+            "allow",
+        )
+    )
+
+
+# -- words --------------------------------------------------------------------------------------------
+
+
+def _subject(standing: Standing, query: Query) -> Text:
+    """``yulan.data_clerk, reveal name of resident in 990101001001 (Yulan Community) for care_visit``"""
+    holding, domain, purpose = standing.holding, standing.domain, standing.purpose
+    field = standing.contract.field(query.field)
+    return Text(
+        f"{query.post}, {query.action} {query.field} of {query.dataset} in {domain.code} ({domain.name.en})"
+        f" for {query.purpose}",
+        f"{holding.title.zh}（{query.post}）为“{purpose.title.zh}”（{query.purpose}）在{domain.name.zh}（{domain.code}）"
+        f"对 {query.dataset} 的“{field.title.zh}”（{query.field}）{_ACTION_ZH[query.action]}",
+    )
+
+
+def _reach_words(reach: str) -> Text:
+    named = {"own": Text("its own domain", "本域"), "below": Text("the domains below its own", "下级域")}
+    return named.get(reach, Text(reach, f"域 {reach}"))
+
+
+_REASONS: Final[dict[MissKind, Callable[[Rule], Text]]] = {
+    "expired": lambda rule: Text(f"expired on {rule.valid_until}", f"已于 {rule.valid_until} 到期"),
+    "not_yet": lambda rule: Text(f"is valid only from {rule.valid_from}", f"自 {rule.valid_from} 起方生效"),
+    "rung": lambda rule: Text(f"grants only up to {rule.action}", f"最高只授予“{_ACTION_ZH[rule.action]}”"),
+    "reach": lambda rule: Text(
+        f"reaches only {_reach_words(rule.reach).en}", f"只及于{_reach_words(rule.reach).zh}"
+    ),
+    "purpose": lambda rule: Text(f"is for purpose {rule.purpose}", f"只用于用途 {rule.purpose}"),
+    "field": lambda rule: Text(f"covers {rule.field}, not this field", f"只涉及 {rule.field}，不含该字段"),
+    "action": lambda rule: Text(f"grants {rule.action}, not this", f"授予的是“{_ACTION_ZH[rule.action]}”"),
+}
+
+
+def _no_role(subject: Text, role: str, query: Query, other: Rule | None) -> Text:
+    kind, dataset = _KIND_ZH[query.kind], query.dataset
+    holder = f"the role {role} of a {query.kind} post"
+    en = f"{subject.en}: denied. No rule grants anything of {dataset} to {holder}"
+    zh = f"{subject.zh}：拒绝。没有任何规则将 {dataset} 授予{kind}岗位的角色 {role}"
+    if other is None:
+        return Text(en, zh)
+    theirs = kind_of(other)
+    return Text(
+        f"{en}; {other.where} grants it to the role {other.role} of {theirs} posts",
+        f"{zh}；{other.where} 将其授予{_KIND_ZH[theirs]}岗位的角色 {other.role}",
+    )
+
+
+def _or_granted(granted: Rung | None, otherwise: Text) -> Text:
+    if granted is None:
+        return otherwise
+    return Text(
+        f"ask for {granted.word}, which is granted; or {otherwise.en}",
+        f"可申请已授予的“{_ACTION_ZH[granted.word]}”；或{otherwise.zh}",
+    )
+
+
+def _denied(
+    what: Text, nearest: NearestMiss, remedy: Text, *, rule: Rule | None = None, granted: Rung | None = None
+) -> Decision:
+    return Decision(
+        allowed=False,
+        rule=rule,
+        granted=granted,
+        explanation=what,
+        nearest=nearest,
+        valid_until=None,
+        remedy=remedy,
+    )

@@ -1,0 +1,153 @@
+"""The plain files of ``audit/``: log.yaml, obligations.yaml, calendar.csv, retention.yaml.
+
+Every deadline and retention period of the platform is a line here, with its citation and whether somebody has
+read it in the text. Reports, drills and alerts of that folder are read by their own packages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, Literal, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from huanshu.catalog import words
+from huanshu.catalog.documents import Node, document
+from huanshu.catalog.faults import Faults
+from huanshu.catalog.folder import Folder
+from huanshu.catalog.nouns import Obligation
+from huanshu.catalog.sheets import rows
+from huanshu.errors import ContentError, Text
+
+LOG: Final = "audit/log.yaml"
+OBLIGATIONS: Final = "audit/obligations.yaml"
+CALENDAR: Final = "audit/calendar.csv"
+RETENTION: Final = "audit/retention.yaml"
+
+CALENDAR_COLUMNS: Final = ("date", "kind", "name_zh", "name_en", "source", "verified")
+#: What the platform keeps and for how long; each names an obligation.
+KEPT: Final = ("log_entries", "delivery_records", "processing_records", "quarantine")
+
+#: Obligations that a part of the platform asks for by name; a home without one could not date a finding.
+REQUIRED: Final = ("receipt_due",)
+
+_UNITS: Final = ("working_days", "days", "hours", "months", "years")
+#: A C2SP origin is a schema-less URL; it is the key name in signed notes, so no blank and no plus.
+_ORIGIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?:/[A-Za-z0-9._-]+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """audit/log.yaml."""
+
+    origin: str
+    timezone: str
+
+
+def read_log(folder: Folder) -> LogSettings:
+    """``origin`` of the checkpoints and ``timezone`` of the district."""
+    members = document(folder, LOG).mapping(("origin", "timezone"))
+    origin = members["origin"].text()
+    if _ORIGIN.fullmatch(origin) is None or len(origin) > 128:
+        raise ContentError(
+            "log.origin.malformed",
+            Text("the origin is no schema-less URL", "origin 不是无协议前缀的 URL"),
+            remedy=Text("for example qinghe.huanshu.example/log", "例如 qinghe.huanshu.example/log"),
+            where=members["origin"].where,
+        )
+    return LogSettings(origin, _timezone(members["timezone"]))
+
+
+def _timezone(node: Node) -> str:
+    name = node.text()
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ContentError(
+            "log.timezone.unknown",
+            Text(f"“{name[:64]}” is no IANA time zone", f"“{name[:64]}”不是 IANA 时区"),
+            remedy=Text("for example Asia/Shanghai", "例如 Asia/Shanghai"),
+            where=node.where,
+        ) from None
+    return name
+
+
+def read_obligations(folder: Folder, faults: Faults) -> dict[str, Obligation]:
+    """``obligations: {<key>: {title, citation, value, unit, verified}}``"""
+    root = document(folder, OBLIGATIONS).mapping(("obligations",))["obligations"]
+    found: dict[str, Obligation] = {}
+    for key, node in root.any_mapping().items():
+        with faults.caught():
+            words.identifier(key, node.where)
+            members = node.mapping(("title", "citation", "value", "unit", "verified"))
+            found[key] = Obligation(
+                key=key,
+                title=members["title"].title(),
+                citation=members["citation"].text(),
+                value=members["value"].integer(1, 10_000),
+                unit=cast(
+                    Literal["working_days", "days", "hours", "months", "years"], members["unit"].word(_UNITS)
+                ),
+                verified=members["verified"].boolean(),
+                where=node.where,
+            )
+    for key in REQUIRED:
+        if key not in root.any_mapping():
+            faults.note(
+                ContentError(
+                    "obligation.key.missing",
+                    Text(f"obligation {key} is missing", f"缺少义务 {key}"),
+                    remedy=Text("add it, or rename the line that means it", "请补上，或改正同义的一行"),
+                    where=root.where,
+                )
+            )
+    return found
+
+
+def read_calendar(folder: Folder, faults: Faults) -> dict[date, bool]:
+    """Date → True for a working day that falls on a weekend, False for a day off.
+
+    ``verified`` is for people: false means the year's notice of the State Council was not read."""
+    found: dict[date, bool] = {}
+    for row in rows(folder, CALENDAR, CALENDAR_COLUMNS, ("date",), faults):
+        with faults.caught():
+            day = row.day("date")
+            working = row.word("kind", ("holiday", "working_day")) == "working_day"
+            for column in ("name_zh", "name_en", "source"):
+                row.text(column)
+            row.word("verified", ("true", "false"))
+            if working and day.weekday() < 5:
+                raise ContentError(
+                    "calendar.day.idle",
+                    Text(f"{day} is a working day anyway", f"{day} 本来就是工作日"),
+                    remedy=Text("only make-up days on a weekend are listed", "只列出周末调休上班的日子"),
+                    where=row.where("date"),
+                )
+            found[day] = working
+    return found
+
+
+def read_retention(folder: Folder, obligations: Mapping[str, Obligation]) -> dict[str, str]:
+    """What is kept → key of the obligation that says how long. ``obligations`` empty: references not
+    judged."""
+    members = document(folder, RETENTION).mapping(("retention",))["retention"].mapping(KEPT)
+    return {kept: retention(node, "retention.obligation", obligations) for kept, node in members.items()}
+
+
+def retention(node: Node, code: str, obligations: Mapping[str, Obligation]) -> str:
+    """Key of an obligation that is a retention period. Raises ``<code>.unknown``, ``<code>.unfit``."""
+    key = node.identifier()
+    if not obligations:
+        return key
+    if key not in obligations:
+        raise words.unknown(f"{code}.unknown", Text("obligation", "义务"), key, obligations, node.where)
+    if (unit := obligations[key].unit) in {"working_days", "hours"}:
+        raise ContentError(
+            f"{code}.unfit",
+            Text(f"{key} is counted in {unit}: no retention period", f"{key} 以 {unit} 计，不是保存期限"),
+            remedy=Text("a retention is counted in days, months or years", "保存期限以日、月或年计"),
+            where=node.where,
+        )
+    return key

@@ -1,0 +1,80 @@
+"""policies/purposes.yaml and policies/keys.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final, Literal, cast
+
+from huanshu.catalog import words
+from huanshu.catalog.documents import Node, document
+from huanshu.catalog.evidence import retention
+from huanshu.catalog.faults import Faults
+from huanshu.catalog.folder import Folder
+from huanshu.catalog.nouns import KeyPolicy, Obligation, Purpose
+from huanshu.errors import Text
+
+PURPOSES: Final = "policies/purposes.yaml"
+KEYS: Final = "policies/keys.yaml"
+
+_PURPOSE_KEYS: Final = ("title", "legal_basis", "datasets", "retention", "valid_from", "valid_until")
+
+#: The keeper opens at most this many values itself (DESIGN 4); keys.yaml may say fewer, never more.
+MAX_OPEN_VALUES: Final = 64
+#: A loan is for one chunk; longer than this it would outlive a revocation by more than a person notices.
+MAX_LEND_SECONDS: Final = 900
+
+
+def read_purposes(
+    folder: Folder, datasets: Collection[str], obligations: Mapping[str, Obligation], faults: Faults
+) -> dict[str, Purpose]:
+    """``purposes: {<purpose>: {title, legal_basis: {citation, verified}, datasets, retention, valid_…}}``
+
+    ``datasets`` and ``obligations`` may be empty when their files are at fault; references are then not
+    judged."""
+    root = document(folder, PURPOSES).mapping(("purposes",))["purposes"]
+    found: dict[str, Purpose] = {}
+    for key, node in root.any_mapping().items():
+        with faults.caught():
+            found[key] = _purpose(words.name(key, node.where), node, datasets, obligations)
+    return found
+
+
+def _purpose(
+    key: str, node: Node, datasets: Collection[str], obligations: Mapping[str, Obligation]
+) -> Purpose:
+    members = node.mapping(_PURPOSE_KEYS)
+    basis = members["legal_basis"].mapping(("citation", "verified"))
+    start, end = members["valid_from"].day(), members["valid_until"].day()
+    words.period(start, end, members["valid_until"].where)
+    return Purpose(
+        purpose=key,
+        title=members["title"].title(),
+        legal_basis=basis["citation"].text(),
+        legal_basis_verified=basis["verified"].boolean(),
+        datasets=tuple(_dataset(item, datasets) for item in members["datasets"].list()),
+        retention=retention(members["retention"], "purpose.retention", obligations),
+        valid_from=start,
+        valid_until=end,
+        where=node.where,
+    )
+
+
+def _dataset(node: Node, datasets: Collection[str]) -> str:
+    name = node.name()
+    if datasets and name not in datasets:
+        raise words.unknown("purpose.dataset.unknown", Text("dataset", "数据集"), name, datasets, node.where)
+    return name
+
+
+def read_keys(folder: Folder) -> KeyPolicy:
+    """``root_provider``, ``profile``, ``epoch``, ``lend_max_seconds``, ``open_max_values``."""
+    root = document(folder, KEYS)
+    members = root.mapping(("root_provider", "profile", "epoch", "lend_max_seconds", "open_max_values"))
+    return KeyPolicy(
+        root_provider=cast(Literal["file"], members["root_provider"].word(("file",))),
+        profile=cast(Literal["aes"], members["profile"].word(("aes",))),
+        epoch=members["epoch"].integer(1, 1_000_000),
+        lend_max_seconds=members["lend_max_seconds"].integer(1, MAX_LEND_SECONDS),
+        open_max_values=members["open_max_values"].integer(1, MAX_OPEN_VALUES),
+        where=root.where,
+    )

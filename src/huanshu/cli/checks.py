@@ -1,0 +1,69 @@
+"""``huanshu check`` and ``huanshu domains import``: the four folders, before anything runs on them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from huanshu.catalog.divisions import domains_csv, read_divisions
+from huanshu.cli.context import CONTEXT
+from huanshu.conformance import check_home
+from huanshu.assembly.checking import access_cases, quality_samples
+from huanshu.errors import InputError, Text
+
+domains = typer.Typer(no_args_is_help=True, help="The domain tree. 域。")
+
+
+def check(home: Annotated[Path | None, typer.Argument(help="The home (default: HUANSHU_HOME).")] = None) -> None:
+    """Check the four folders: every file, every reference, every sample and case.
+
+    Example: huanshu check"""
+    problems = check_home(home or CONTEXT.settings.home, extra=(access_cases, quality_samples))
+    for problem in problems:
+        CONTEXT.speech.err.print(f"✗ {problem.explain(CONTEXT.speech.language)}", style="red", markup=False)
+    CONTEXT.speech.result([problem.as_json() for problem in problems])
+    if problems:
+        raise typer.Exit(3)
+    CONTEXT.speech.tell(Text("the home is in order", "四个文件夹检查通过"), style="green")
+
+
+@domains.command("import")
+def import_domains(
+    table: Annotated[Path, typer.Argument(help="Division table: code,name,level,parent_code,kind.")],
+    out: Annotated[Path | None, typer.Option(help="Write here (default: standard output).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report only.")] = False,
+) -> None:
+    """Turn a table of division codes into domains.csv; every problem is reported by line, at once.
+
+    Example: huanshu domains import divisions.csv --out policies/domains.csv"""
+    speech = CONTEXT.speech
+    if not table.is_file():
+        raise InputError(
+            "division.table.missing",
+            Text(f"{table.name} is not a file", f"{table.name} 不是文件"),
+            remedy=Text("give the path of a table", "请给出表格文件的路径"),
+        )
+    found = read_divisions(table)
+    for finding in (*found.problems, *found.remarks):
+        speech.err.print(finding.explain(speech.language), markup=False)
+    text = "" if found.problems else domains_csv(found)
+    if not found.problems and not dry_run:
+        if out is None and not speech.as_json:
+            sys.stdout.write(text)
+        elif out is not None:
+            new = out.with_suffix(".new")
+            new.write_text(text)
+            new.rename(out)
+    speech.result(
+        {
+            "encoding": found.encoding,
+            "rows": len(found.rows),
+            "problems": [problem.as_json() for problem in found.problems],
+            "remarks": [remark.as_json() for remark in found.remarks],
+        }
+    )
+    if found.problems:
+        raise typer.Exit(4)

@@ -1,0 +1,55 @@
+"""Assembling the command line and turning errors into words and exit codes, in one place."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from huanshu.cli import accesses, checks, drills, flows, policies, receipts, records, reports, stacks
+from huanshu.cli.context import CONTEXT, hoist
+from huanshu.errors import HuanshuError, Text
+
+app = typer.Typer(
+    name="huanshu",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="还数 Huanshu: gives every community exactly its slice, and proves who saw what. 每一次访问，先留痕，后开启。",
+)
+app.add_typer(flows.app, name="flow")
+app.add_typer(receipts.app, name="receipt")
+app.add_typer(policies.app, name="policy")
+app.add_typer(policies.senders, name="sender")
+app.add_typer(records.app, name="record")
+app.add_typer(accesses.app, name="access")
+app.add_typer(drills.app, name="drill")
+app.add_typer(reports.app, name="report")
+app.add_typer(checks.domains, name="domains")
+for command in (checks.check, stacks.status, stacks.up, stacks.demo):
+    app.command()(command)
+app.command(hidden=True)(stacks.keeper)
+
+
+@app.callback()
+def common(
+    as_json: bool = typer.Option(False, "--json", help="Answer as one JSON document. 以 JSON 输出。"),
+    lang: str = typer.Option("", "--lang", help="zh or en (default: HUANSHU_LANG, LANG, zh)."),
+    acting_as: str = typer.Option("", "--as", help="Act as a fictional person; sandbox only. 仅限演练环境。"),
+) -> None:
+    """Options that every command understands."""
+    CONTEXT.choose(lang, acting_as or None, as_json=as_json)
+
+
+def main() -> None:
+    """Entry point of ``huanshu``."""
+    try:
+        app(hoist(sys.argv[1:]))
+    except HuanshuError as error:
+        CONTEXT.speech.fail(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        CONTEXT.speech.err.print(
+            CONTEXT.speech.say(Text("interrupted; run the same command again to go on", "已中断；重新运行同一命令即可继续"))
+        )
+        sys.exit(130)

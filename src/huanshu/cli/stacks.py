@@ -1,0 +1,63 @@
+"""``huanshu up``, ``status``, ``keeper``, ``demo``: the deployment as processes."""
+
+from __future__ import annotations
+
+import signal
+from typing import Annotated
+
+import typer
+
+from huanshu.assembly import open_deployment, running
+from huanshu.assembly.keeper_process import run_keeper
+from huanshu.cli.context import CONTEXT
+from huanshu.cli.demonstration import demonstrate
+from huanshu.cli.upkeep import bring_up
+from huanshu.errors import Text
+
+
+def status() -> None:
+    """Who you are here, and the state of log and policies.  Example: huanshu status"""
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        found = here.keeper.status()
+    words = {
+        "origin": Text("log", "日志"),
+        "size": Text("entries", "条目数"),
+        "root": Text("root", "树根"),
+        "policy": Text("policies as read", "当前策略"),
+        "adopted": Text("policies in force", "生效策略"),
+        "sandbox": Text("sandbox", "演练环境"),
+        "person": Text("you are", "责任人"),
+    }
+    CONTEXT.speech.table(
+        Text("Status", "状态"), [Text("what", "项目"), Text("value", "值")], [(words[k], found[k]) for k in words]
+    )
+    CONTEXT.speech.result(found)
+
+
+def keeper() -> None:
+    """Serve as the keeper process (started by ``up``; in production by a service manager)."""
+    run_keeper(open_deployment(CONTEXT.settings))
+
+
+def up(
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="First start only: a fictional district, for ever marked as one.")
+    ] = False,
+    airflow: Annotated[bool, typer.Option(help="Also start Airflow.")] = True,
+) -> None:
+    """Start embedded PostgreSQL, keeper and Airflow; Ctrl-C stops all of it.
+
+    Example: huanshu up --sandbox"""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    bring_up(CONTEXT.settings, CONTEXT.speech, sandbox=sandbox, airflow=airflow, acting_as=CONTEXT.acting_as)
+
+
+def demo(
+    residents: Annotated[int, typer.Option(help="Fictional residents.")] = 3000,
+    airflow: Annotated[bool, typer.Option(help="Move the data through Airflow.")] = True,
+    keep: Annotated[bool, typer.Option(help="Keep an earlier demo's state instead of starting afresh.")] = False,
+) -> None:
+    """The whole loop on a fictional district, in a few minutes, with its result on the screen.
+
+    Example: huanshu demo"""
+    demonstrate(CONTEXT.settings, CONTEXT.speech, residents=residents, airflow=airflow, keep=keep)
