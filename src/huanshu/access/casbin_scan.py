@@ -25,9 +25,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final, get_args
 
-import casbin  # type: ignore[import-untyped]
-from casbin.config import Config  # type: ignore[import-untyped]
-from casbin.persist import Adapter  # type: ignore[import-untyped]
+import casbin
+from casbin.config import Config
+from casbin.persist import Adapter
 
 from huanshu.access.query import Query
 from huanshu.access.terms import READS, WRITES, Terms
@@ -61,7 +61,7 @@ _KINDS: Final = frozenset(get_args(DomainKind))
 
 
 class _Silence(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
         return False
 
 

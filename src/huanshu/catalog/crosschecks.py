@@ -46,7 +46,8 @@ def check_suites(suites: Mapping[str, Suite], contracts: Mapping[str, Contract],
 
 
 def _columns(kwargs: Mapping[str, object]) -> list[str]:
-    """Columns as Great Expectations names them: column, column_A, column_B, column_list, column_set."""
+    """Fields behind column, column_A, column_B, column_list and column_set; what follows a # (a derivation)
+    is judged by ``huanshu.quality``."""
     found: list[str] = []
     for key in ("column", "column_A", "column_B"):
         value = kwargs.get(key)
@@ -56,7 +57,7 @@ def _columns(kwargs: Mapping[str, object]) -> list[str]:
         value = kwargs.get(key)
         if isinstance(value, list):
             found.extend(item for item in value if isinstance(item, str))
-    return found
+    return [column.split("#", 1)[0] for column in found]
 
 
 def check_rules(

@@ -49,6 +49,12 @@ def records(connection: psycopg.Connection, dataset: str, links: Sequence[bytes]
     return [row[0] for row in connection.execute(_READ_RECORDS, given)]
 
 
+def known_records(connection: psycopg.Connection, dataset: str, links: Sequence[bytes]) -> set[int]:
+    """The record numbers behind those links that have one; issues none."""
+    query = "SELECT record FROM district.record WHERE dataset = %s AND link = ANY(%s::bytea[])"
+    return {row[0] for row in connection.execute(query, (dataset, list(links)))}
+
+
 def find_record(connection: psycopg.Connection, dataset: str, linked: bytes) -> int | None:
     """The record number behind a link, or None."""
     row = connection.execute(_FIND_RECORD, (dataset, linked)).fetchone()

@@ -100,13 +100,15 @@ def test_look_alikes_in_a_plan_are_refused(district: Any, enforcer: Any) -> None
                 district.at("2026-06-01"),
             )
         )  # fmt: skip
-        assert not plan.allowed and [*plan.denials] == [token]
+        assert not plan.allowed
+        assert [*plan.denials] == [token]
     assert seen > 5
 
 
 def test_an_instant_without_offset_is_refused(district: Any, enforcer: Any) -> None:
     decision = enforcer.decide(district.asks(at=district.at("2026-06-01").replace(tzinfo=None)))
-    assert not decision.allowed and decision.nearest.kind == "not_canonical"
+    assert not decision.allowed
+    assert decision.nearest.kind == "not_canonical"
 
 
 def test_a_pasted_value_is_never_repeated(district: Any, enforcer: Any) -> None:

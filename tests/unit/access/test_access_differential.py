@@ -206,7 +206,8 @@ def test_engine_naive_reading_and_casbin_alone_agree(district: Any) -> None:
         for q in (focus, *others):
             decision = enforcer.decide(q)
             if not offered(q.field, q.action):
-                assert decision.nearest is not None and decision.nearest.kind == "not_offered"
+                assert decision.nearest is not None
+                assert decision.nearest.kind == "not_offered"
                 continue
             expected, rule = naive(given_rules, q)
             outcome = "no rule" if rule is None else rule.effect
@@ -241,7 +242,7 @@ def test_who_may_read_at_a_rung_may_read_at_every_lower_one(district: Any) -> No
         seen[any(allowed)] += 1
 
     closed_below()
-    assert min(seen.values()) >= 5 and len(seen) == 2, seen
+    assert min(seen[True], seen[False]) >= 5, seen
 
 
 def test_the_smallest_grant_would_do_and_gives_nothing_else(district: Any) -> None:
@@ -296,7 +297,8 @@ def test_an_allow_holds_on_every_day_until_it_ends(district: Any) -> None:
         if not decision.allowed:
             assert decision.valid_until is None
             return
-        assert decision.valid_until is not None and decision.valid_until >= q.at
+        assert decision.valid_until is not None
+        assert decision.valid_until >= q.at
         seen += 1
         at = q.at
         while at <= decision.valid_until:

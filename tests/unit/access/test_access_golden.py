@@ -67,9 +67,8 @@ def render(district: Any) -> str:
     blocks = []
     for title, asked in ASKED:
         decision = enforcer.decide(district.asks(**asked))
-        assert not decision.allowed and decision.nearest.kind == title.partition(":")[0].replace(
-            "two things at once", "expired"
-        )
+        assert not decision.allowed
+        assert decision.nearest.kind == title.partition(":")[0].replace("two things at once", "expired")
         blocks.append(told(title, decision))
     for title, fields in (
         ("a plan of no fields", {}),

@@ -1,0 +1,411 @@
+"""Intake: a department's extract → quality in memory → sealed into the district store, all or nothing.
+
+Order of effects, with what a crash leaves behind:
+    (a) read       manifest: signature of the enrolled sender, sequence, digest.     Nothing.
+    (b) authorised the log entry; its ticket.           The log names an intake that may not happen.
+    (c) staging    batch by batch: validate, link, seal. Staging rows, dropped by the next run.
+    (d) promoted   one district transaction by the verdict: new versions in, old ones out, the batch's line.
+                                                         The effect is there; the next run sees the line.
+    (e) promoted   the log entry.                        (written by the next run when it is missing)
+
+Plaintext lives in this function's frames, never on disk, never across a task boundary. A quarantined row is
+sealed whole, with the rules it failed; a record already in the store keeps its last good version meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from huanshu import subjects, telemetry
+from huanshu.auditlog import require_signature
+from huanshu.catalog import Contract, Flow, Suite
+from huanshu.errors import InputError, Text, Where
+from huanshu.exchange.extract import read_extract
+from huanshu.exchange.ground import Ground
+from huanshu.exchange.manifest import Manifest, read_manifest, signing_bytes
+from huanshu.exchange.tables import create, district_tables
+from huanshu.gate import intake as gate
+from huanshu.keeper.tickets import Ticket
+from huanshu.quality import Uniqueness, Verdict, dataset_rules, validate, whole
+from huanshu.quality.verdict import Rows
+from huanshu.sealing import Keyring
+
+Columns = dict[str, list[str | None]]
+State = Literal["promoted", "refused", "known"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOutcome:
+    """What became of one extract. ``known``: it had been taken in before, nothing was opened or written."""
+
+    batch: str
+    sequence: int
+    state: State
+    good: int = 0
+    quarantined: int = 0
+    unchanged: int = 0
+    withdrawn: int = 0
+    rules: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeOutcome:
+    """What one run of an intake flow did, extract by extract."""
+
+    flow: str
+    batches: tuple[BatchOutcome, ...]
+
+    @property
+    def promoted(self) -> int:
+        return sum(batch.state == "promoted" for batch in self.batches)
+
+
+def run_intake(ground: Ground, name: str, run: str, folder: Path) -> IntakeOutcome:
+    """Take in every extract in ``folder`` whose turn has come, in sequence. Raises InputError for a manifest
+    that is replayed with other content, out of sequence, unsigned or not what it says."""
+    flow = ground.flow(name, "intake")
+    with ground.district() as district, telemetry.span("huanshu.exchange.intake", flow=name):
+        with district.transaction():
+            district.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"intake/{flow.dataset}",))
+            create(district, *district_tables(ground.contract(flow)))
+        found = sorted(
+            (read_manifest(path) for path in sorted(folder.glob("*.manifest.json"))), key=lambda m: m.sequence
+        )
+        return IntakeOutcome(name, tuple(_Intake(ground, flow, run, district, m).run() for m in found))
+
+
+class _Intake:
+    def __init__(
+        self, ground: Ground, flow: Flow, run: str, district: psycopg.Connection, manifest: Manifest
+    ) -> None:
+        self._ground = ground
+        self._flow = flow
+        self._run = run
+        self._district = district
+        self._manifest = manifest
+        self._contract: Contract = ground.contract(flow)
+        self._suite: Suite = ground.home.suites[flow.dataset]
+        self._epoch = ground.home.policies.keys.epoch
+        versions, staging = district_tables(self._contract)
+        self._versions = sql.Identifier("district", versions.name)
+        self._staging = sql.Identifier("district", staging.name)
+        self._batch = manifest.digest
+        self._present: set[int] = set()
+        self._good = self._unchanged = self._quarantined = 0
+
+    def run(self) -> BatchOutcome:
+        known = self._known()
+        if known is not None:
+            return known
+        self._require_signed()
+        self._require_turn()
+        ticket = self._authorise()
+        self._ground.pause("intake:authorised")
+        self._begin(ticket)
+        verdict = self._stage(ticket)
+        self._ground.pause("intake:staged")
+        if not verdict.batch_ok:
+            return self._refuse(ticket, verdict)
+        told = self._promote(verdict)
+        self._ground.pause("intake:promoted")
+        self._append(ticket, "promoted", told)
+        return BatchOutcome(
+            self._batch, self._manifest.sequence, "promoted", self._good, self._quarantined, self._unchanged,
+            told["withdrawn"], told["rules"],
+        )  # fmt: skip
+
+    # -- (a) ------------------------------------------------------------------------------------
+
+    def _known(self) -> BatchOutcome | None:
+        """A batch whose line says promoted or refused has happened; tell the log if it was not told."""
+        with self._district.transaction():
+            row = self._district.execute(
+                "SELECT state, verdict FROM district.batch WHERE batch = %s AND state <> 'staging'", (self._batch,)
+            ).fetchone()
+        if row is None:
+            return None
+        ticket = self._ground.keeper.open_ticket("exchange.intake.authorised", self._batch)
+        if ticket is not None:
+            self._append(ticket, str(row[0]), row[1]["log"])
+        return BatchOutcome(self._batch, self._manifest.sequence, "known")
+
+    def _require_signed(self) -> None:
+        if self._manifest.sender != self._flow.source or self._manifest.dataset != self._flow.dataset:
+            raise self._refused(
+                "exchange.manifest.foreign",
+                Text("the manifest is of another sender or dataset", "清单属于其他报送方或数据集"),
+                Text(f"{self._flow.flow} takes {self._flow.dataset} from {self._flow.source}", f"{self._flow.flow} 仅接收 {self._flow.source} 的 {self._flow.dataset}"),
+            )
+        key = self._ground.keeper.sender_key(self._manifest.sender)
+        if key is None:
+            raise self._refused(
+                "exchange.sender.unenrolled",
+                Text(f"no key is enrolled for {self._manifest.sender}", f"未登记 {self._manifest.sender} 的公钥"),
+                Text("security staff run: huanshu sender enrol", "请安全人员运行：huanshu sender enrol"),
+            )
+        require_signature(bytes.fromhex(key), self._manifest.signature, signing_bytes(self._manifest))
+
+    def _require_turn(self) -> None:
+        """Replay and gap: the next sequence number, exactly (drills D02, D03)."""
+        with self._district.transaction():
+            row = self._district.execute(
+                "SELECT coalesce(max(sequence), 0) FROM district.batch"
+                " WHERE dataset = %s AND sender = %s AND state <> 'staging'",
+                (self._flow.dataset, self._manifest.sender),
+            ).fetchone()
+        last = int(row[0]) if row else 0
+        if self._manifest.sequence <= last:
+            raise self._refused(
+                "exchange.sequence.replayed",
+                Text(f"sequence {self._manifest.sequence} was taken in before, with other content", f"序号 {self._manifest.sequence} 已接收过且内容不同"),
+                Text(f"send the next one as {last + 1}", f"请以序号 {last + 1} 报送"),
+            )
+        if self._manifest.sequence > last + 1:
+            raise self._refused(
+                "exchange.sequence.gap",
+                Text(f"sequence {last + 1} is missing before {self._manifest.sequence}", f"缺少序号 {last + 1}（收到 {self._manifest.sequence}）"),
+                Text("send the missing extract first", "请先补报缺失的一期"),
+            )
+
+    # -- (b) ------------------------------------------------------------------------------------
+
+    def _authorise(self) -> Ticket:
+        found = self._ground.keeper.open_ticket("exchange.intake.authorised", self._batch)
+        return found or self._ground.keeper.append(
+            {
+                "event": "exchange.intake.authorised",
+                "policy": self._ground.home.policies.digest,
+                "flow": {"id": self._flow.flow, "run": self._run},
+                "detail": {
+                    "batch": self._batch,
+                    "sequence": self._manifest.sequence,
+                    "sender": self._manifest.sender,
+                    "records": self._manifest.records,
+                },
+            }
+        )
+
+    def _begin(self, ticket: Ticket) -> None:
+        """Forget what earlier, interrupted attempts staged; then say that this one is under way."""
+        with self._district.transaction():
+            self._district.execute(sql.SQL("TRUNCATE {}").format(self._staging))
+            self._district.execute("DELETE FROM district.quarantine WHERE batch IN (SELECT batch FROM district.batch WHERE dataset = %s AND state = 'staging')", (self._flow.dataset,))
+            self._district.execute("DELETE FROM district.batch WHERE dataset = %s AND state = 'staging'", (self._flow.dataset,))
+            self._district.execute(
+                "INSERT INTO district.batch (batch, dataset, sender, sequence, state, entry_index)"
+                " VALUES (%s, %s, %s, %s, 'staging', %s)",
+                (self._batch, self._flow.dataset, self._manifest.sender, self._manifest.sequence, ticket.index),
+            )
+
+    # -- (c) ------------------------------------------------------------------------------------
+
+    def _stage(self, ticket: Ticket) -> Verdict:
+        uniques = [Uniqueness(rule) for rule in dataset_rules(self._suite)]
+        repeated: list[list[Rows]] = [[] for _ in uniques]
+        verdicts: list[Verdict] = []
+        done = 0
+        for chunk, table in enumerate(read_extract(self._manifest, self._contract)):
+            verdict = validate(table, self._suite, self._contract, self._ground.home.policies.domains)
+            verdicts.append(verdict)
+            later = self._stage_batch(ticket, chunk, done + 1, table, verdict, uniques)
+            for parts, rows in zip(repeated, later, strict=True):
+                parts.append(rows + done)
+            done += table.num_rows
+            self._ground.progress(self._flow.dataset, done, self._manifest.records)
+        overall = whole(verdicts, self._suite)
+        for unique, parts in zip(uniques, repeated, strict=True):
+            overall = overall.with_rule(unique.result(), np.concatenate(parts))
+        return overall
+
+    def _stage_batch(
+        self, ticket: Ticket, chunk: int, first: int, table: pa.Table, verdict: Verdict, uniques: Sequence[Uniqueness]
+    ) -> list[Rows]:
+        """Seal one batch into the staging; returns, per uniqueness rule, the rows that repeat an identifier."""
+        columns: Columns = {name: table.column(name).to_pylist() for name in table.column_names}
+        district = self._flow.receivers[0]
+        communities = {d.code for d in self._ground.home.policies.domains.below(district, "community")}
+        homes = sorted({h for h in columns[self._contract.home_field] if h in communities})
+        keys = gate.borrow(self._ground.keeper, ticket, chunk, self._contract, homes, self._epoch)
+        linked = gate.linked(keys, self._contract, columns)
+        bad: dict[int, tuple[str, ...]] = dict(verdict.quarantine)
+        later = []
+        for unique in uniques:
+            rows = unique.later(linked.links[unique.field], bad)
+            later.append(rows)
+            for row in rows.tolist():
+                bad[row] = (*bad.get(row, ()), unique.expectation.rule)
+        good = [row for row in range(table.num_rows) if row not in bad]
+        with self._district.transaction():
+            self._quarantine(keys, first, columns, bad)
+            self._stage_good(keys, first, good, columns, linked)
+            self._note_present(linked, columns, bad)
+        self._ground.pause(f"intake:batch:{chunk}")
+        return later
+
+    def _quarantine(
+        self, keys: Keyring, first: int, columns: Columns, bad: Mapping[int, tuple[str, ...]]
+    ) -> None:
+        names = list(columns)
+        with self._district.cursor().copy(
+            "COPY district.quarantine (batch, row, rules, sealed) FROM STDIN"
+        ) as copy:
+            for row, rules in bad.items():
+                source = json.dumps({name: columns[name][row] for name in names}, ensure_ascii=False).encode()
+                number = first + row
+                sealed = gate.seal_quarantined(keys, self._contract, self._epoch, self._batch, number, source)
+                copy.write_row((self._batch, number, list(rules), sealed))
+        self._quarantined += len(bad)
+
+    def _stage_good(
+        self, keys: Keyring, first: int, good: Sequence[int], columns: Columns, linked: gate.Linked
+    ) -> None:
+        """Seal the changed ones among the good rows as their next version; unchanged ones stay as they are."""
+        key_links = linked.links[self._contract.primary_key.name]
+        records = subjects.records(self._district, self._contract.dataset, [key_links[row] for row in good])
+        current = self._current(records)
+        changed = [
+            (row, record) for row, record in zip(good, records, strict=True)
+            if current.get(record, (0, None))[1] != linked.marks[row]
+        ]  # fmt: skip
+        self._good += len(good)
+        self._unchanged += len(good) - len(changed)
+        rows = [row for row, _ in changed]
+        numbers = [record for _, record in changed]
+        versions = [self._last_version(current, record) + 1 for record in numbers]
+        picked: Columns = {name: [cells[row] for row in rows] for name, cells in columns.items()}
+        homes = [str(home) for home in picked[self._contract.home_field]]
+        cells = gate.seal_rows(keys, self._contract, self._epoch, homes, numbers, versions, picked)
+        about = self._subjects(linked, columns, rows)
+        links = [f"link_{name}" for name in linked.links]
+        names = ["batch", "row", "record", "version", "home", "epoch", "mark", "subjects", *links, *cells]
+        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+            self._staging, sql.SQL(", ").join(map(sql.Identifier, names))
+        )
+        linked_columns = [[values[row] for row in rows] for values in linked.links.values()]
+        with self._district.cursor().copy(statement) as copy:
+            for place, values in enumerate(
+                zip(rows, numbers, versions, homes, about, *linked_columns, *cells.values(), strict=True)
+            ):
+                row, record, version, home, ordinals, *rest = values
+                mark = linked.marks[rows[place]]
+                copy.write_row(
+                    (self._batch, first + row, record, version, home, self._epoch, mark, ordinals, *rest)
+                )
+
+    def _current(self, records: Sequence[int]) -> dict[int, tuple[int, bytes | None]]:
+        """Record → (last version, content mark of the current one or None when it has ended)."""
+        query = sql.SQL(
+            "SELECT DISTINCT ON (record) record, version, CASE WHEN batch_out IS NULL THEN mark END"
+            " FROM {} WHERE record = ANY(%s) ORDER BY record, version DESC"
+        ).format(self._versions)
+        return {
+            row[0]: (row[1], None if row[2] is None else bytes(row[2]))
+            for row in self._district.execute(query, (list(records),))
+        }
+
+    @staticmethod
+    def _last_version(current: Mapping[int, tuple[int, bytes | None]], record: int) -> int:
+        return current[record][0] if record in current else 0
+
+    def _subjects(self, linked: gate.Linked, columns: Columns, rows: Sequence[int]) -> list[list[int]]:
+        """The ordinals of each row's subjects; a subject field that is absent names nobody."""
+        about: list[list[int]] = [[] for _ in rows]
+        for subject in self._contract.subjects:
+            named = [place for place, row in enumerate(rows) if columns[subject.field][row] is not None]
+            links = [linked.links[subject.field][rows[place]] for place in named]
+            for place, ordinal in zip(named, subjects.ordinals(self._district, subject.kind, links), strict=True):
+                about[place].append(ordinal)
+        return about
+
+    def _note_present(self, linked: gate.Linked, columns: Columns, bad: Mapping[int, tuple[str, ...]]) -> None:
+        """Every record the extract mentions is present, quarantined or not: a faulty row withdraws nobody."""
+        key = self._contract.primary_key.name
+        mentioned = [link for link, value in zip(linked.links[key], columns[key], strict=True) if value is not None]
+        self._present |= subjects.known_records(self._district, self._contract.dataset, mentioned)
+
+    # -- (d), (e) -------------------------------------------------------------------------------
+
+    def _promote(self, verdict: Verdict) -> dict[str, Any]:
+        """The one transaction with effect."""
+        versions, staging = self._versions, self._staging
+        with self._district.transaction():
+            execute = self._district.execute
+            execute(
+                sql.SQL(
+                    "UPDATE {} v SET batch_out = %s FROM {} s WHERE v.record = s.record AND v.batch_out IS NULL"
+                ).format(versions, staging),
+                (self._batch,),
+            )
+            withdrawn = 0
+            if self._manifest.mode == "full":
+                withdrawn = execute(
+                    sql.SQL(
+                        "UPDATE {} SET batch_out = %s WHERE batch_out IS NULL AND batch_in <> %s"
+                        " AND record <> ALL(%s)"
+                    ).format(versions),
+                    (self._batch, self._batch, sorted(self._present)),
+                ).rowcount
+            names = [name for name in self._columns if name not in ("batch", "row")]
+            listed = sql.SQL(", ").join(map(sql.Identifier, names))
+            execute(
+                sql.SQL("INSERT INTO {} (batch_in, {}) SELECT batch, {} FROM {}").format(
+                    versions, listed, listed, staging
+                )
+            )
+            execute(sql.SQL("TRUNCATE {}").format(staging))
+            told = {
+                "good": self._good,
+                "quarantined": self._quarantined,
+                "unchanged": self._unchanged,
+                "withdrawn": withdrawn,
+                "rules": _counts(verdict, "error"),
+                "warnings": _counts(verdict, "warning"),
+            }
+            self._settle("promoted", verdict, told)
+        self._district.execute(sql.SQL("ANALYZE {}").format(versions))
+        return told
+
+    def _refuse(self, ticket: Ticket, verdict: Verdict) -> BatchOutcome:
+        """A batch rule failed: nothing of it is promoted; its quarantine stays, sealed, for the steward."""
+        told = {"reason": "quality.batch.failed", "rules": _counts(verdict, "error")}
+        with self._district.transaction():
+            self._district.execute(sql.SQL("TRUNCATE {}").format(self._staging))
+            self._settle("refused", verdict, told)
+        self._append(ticket, "refused", told)
+        return BatchOutcome(self._batch, self._manifest.sequence, "refused", rules=told["rules"])  # type: ignore[arg-type]
+
+    def _settle(self, state: str, verdict: Verdict, told: Mapping[str, Any]) -> None:
+        self._district.execute(
+            "UPDATE district.batch SET state = %s, verdict = %s, settled_at = now() WHERE batch = %s",
+            (state, json.dumps({"log": told, "quality": verdict.as_json()}, ensure_ascii=False), self._batch),
+        )
+
+    def _append(self, ticket: Ticket, state: str, told: Mapping[str, Any]) -> None:
+        self._ground.keeper.append(
+            {
+                "event": f"exchange.intake.{state}",
+                "once": f"exchange.intake.{state}/{self._batch}",
+                "ticket": {"index": ticket.index, "leaf_hash": ticket.leaf_hash},
+                "detail": dict(told),
+            }
+        )
+
+    @property
+    def _columns(self) -> list[str]:
+        return [column.name for column in district_tables(self._contract)[1].columns]
+
+    def _refused(self, code: str, what: Text, remedy: Text) -> InputError:
+        return InputError(code, what, remedy=remedy, where=Where(self._manifest.path.name))
+
+
+def _counts(verdict: Verdict, severity: str) -> dict[str, int]:
+    return {r.rule: r.failed_count for r in verdict.rules if r.severity == severity and r.failed_count}

@@ -1,0 +1,26 @@
+"""Quality: Great Expectations over one batch in memory, and what it concluded — never what it saw.
+
+The only package that imports great_expectations; it does so on the first validation, because that import
+takes seconds. A ``Verdict`` holds rule names, counts and row positions; no value leaves this package, not in
+an exception either. Deliberately not here: sealing and storing quarantined rows (``huanshu.exchange``),
+reading ``suite.yaml`` (``huanshu.catalog``).
+"""
+
+from huanshu.quality.derived import DERIVATIONS
+from huanshu.quality.rules import check_suite
+from huanshu.quality.samples import run_samples
+from huanshu.quality.uniqueness import Uniqueness, dataset_rules
+from huanshu.quality.validation import validate
+from huanshu.quality.verdict import RuleResult, Verdict, whole
+
+__all__ = [
+    "DERIVATIONS",
+    "RuleResult",
+    "Uniqueness",
+    "Verdict",
+    "check_suite",
+    "dataset_rules",
+    "run_samples",
+    "validate",
+    "whole",
+]

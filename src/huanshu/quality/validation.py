@@ -1,0 +1,56 @@
+"""One batch of records against its contract and its suite, in memory.
+
+Order: the contract's own rules, then the suite's in file order, so that verdicts of equal suites line up.
+Rules of scope dataset are not judged here: they need links, which only the keeper's keys make
+(``uniqueness``).
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from huanshu.catalog import Contract, DomainTree, Suite
+from huanshu.quality import contract_rules, engine
+from huanshu.quality.rules import ReadyRule, ready
+from huanshu.quality.verdict import Rows, RuleResult, Verdict, decided
+from huanshu.telemetry import span
+
+
+def validate(frame: pa.Table, suite: Suite, contract: Contract, domains: DomainTree | None = None) -> Verdict:
+    """The verdict over ``frame``: text columns named as the contract's fields, null where absent.
+
+    ``domains`` resolves ``@domains.…`` and makes an unknown home a failure. Raises ContentError for a suite
+    that cannot run as meant (``suite.*``, ``quality.rule.broken``), ValueError when fields are lacking."""
+    if missing := [f.name for f in contract.fields if f.name not in frame.column_names]:
+        raise ValueError(f"the frame lacks {', '.join(missing)}")
+    rules = ready(suite, contract, domains)
+    with span("quality.validate", dataset=contract.dataset, records=frame.num_rows, rules=len(rules)):
+        results: list[RuleResult] = []
+        failed_rows: dict[str, Rows] = {}
+        for result, rows in contract_rules.judge(frame, contract, domains):
+            results.append(result)
+            if len(rows):
+                failed_rows[result.rule] = rows
+        for rule in rules:
+            if rule.expectation.scope == "dataset":
+                continue
+            result, rows = _judge(rule, frame)
+            results.append(result)
+            if len(rows):
+                failed_rows[result.rule] = rows
+    return Verdict(contract.dataset, suite.digest, frame.num_rows, tuple(results), failed_rows)
+
+
+def _judge(rule: ReadyRule, frame: pa.Table) -> contract_rules.Judged:
+    columns = {column.written: column.cells(frame) for column in rule.columns}
+    expectation, records = rule.expectation, frame.num_rows
+    batch = expectation.scope == "batch"
+    outcome = engine.evaluate(
+        expectation.type, rule.kwargs, columns, records, find_rows=not batch, where=expectation.where
+    )
+    if batch:
+        result = decided(expectation, outcome.failed, outcome.counted, records)
+        # The sums decide, so that cuts do not matter; over one frame the library must agree.
+        assert result.passed == outcome.passed, expectation.rule
+        return contract_rules.Judged(result, outcome.rows)
+    return contract_rules.Judged(decided(expectation, outcome.failed, records, records), outcome.rows)

@@ -1,0 +1,292 @@
+"""The six steps over a log in PostgreSQL and its receivers' stores."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from huanshu_verify import merkle
+from huanshu_verify.notes import NoteError, VerifierKey, open_checkpoint
+
+_BATCH = 5_000
+_SETTLED = ("exchange.delivery.arrived", "exchange.delivery.stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to verify. ``head`` is the text of the keeper's head; ``receivers`` maps domain codes to URLs."""
+
+    url: str = field(repr=False)
+    vkey: str
+    head: str | None = None
+    receivers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is not as it should be. ``at`` names index, size, digest, or receiver and record."""
+
+    step: str
+    at: str
+    what: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What was looked at and what was found. Clean when there is no problem."""
+
+    entries: int = 0
+    checkpoints: int = 0
+    bitmaps: int = 0
+    loans: int = 0
+    rows: int = 0
+    size: int = 0
+    root: str = ""
+    under_way: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        return not self.problems
+
+
+@dataclass(slots=True)
+class _Log:
+    """What one pass over the entries leaves for the later steps."""
+
+    options: Options
+    connection: psycopg.Connection
+    report: Report
+    key: VerifierKey
+    hashes: list[bytes] = field(default_factory=list)
+    entries: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+
+    def find(self, step: str, at: object, what: str) -> None:
+        self.report.problems.append(Problem(step, str(at), what))
+
+
+def _indices(log: _Log) -> None:
+    expected = 0
+    for index, _, _ in _entries(log.connection):
+        if index != expected:
+            log.find("1 indices", expected, f"entry {expected} is missing (next is {index})")
+            expected = index
+        expected += 1
+    log.report.entries = expected
+
+
+def _leaves(log: _Log) -> None:
+    for index, leaf, stored in _entries(log.connection):
+        hashed = merkle.leaf(leaf)
+        log.hashes.append(hashed)
+        if hashed != stored:
+            log.find("2 leaves", index, "the leaf hash is not the leaf's")
+        body = _canonical(leaf)
+        if body is None:
+            log.find("2 leaves", index, "the leaf is not canonical JSON")
+        elif body.get("index") != index:
+            log.find("2 leaves", index, f"the leaf says it is entry {body.get('index')}")
+        else:
+            log.entries[index] = body
+
+
+def _tree(log: _Log) -> None:
+    hashes = [merkle.leaf(leaf) for _, leaf, _ in _entries(log.connection)]
+    notes: list[tuple[str, str]] = [
+        (f"checkpoint {size}", note)
+        for size, note in log.connection.execute("SELECT size, note FROM log.checkpoint ORDER BY size")
+    ]
+    if log.options.head is not None:
+        notes.append(("the keeper's head", log.options.head))
+    signed: list[tuple[str, int, bytes]] = []
+    for name, note in notes:
+        try:
+            signed.append((name, *open_checkpoint(note, log.key)))
+        except (NoteError, ValueError) as error:
+            log.find("3 tree", name, str(error))
+    roots = dict(merkle.roots_at(hashes, {size for _, size, _ in signed}))
+    for name, size, root in signed:
+        if size > len(hashes):
+            log.find("3 tree", name, f"covers {size} entries, the log holds {len(hashes)}: the tail is cut")
+        elif roots[size] != root:
+            log.find("3 tree", name, f"the first {size} entries are not the ones that were signed")
+        if name.startswith("checkpoint ") and name != f"checkpoint {size}":
+            log.find("3 tree", name, f"lies under another size than it says ({size})")
+    log.report.checkpoints = len(notes)
+    covered = max((size for name, size, _ in signed if name.startswith("checkpoint")), default=0)
+    if covered != len(hashes):
+        log.find("3 tree", covered, f"{len(hashes)} entries, but the last checkpoint covers {covered}")
+    log.report.size = len(hashes)
+    log.report.root = dict(merkle.roots_at(hashes, {len(hashes)}))[len(hashes)].hex()
+
+
+def _bitmaps(log: _Log) -> None:
+    cited: dict[str, int] = {}
+    for index, body in log.entries.items():
+        if "subjects" in body:
+            cited.setdefault(body["subjects"]["sealed_sha256"], index)
+    seen = set()
+    for digest, sealed in log.connection.execute("SELECT sealed_sha256, sealed FROM log.bitmap"):
+        name = bytes(digest).hex()
+        seen.add(name)
+        if hashlib.sha256(bytes(sealed)).hexdigest() != name:
+            log.find("4 bitmaps", f"entry {cited.get(name, '?')}", f"bitmap {name[:16]} has other bytes than its digest")
+        if name not in cited:
+            log.find("4 bitmaps", name[:16], "no entry cites this bitmap")
+    for name in cited.keys() - seen:
+        log.find("4 bitmaps", f"entry {cited[name]}", f"its bitmap {name[:16]} is missing")
+    log.report.bitmaps = len(seen)
+
+
+def _loans(log: _Log) -> None:
+    lent: set[int] = set()
+    for loan, index, fields in log.connection.execute("SELECT loan, entry_index, fields FROM log.loan ORDER BY loan"):
+        log.report.loans += 1
+        body = log.entries.get(index)
+        if body is None or not str(body["event"]).endswith(".authorised"):
+            log.find("5 loans", f"loan {loan}", f"entry {index} authorises nothing")
+        elif not set(fields) <= set(body.get("fields", {})):
+            log.find("5 loans", f"loan {loan}", f"names fields that entry {index} does not")
+        lent.add(index)
+    settled = {b["detail"]["authorised"]: b for b in log.entries.values() if b["event"] in _SETTLED}
+    for index, body in log.entries.items():
+        if body["event"] != "exchange.delivery.authorised":
+            continue
+        end = settled.get(index)
+        if end is None:
+            log.report.under_way.append(str(body["detail"]["delivery"]))
+        elif end["event"] == "exchange.delivery.arrived" and end["detail"]["count"] and index not in lent:
+            log.find("5 loans", f"entry {index}", "its delivery carried values, but no key was lent for it")
+    for index, end in settled.items():
+        if log.entries.get(index, {}).get("event") != "exchange.delivery.authorised":
+            log.find("5 loans", f"entry {end['index']}", f"settles entry {index}, which authorises no delivery")
+
+
+def _slices(log: _Log) -> None:
+    arrived: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for body in log.entries.values():
+        if body["event"] == "exchange.delivery.arrived":
+            arrived.setdefault(body["domain"], {})[body["detail"]["delivery"]] = body
+    for code in log.options.receivers.keys() | arrived.keys():
+        if code not in log.options.receivers:
+            log.report.steps.append(f"slices: no store was given for {code}")
+            continue
+        with psycopg.connect(log.options.receivers[code], autocommit=True) as store:
+            _receiver(log, store, code, arrived.get(code, {}))
+
+
+def _receiver(log: _Log, store: psycopg.Connection, code: str, arrived: Mapping[str, Mapping[str, Any]]) -> None:
+    schema = "receiver_" + code.replace(".", "_")
+    if store.execute("SELECT to_regclass(%s)", (f"{schema}.inbox",)).fetchone() == (None,):
+        for delivery in arrived:
+            log.find("6 slices", code, f"delivery {delivery[:16]} arrived, but there is no inbox")
+        return
+    lines = store.execute(
+        sql.SQL("SELECT delivery, count, withdrawn, digest, slice_digest FROM {}").format(sql.Identifier(schema, "inbox"))
+    ).fetchall()
+    for delivery, count, withdrawn, digest, whole in lines:
+        body = arrived.get(delivery)
+        if body is None:
+            if delivery not in log.report.under_way:
+                log.find("6 slices", code, f"inbox line {delivery[:16]} has no arrived entry")
+            continue
+        told = body["detail"]
+        found = (count, withdrawn, bytes(digest).hex(), bytes(whole).hex())
+        if found != (told["count"], told["withdrawn"], told["digest"], told["slice_digest"]):
+            log.find("6 slices", code, f"inbox line {delivery[:16]} differs from entry {body['index']}")
+    for delivery in arrived.keys() - {line[0] for line in lines}:
+        log.find("6 slices", code, f"arrived entry {arrived[delivery]['index']} has no inbox line")
+    last = {body["dataset"]: body for body in sorted(arrived.values(), key=lambda b: int(b["index"]))}
+    pending = {line[0] for line in lines} - arrived.keys()
+    for dataset, body in last.items():
+        whole = _slice(log, store, code, schema, dataset)
+        if whole != body["detail"]["slice_digest"] and not pending:
+            log.find("6 slices", f"{code} {dataset}", f"the slice is not the one that entry {body['index']} binds")
+
+
+def _slice(log: _Log, store: psycopg.Connection, code: str, schema: str, dataset: str) -> str:
+    """Recompute every row's digest and the slice's; returns the latter in hex."""
+    whole = hashlib.sha256()
+    with store.transaction(), store.cursor(name="huanshu_verify") as rows:
+        rows.execute(sql.SQL("SELECT * FROM {} ORDER BY record").format(sql.Identifier(schema, dataset)))
+        names = [column.name for column in rows.description or ()]
+        fields = [n for n in names if n not in ("record", "version", "epoch", "delivery", "digest")]
+        for row in rows:
+            cells = dict(zip(names, row, strict=True))
+            log.report.rows += 1
+            digest = hashlib.sha256()
+            for part in (*(str(cells[n]) for n in ("record", "version", "epoch")), *(cells[n] for n in fields)):
+                digest.update(_framed(part))
+            if digest.digest() != bytes(cells["digest"]):
+                log.find("6 slices", f"{code} {dataset} record {cells['record']}", "the row was changed")
+            whole.update(digest.digest())
+    return whole.hexdigest()
+
+
+def _framed(part: object) -> bytes:
+    if part is None:
+        return b"\xff\xff\xff\xff"
+    raw = part.encode() if isinstance(part, str) else bytes(part)  # type: ignore[call-overload]
+    return struct.pack(">I", len(raw)) + raw
+
+
+def _entries(connection: psycopg.Connection) -> Iterator[tuple[int, bytes, bytes]]:
+    with connection.transaction(), connection.cursor(name="huanshu_verify") as rows:
+        rows.itersize = _BATCH
+        rows.execute("SELECT index, leaf, leaf_hash FROM log.entry ORDER BY index")
+        for index, leaf, stored in rows:
+            yield index, bytes(leaf), bytes(stored)
+
+
+def _canonical(leaf: bytes) -> dict[str, Any] | None:
+    """The object of a leaf that is exactly its own canonical form (RFC 8785; no floats, no null)."""
+    try:
+        body = json.loads(leaf, parse_float=_never, parse_constant=_never)
+    except ValueError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    again = json.dumps(_sorted(body), ensure_ascii=False, separators=(",", ":"))
+    return body if again.encode() == leaf else None
+
+
+def _never(_: str) -> None:
+    raise ValueError("no floats in a leaf")
+
+
+def _sorted(value: Any) -> Any:
+    """Members in the order of their UTF-16 code units, as RFC 8785 section 3.2.3 asks."""
+    if isinstance(value, dict):
+        return {name: _sorted(value[name]) for name in sorted(value, key=lambda n: n.encode("utf-16-be"))}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
+
+
+Step = Callable[[_Log], None]
+STEPS: Sequence[tuple[str, Step]] = (
+    ("1 indices", _indices),
+    ("2 leaves", _leaves),
+    ("3 tree", _tree),
+    ("4 bitmaps", _bitmaps),
+    ("5 loans", _loans),
+    ("6 slices", _slices),
+)
+
+
+def fsck(options: Options, steps: Sequence[tuple[str, Step]] = STEPS) -> Report:
+    """Run the steps. Raises psycopg.Error when a store cannot be read and NoteError for a malformed key."""
+    report = Report()
+    with psycopg.connect(options.url, autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = on")
+        log = _Log(options, connection, report, VerifierKey.parse(options.vkey))
+        for name, step in steps:
+            step(log)
+            report.steps.append(name)
+    return report

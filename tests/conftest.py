@@ -1,0 +1,68 @@
+"""What every test stands on: a scrubbed environment, real servers, a home to change."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from huanshu.store import EmbeddedServer, connect, migrate
+from huanshu.store.roles import DISTRICT_ROLES, new_passwords, prepare_district, role_url
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+
+hypothesis_settings.register_profile("huanshu", deadline=None, max_examples=60, derandomize=True, database=None)
+hypothesis_settings.load_profile("huanshu")
+
+for _name in list(os.environ):
+    if _name.startswith(("HUANSHU_", "AIRFLOW_", "PG", "OTEL_", "GX_", "GE_")):
+        del os.environ[_name]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's root: the sample home."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real files beside the repository; skips, loudly, where they are absent."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no real files at {SHARED}")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """One embedded PostgreSQL for the whole session."""
+    with EmbeddedServer(tmp_path_factory.mktemp("server") / "district") as started:
+        yield started
+
+
+@pytest.fixture
+def roles(server: EmbeddedServer) -> Iterator[dict[str, str]]:
+    """Fresh district databases on the session's server: role → URL. Dropped afterwards."""
+    passwords = new_passwords(DISTRICT_ROLES)
+    with connect(server.admin_url) as admin:
+        for database in ("huanshu", "huanshu_airflow"):
+            admin.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)".encode())
+    prepare_district(server.admin_url, passwords)
+    urls = {role: role_url(server.admin_url, role, passwords) for role in DISTRICT_ROLES}
+    with connect(urls["huanshu_owner"]) as owner:
+        migrate(owner)
+    yield urls
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A copy of the sample home that a test may change."""
+    target = tmp_path / "home"
+    for folder in ("policies", "expectations", "dags", "audit"):
+        shutil.copytree(ROOT / folder, target / folder)
+    return target
