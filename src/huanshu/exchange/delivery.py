@@ -26,7 +26,7 @@ from huanshu.errors import DeniedError, HuanshuError
 from huanshu.exchange import due as dues
 from huanshu.exchange.due import Due
 from huanshu.exchange.ground import Ground
-from huanshu.exchange.receiving import Inbox, Receiving
+from huanshu.exchange.receiving import Inbox
 from huanshu.gate.bulk import Rows, reseal
 from huanshu.keeper.tickets import Ticket
 
@@ -69,7 +69,7 @@ class _Delivery:
         self._run = run
         self._district = district
         self._contract: Contract = ground.contract(flow)
-        self._receiving = Receiving(store, self._contract, flow, receiver)
+        self._receiving = ground.receiving(store, self._contract, flow, receiver)
         self._policy = str(ground.keeper.status()["policy"])
 
     def run(self) -> Outcome:

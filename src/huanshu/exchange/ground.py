@@ -15,6 +15,7 @@ import psycopg
 
 from huanshu.catalog import Contract, Flow, Home
 from huanshu.errors import ContentError, Text, Where
+from huanshu.exchange.receiving import Receiving
 from huanshu.keeper.client import Keeper
 
 
@@ -50,6 +51,8 @@ class Ground:
     chunk: int = 4096
     progress: Progress = field(default=quiet)
     pause: Pause = field(default=no_pause)
+    #: Makes the receiver's side of a delivery (a drill's control arm puts a careless one here).
+    receiving: Callable[[psycopg.Connection, Contract, Flow, str], Receiving] = field(default=Receiving)
 
     def flow(self, name: str, kind: str | None = None) -> Flow:
         """The declared flow of that name (and kind). ContentError when there is none."""

@@ -28,7 +28,7 @@ from psycopg import sql
 from huanshu import subjects, telemetry
 from huanshu.auditlog import require_signature
 from huanshu.catalog import Contract, Flow, Suite
-from huanshu.errors import InputError, Text, Where
+from huanshu.errors import ContentError, InputError, Text
 from huanshu.exchange.extract import read_extract
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.manifest import Manifest, read_manifest, signing_bytes
@@ -80,17 +80,25 @@ def run_intake(ground: Ground, name: str, run: str, folder: Path) -> IntakeOutco
         found = sorted(
             (read_manifest(path) for path in sorted(folder.glob("*.manifest.json"))), key=lambda m: m.sequence
         )
-        return IntakeOutcome(name, tuple(_Intake(ground, flow, run, district, m).run() for m in found))
+        done = tuple(_Intake(ground, flow, run, district, folder, manifest).run() for manifest in found)
+        return IntakeOutcome(name, done)
 
 
 class _Intake:
     def __init__(
-        self, ground: Ground, flow: Flow, run: str, district: psycopg.Connection, manifest: Manifest
+        self,
+        ground: Ground,
+        flow: Flow,
+        run: str,
+        district: psycopg.Connection,
+        folder: Path,
+        manifest: Manifest,
     ) -> None:
         self._ground = ground
         self._flow = flow
         self._run = run
         self._district = district
+        self._folder = folder
         self._manifest = manifest
         self._contract: Contract = ground.contract(flow)
         self._suite: Suite = ground.home.suites[flow.dataset]
@@ -98,7 +106,7 @@ class _Intake:
         versions, staging = district_tables(self._contract)
         self._versions = sql.Identifier("district", versions.name)
         self._staging = sql.Identifier("district", staging.name)
-        self._batch = manifest.digest
+        self._batch = manifest.batch
         self._present: set[int] = set()
         self._good = self._unchanged = self._quarantined = 0
 
@@ -111,7 +119,11 @@ class _Intake:
         ticket = self._authorise()
         self._ground.pause("intake:authorised")
         self._begin(ticket)
-        verdict = self._stage(ticket)
+        try:
+            verdict = self._stage(ticket)
+        except (InputError, ContentError) as error:
+            self._forget(ticket, error.code)
+            raise
         self._ground.pause("intake:staged")
         if not verdict.batch_ok:
             return self._refuse(ticket, verdict)
@@ -159,7 +171,7 @@ class _Intake:
         with self._district.transaction():
             row = self._district.execute(
                 "SELECT coalesce(max(sequence), 0) FROM district.batch"
-                " WHERE dataset = %s AND sender = %s AND state <> 'staging'",
+                " WHERE dataset = %s AND sender = %s AND state = 'promoted'",
                 (self._flow.dataset, self._manifest.sender),
             ).fetchone()
         last = int(row[0]) if row else 0
@@ -213,10 +225,11 @@ class _Intake:
         repeated: list[list[Rows]] = [[] for _ in uniques]
         verdicts: list[Verdict] = []
         done = 0
-        for chunk, table in enumerate(read_extract(self._manifest, self._contract)):
+        for chunk, batch in enumerate(read_extract(self._folder, self._manifest, self._contract)):
+            table = batch.table
             verdict = validate(table, self._suite, self._contract, self._ground.home.policies.domains)
             verdicts.append(verdict)
-            later = self._stage_batch(ticket, chunk, done + 1, table, verdict, uniques)
+            later = self._stage_batch(ticket, chunk, batch.first_row, table, verdict, uniques)
             for parts, rows in zip(repeated, later, strict=True):
                 parts.append(rows + done)
             done += table.num_rows
@@ -383,6 +396,14 @@ class _Intake:
         self._append(ticket, "refused", told)
         return BatchOutcome(self._batch, self._manifest.sequence, "refused", rules=told["rules"])  # type: ignore[arg-type]
 
+    def _forget(self, ticket: Ticket, reason: str) -> None:
+        """The extract itself is faulty: nothing of it is kept, so that a mended one may come in its place."""
+        with self._district.transaction():
+            self._district.execute(sql.SQL("TRUNCATE {}").format(self._staging))
+            self._district.execute("DELETE FROM district.quarantine WHERE batch = %s", (self._batch,))
+            self._district.execute("DELETE FROM district.batch WHERE batch = %s", (self._batch,))
+        self._append(ticket, "refused", {"reason": reason, "rules": {}})
+
     def _settle(self, state: str, verdict: Verdict, told: Mapping[str, Any]) -> None:
         self._district.execute(
             "UPDATE district.batch SET state = %s, verdict = %s, settled_at = now() WHERE batch = %s",
@@ -393,7 +414,7 @@ class _Intake:
         self._ground.keeper.append(
             {
                 "event": f"exchange.intake.{state}",
-                "once": f"exchange.intake.{state}/{self._batch}",
+                "once": f"exchange.intake.{state}/{ticket.index}",
                 "ticket": {"index": ticket.index, "leaf_hash": ticket.leaf_hash},
                 "detail": dict(told),
             }
@@ -404,7 +425,7 @@ class _Intake:
         return [column.name for column in district_tables(self._contract)[1].columns]
 
     def _refused(self, code: str, what: Text, remedy: Text) -> InputError:
-        return InputError(code, what, remedy=remedy, where=Where(self._manifest.path.name))
+        return InputError(code, what, remedy=remedy, where=self._manifest.where)
 
 
 def _counts(verdict: Verdict, severity: str) -> dict[str, int]:

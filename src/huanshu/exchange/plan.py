@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from huanshu.access import Enforcer, PlanRequest
 from huanshu.errors import Text
@@ -44,7 +45,7 @@ def plan_delivery(ground: Ground, name: str) -> FlowPlan:
     """The plan of a delivery flow against the district store of now."""
     flow = ground.flow(name, "delivery")
     contract = ground.contract(flow)
-    enforcer = Enforcer(ground.home.policies, ground.home.contracts)
+    enforcer = Enforcer(ground.home.policies, ground.home.contracts, zone=ZoneInfo(ground.home.timezone))
     now = ground.clock()
     receivers = []
     with ground.district() as connection:

@@ -16,7 +16,6 @@ import socket
 import socketserver
 import struct
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +71,11 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         path.unlink(missing_ok=True)
         super().__init__(str(path), _Connection)
         os.chmod(path, 0o666)  # noqa: S103 - who may do what is decided by peer credential, not by mode
+
+    def server_close(self) -> None:
+        """Stop listening and let go of log and vault."""
+        super().server_close()
+        self._service.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A fault of one connection: its class is logged, never its text."""
@@ -132,11 +136,3 @@ def _ticket(request: dict[str, Any]) -> Ticket:
 
 def _json(ticket: Ticket) -> dict[str, Any]:
     return {"index": ticket.index, "leaf_hash": ticket.leaf_hash}
-
-
-def serve(path: Path, service: Service) -> threading.Thread:
-    """Serve in a thread (for ranges and tests that keep the keeper in their own process)."""
-    server = Server(path, service)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    return thread

@@ -62,6 +62,12 @@ class Service:
         for entry, hashed in parts.writer.start():
             self._apply(entry, hashed)
 
+    def close(self) -> None:
+        """Let go of the log and the vault."""
+        with self._lock:
+            self._parts.writer.close()
+            self._parts.vault.close()
+
     # -- requests -------------------------------------------------------------------------------
 
     def status(self, peer: Peer, acting_as: str | None) -> dict[str, Any]:

@@ -59,6 +59,10 @@ class Vault:
         """Whether its connection is gone."""
         return self._connection.closed
 
+    def close(self) -> None:
+        self._plain.clear()
+        self._connection.close()
+
     def use(self, connection: psycopg.Connection) -> None:
         """Go on with another connection after the database was away."""
         self._connection = connection

@@ -1,0 +1,186 @@
+"""A range: a whole district made to be attacked, in a folder of its own, gone afterwards.
+
+Real PostgreSQL, real keeper behind a real socket, the home's own samples as data. The keeper runs in this
+process so that a control arm can wire another object into it; workers are real processes to be killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+
+from huanshu.access import Enforcer
+from huanshu.assembly import Deployment, Running, connect, create
+from huanshu.assembly.keeper_process import build_service
+from huanshu.assembly.sandbox import Sandbox, prepare
+from huanshu.auditlog import Entry
+from huanshu.auditlog.reader import read_entries
+from huanshu.catalog import Flow, Home
+from huanshu.exchange.intake import run_intake
+from huanshu.exchange.runs import run_delivery
+from huanshu.keeper.server import Server
+from huanshu.settings import Settings
+from huanshu_verify import STEPS, Options, Report, fsck
+
+CHUNK = 3  # records per loan: several chunks even of a small sample
+
+
+class Range:
+    """Use as a context manager. ``enforcer`` replaces the keeper's decider (control arms only)."""
+
+    def __init__(self, home: Path, enforcer: Callable[[Home], Enforcer] | None = None) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="huanshu-range-"))
+        for part in ("policies", "expectations", "dags", "audit"):
+            shutil.copytree(home / part, self._folder / "home" / part)
+        self.settings = Settings(self._folder / "home", self._folder / "state", "en")
+        self._enforcer = enforcer
+        self.deployment: Deployment
+        self.sandbox: Sandbox
+        self._server: Server | None = None
+
+    def __enter__(self) -> Range:
+        try:
+            self.deployment = create(self.settings)
+            self.start_keeper()
+            self.sandbox = prepare(self.settings)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop_keeper()
+        if hasattr(self, "deployment"):
+            for name in self.deployment.embedded:
+                self.deployment.server(name).stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # -- parts ----------------------------------------------------------------------------------
+
+    def start_keeper(self) -> None:
+        """The keeper, in this process, behind its socket."""
+        service = build_service(self.deployment, enforcer=self._enforcer)
+        self._server = Server(self.settings.keeper_socket, service)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop_keeper(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def acting(self, person: str | None = None) -> Running:
+        """The range as one person sees it."""
+        return connect(self.settings, person)
+
+    def administrator(self) -> psycopg.Connection:
+        """The database administrator: superuser of the district's server, without keys."""
+        url = self.deployment.server("district").admin_url
+        return psycopg.connect(psycopg.conninfo.make_conninfo(url, dbname="huanshu"), autocommit=True)
+
+    # -- the loop -------------------------------------------------------------------------------
+
+    def take_in(self, intake: str, sequence: int = 1, content: bytes | None = None) -> None:
+        """Take in the dataset's passing sample (or other content) as one full extract."""
+        flow = self._flow(intake)
+        if content is None:
+            content = (self.settings.home / "expectations" / flow.dataset / "samples" / "passing.csv").read_bytes()
+        records = max(content.count(b"\n") - 1, 0)
+        self.sandbox.write_extract(
+            flow, f"{flow.dataset}-{sequence}.csv", content, sequence=sequence, period=f"2026-{sequence:02d}", records=records
+        )
+        run_intake(self.acting().ground(), intake, f"range-{sequence}", self.settings.intake_folder / intake)
+
+    def deliver(self, delivery: str) -> None:
+        run_delivery(self.acting().ground(chunk=CHUNK), delivery, "range")
+
+    def worker(self, delivery: str, receiver: str, kill_at: str, *, careless: bool = False) -> int:
+        """A real worker process that delivers to one receiver and is SIGKILLed at a point. Returns its exit
+        code (-9 when it was killed)."""
+        ended = subprocess.run(  # noqa: S603 - our own interpreter and module
+            [
+                sys.executable, "-m", "huanshu.drill.worker", str(self.settings.home), str(self.settings.state),
+                delivery, receiver, kill_at, "careless" if careless else "careful",
+            ],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # noqa: TID251
+            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=120,
+        )  # fmt: skip
+        return ended.returncode
+
+    def _flow(self, name: str) -> Flow:
+        return self.acting().home.flows[name]
+
+    # -- what a judge looks at ------------------------------------------------------------------
+
+    def entries(self) -> list[Entry]:
+        with self.acting().district() as district:
+            return list(read_entries(district))
+
+    def loans(self) -> int:
+        with self.acting().district() as district:
+            return int(district.execute("SELECT count(*) FROM log.loan").fetchone()[0])  # type: ignore[index]
+
+    def state_digest(self, dataset: str, receivers: tuple[str, ...]) -> str:
+        """One digest over the business tables: the district's versions and every receiver's slice."""
+        digest = hashlib.sha256()
+        running = self.acting()
+        with running.district() as district:
+            _add(digest, district, f"district.{dataset}")
+        for code in receivers:
+            with running.receiver(code) as store:
+                _add(digest, store, f"receiver_{code.replace('.', '_')}.{dataset}")
+        return digest.hexdigest()
+
+    def slice_records(self, dataset: str, receiver: str) -> list[tuple[int, int]]:
+        """(record, version) of a receiver's slice, in order; [] when it has none."""
+        with self.acting().receiver(receiver) as store:
+            table = f"receiver_{receiver.replace('.', '_')}.{dataset}"
+            if store.execute("SELECT to_regclass(%s)", (table,)).fetchone() == (None,):
+                return []
+            return store.execute(f"SELECT record, version FROM {table} ORDER BY record".encode()).fetchall()
+
+    def due_records(self, dataset: str, home: str) -> list[tuple[int, int]]:
+        """(record, version) that a community's slice should hold now."""
+        with self.acting().district() as district:
+            return district.execute(
+                f"SELECT record, version FROM district.{dataset} WHERE batch_out IS NULL AND home = %s ORDER BY record".encode(),
+                (home,),
+            ).fetchall()
+
+    def verify(self, steps: object = STEPS) -> Report:
+        """The independent verifier over log, head and every receiver's store."""
+        running = self.acting()
+        receivers = {
+            code: self.deployment.stores[running.home.policies.domains[code].store]
+            for flow in running.home.flows.values()
+            if flow.kind == "delivery"
+            for code in flow.receivers
+        }
+        head = (self.settings.keeper_folder / "head").read_text()
+        vkey = str(running.keeper.status()["vkey"])
+        return fsck(Options(self.deployment.roles["huanshu_app"], vkey, head, receivers), steps)  # type: ignore[arg-type]
+
+
+def _add(digest: object, connection: psycopg.Connection, table: str) -> None:
+    if connection.execute("SELECT to_regclass(%s)", (table,)).fetchone() == (None,):
+        return
+    row = connection.execute(
+        f"SELECT coalesce(encode(sha256(string_agg(t::text, E'\\n' ORDER BY t::text)::bytea), 'hex'), '') FROM {table} t".encode()
+    ).fetchone()
+    digest.update(f"{table}={row}".encode())  # type: ignore[attr-defined]
+
+
+KILLED = -signal.SIGKILL

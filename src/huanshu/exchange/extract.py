@@ -1,0 +1,321 @@
+"""A sender's CSV extract → batches of text columns, or one InputError and nothing kept.
+
+The bytes are read once, compared with the manifest's digest, counted and checked as a whole before the first
+batch is handed out. Strict RFC 4180 with one narrowing: a record is one line. A line break inside a cell is
+refused, so that a missing quotation mark is an error at its own line and never swallows the next record, and
+data row *n* always stands on line *n* + 1. An empty cell is absent (null).
+
+No message quotes a cell, and none quotes a header cell that resembles no field: a file without a header
+would show its first resident. Deliberately not here: the manifest's signature, whether values are right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from huanshu.catalog import Contract
+from huanshu.catalog.words import hint, nearest
+from huanshu.errors import InputError, Text, Where
+from huanshu.exchange.manifest import Dialect, Manifest, read_bytes
+
+BATCH_RECORDS: Final = 250_000
+MAX_EXTRACT: Final = 4 * 1024**3
+#: Characters of one cell, and of one line: a register's cell is a few dozen.
+MAX_CELL: Final = 64 * 1024
+MAX_LINE: Final = 1024 * 1024
+
+#: Bytes decoded at a time: bounds memory beside the file itself.
+_STRETCH: Final = 16 * 1024 * 1024
+_QUOTED: Final = re.compile(r'"([^"]*(?:""[^"]*)*)"')
+_UTF8_BOM: Final = b"\xef\xbb\xbf"
+_BOM: Final = "\ufeff"
+#: Chinese text in GB18030 that is valid UTF-8 by accident is shorter than this.
+_TELLING: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some records in file order. ``first_row`` is the 1-based data row of ``table``'s row 0."""
+
+    first_row: int
+    #: One ``large_string`` column per field of the contract, in its order; null where the cell is empty.
+    table: pa.Table
+
+
+def read_extract(
+    folder: Path, manifest: Manifest, contract: Contract, *, batch_size: int = BATCH_RECORDS
+) -> Iterator[Batch]:
+    """The extract of ``manifest`` in ``folder``, in batches of ``batch_size`` records (the last is smaller).
+
+    An extract of no records gives one empty batch, so that rules on the batch still see it. Raises InputError
+    ``incoming.file.*`` and ``extract.*``, most of them before the first batch; a caller that gets one keeps
+    nothing of what it was given before."""
+    if manifest.dataset != contract.dataset:
+        raise ValueError("the manifest is of another dataset")
+    raw = read_bytes(folder / manifest.file, MAX_EXTRACT)
+    _Whole(raw, manifest).check()
+    lines = _lines(raw, manifest)
+    order = _Header(manifest, contract).order(_cells(next(lines)[1], manifest.dialect, 1, manifest.file))
+    return _batches(lines, order, manifest, [field.name for field in contract.fields], batch_size)
+
+
+def _batches(
+    lines: Iterator[tuple[int, str]],
+    order: Sequence[int],
+    manifest: Manifest,
+    fields: Sequence[str],
+    batch_size: int,
+) -> Iterator[Batch]:
+    rows: list[list[str]] = []
+    first = 1
+    for line, text in lines:
+        cells = _cells(text, manifest.dialect, line, manifest.file)
+        if len(cells) != len(fields):
+            raise _wrong(
+                "row.ragged",
+                Text(
+                    f"the line has {len(cells)} cells instead of {len(fields)}",
+                    f"该行有 {len(cells)} 列，应为 {len(fields)} 列",
+                ),
+                manifest.file,
+                line,
+            )
+        rows.append(cells)
+        if len(rows) == batch_size:
+            yield Batch(first, _table(rows, order, fields))
+            first += len(rows)
+            rows = []
+    if rows or first == 1:
+        yield Batch(first, _table(rows, order, fields))
+
+
+def _table(rows: Sequence[Sequence[str]], order: Sequence[int], fields: Sequence[str]) -> pa.Table:
+    columns: list[tuple[str, ...]] = list(zip(*rows, strict=True)) or [()] * len(fields)
+    return pa.table(
+        {
+            name: pa.array([cell or None for cell in columns[place]], pa.large_string())
+            for name, place in zip(fields, order, strict=True)
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """What can be said of an extract's bytes before any of it is decoded."""
+
+    raw: bytes
+    manifest: Manifest
+
+    def check(self) -> None:
+        raw, manifest = self.raw, self.manifest
+        if hashlib.sha256(raw).hexdigest() != manifest.sha256:
+            raise _wrong(
+                "file.digest",
+                Text("the file is not the one that the manifest describes", "文件与清单所载摘要不符"),
+                manifest.file,
+            )
+        if (place := raw.find(b"\0")) >= 0:
+            raise self._at("text.nul", Text("the line holds a NUL byte", "该行含有空字节"), place)
+        if raw.count(b"\r") != raw.count(b"\r\n"):
+            place = next(m.start() for m in re.finditer(rb"\r(?!\n)", raw))
+            raise self._at("cell.break", Text("a cell holds a line break", "单元格内含换行"), place)
+        if manifest.encoding == "gb18030" and _reads_as_utf8(raw[:_STRETCH]):
+            raise _wrong(
+                "text.encoding",
+                Text("the manifest says gb18030, the file is UTF-8", "清单称编码为 gb18030，文件却是 UTF-8"),
+                manifest.file,
+            )
+        records = raw.count(b"\n") - raw.endswith(b"\n")
+        if records != manifest.records:
+            raise _wrong(
+                "file.count",
+                Text(
+                    f"the file has {records} records, the manifest says {manifest.records}",
+                    f"文件有 {records} 条记录，清单称 {manifest.records} 条",
+                ),
+                manifest.file,
+            )
+
+    def _at(self, problem: str, what: Text, place: int) -> InputError:
+        return _wrong(problem, what, self.manifest.file, self.raw.count(b"\n", 0, place) + 1)
+
+
+def _reads_as_utf8(raw: bytes) -> bool:
+    """True for text that is certainly UTF-8: its mark, or much that only UTF-8 would spell so."""
+    if raw.startswith(_UTF8_BOM):
+        return True
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.reason != "unexpected end of data":
+            return False
+        text = raw[: error.start].decode("utf-8")
+    return len(text.encode()) - len(text) >= _TELLING
+
+
+def _lines(raw: bytes, manifest: Manifest) -> Iterator[tuple[int, str]]:
+    """(line number, text without its end) of every line, decoded strictly."""
+    # No character of UTF-8 or GB18030 holds the byte of a line feed, so bytes can be cut there.
+    start = len(_UTF8_BOM) if manifest.encoding == "utf-8" and raw.startswith(_UTF8_BOM) else 0
+    line = 1
+    while start < len(raw):
+        end = raw.find(b"\n", start + _STRETCH) + 1 or len(raw)
+        try:
+            text = raw[start:end].decode(manifest.encoding)
+        except UnicodeDecodeError as error:
+            raise _wrong(
+                "text.encoding",
+                Text(f"the line is not {manifest.encoding}", f"该行不是 {manifest.encoding} 编码"),
+                manifest.file,
+                line + raw.count(b"\n", start, start + error.start),
+            ) from None
+        if line == 1 and manifest.encoding == "gb18030":
+            text = text.removeprefix(_BOM)
+        for piece in text.removesuffix("\n").split("\n"):
+            yield line, piece.removesuffix("\r")
+            line += 1
+        start = end
+
+
+def _cells(text: str, dialect: Dialect, line: int, file: str) -> list[str]:
+    """The cells of one line. Raises InputError ``extract.cell.*``."""
+    if len(text) > MAX_LINE:
+        raise _oversize(file, line)
+    if '"' in text:
+        cells = _quoted(text, dialect, line, file)
+    else:
+        cells = text.split(dialect.delimiter)
+        if dialect.skip_initial_space:
+            cells = [cell.lstrip(" ") for cell in cells]
+    if len(text) > MAX_CELL and any(len(cell) > MAX_CELL for cell in cells):
+        raise _oversize(file, line)
+    return cells
+
+
+def _quoted(text: str, dialect: Dialect, line: int, file: str) -> list[str]:
+    """A line that holds quotation marks: a cell is quoted as a whole, or holds none (RFC 4180, 2.5–2.7)."""
+    cells: list[str] = []
+    place = 0
+    while True:
+        while dialect.skip_initial_space and text.startswith(" ", place):
+            place += 1
+        if text.startswith('"', place):
+            match = _QUOTED.match(text, place)
+            if match is None:
+                raise _quotation(file, line)
+            cells.append(match[1].replace('""', '"'))
+            place = match.end()
+        else:
+            end = text.find(dialect.delimiter, place)
+            cell = text[place:] if end < 0 else text[place:end]
+            if '"' in cell:
+                raise _quotation(file, line)
+            cells.append(cell)
+            place += len(cell)
+        if place == len(text):
+            return cells
+        if not text.startswith(dialect.delimiter, place):
+            raise _quotation(file, line)
+        place += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """The first line: exactly the contract's fields, each once, in any order, perhaps under source names."""
+
+    manifest: Manifest
+    contract: Contract
+
+    def order(self, header: Sequence[str]) -> list[int]:
+        """For each field of the contract, the position of its cell."""
+        fields = [field.name for field in self.contract.fields]
+        named = self._names(fields)
+        found: dict[str, int] = {}
+        for place, cell in enumerate(header):
+            field = named.get(cell)
+            if field is None:
+                raise self._unknown(cell, place + 1, {n for n, f in named.items() if f not in found})
+            if field in found:
+                raise _wrong(
+                    "header.duplicate",
+                    Text(
+                        f"columns {found[field] + 1} and {place + 1} are both “{cell}”",
+                        f"第 {found[field] + 1} 列与第 {place + 1} 列同为“{cell}”",
+                    ),
+                    self.manifest.file,
+                    1,
+                    field,
+                )
+            found[field] = place
+        for name, field in named.items():
+            if field not in found:
+                raise _wrong(
+                    "header.missing",
+                    Text(f"column “{name}” is missing", f"缺少列“{name}”"),
+                    self.manifest.file,
+                    1,
+                    field,
+                )
+        return [found[field] for field in fields]
+
+    def _names(self, fields: Sequence[str]) -> Mapping[str, str]:
+        """Header as it must be → field."""
+        if not self.manifest.columns:
+            return {field: field for field in fields}
+        for field in self.manifest.columns.values():
+            if field not in fields:
+                raise InputError(
+                    "manifest.columns.unknown",
+                    Text("columns maps to a name that is no field", "columns 映射到不存在的字段"),
+                    remedy=hint(field, fields),
+                    where=self.manifest.where,
+                )
+        if missing := [f for f in fields if f not in self.manifest.columns.values()]:
+            raise InputError(
+                "manifest.columns.missing",
+                Text(f"columns maps nothing to {missing[0]}", f"columns 没有映射到字段 {missing[0]}"),
+                remedy=Text("map every field of the contract", "请映射契约的每个字段"),
+                where=self.manifest.where,
+            )
+        return self.manifest.columns
+
+    def _unknown(self, cell: str, column: int, known: set[str]) -> InputError:
+        right = nearest(cell, known) if len(cell) <= 64 and cell.isprintable() else None
+        shown = f" “{cell}”" if right else ""
+        return InputError(
+            "extract.header.unknown",
+            Text(
+                f"column {column}{shown} is no field of the contract",
+                f"第 {column} 列{shown}不是契约中的字段",
+            ),
+            remedy=hint(cell if right else "", known),
+            where=Where(self.manifest.file, 1, right),
+        )
+
+
+def _oversize(file: str, line: int) -> InputError:
+    what = Text(f"a cell has more than {MAX_CELL} characters", f"有单元格超过 {MAX_CELL} 个字符")
+    return _wrong("cell.oversize", what, file, line)
+
+
+def _quotation(file: str, line: int) -> InputError:
+    what = Text("a quotation mark is not closed or stands in the wrong place", "引号未闭合或位置错误")
+    return _wrong("cell.quotation", what, file, line)
+
+
+def _wrong(
+    problem: str, what: Text, file: str, line: int | None = None, field: str | None = None
+) -> InputError:
+    return InputError(
+        f"extract.{problem}",
+        what,
+        remedy=Text("correct the extract and send it with a new manifest", "请更正文件并重新生成清单报送"),
+        where=Where(file, line, field),
+    )
