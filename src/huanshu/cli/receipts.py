@@ -32,7 +32,7 @@ def list_receipts() -> None:
 def sign(receiver: Annotated[str, typer.Argument(help="Domain code of the receiver.")]) -> None:
     """Sign for what arrived, as a holder of a post in the receiving domain.
 
-    Example: huanshu --as p.yang receipt sign 990101001001"""
+    Example: huanshu --as p.tang receipt sign 990101001001"""
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
         signed = sign_for(here.ground(), receiver)
     CONTEXT.speech.tell(Text(f"signed: {len(signed)} deliveries", f"已签收 {len(signed)} 次交付"))

@@ -31,7 +31,7 @@ def read(
 ) -> None:
     """Read fields of one record. The access is in the log before anything is opened.
 
-    Example: huanshu --as p.yang record read resident --domain 990101001001 --post yulan.data_clerk
+    Example: huanshu --as p.tang record read resident --domain 990101001001 --post yulan.data_clerk
     --purpose grassroots_service --fields name,phone,citizen_number:mask --record 17"""
     asked = Asked(
         post=post,

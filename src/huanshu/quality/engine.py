@@ -5,7 +5,7 @@ Invariants: no outbound connection, no file, no progress bar, no log line, no Da
 values, GX#8780). A rule that raised inside the library is an error here, never a pass (soda#2810).
 
 Each rule sees a frame of just its own columns, because the library copies whole frames to drop nulls, and a
-context of its own, because a context remembers its last frame.
+validation has a context of its own, because a context remembers its last frame.
 """
 
 from __future__ import annotations
@@ -114,7 +114,30 @@ def refused_kwargs(kind: str, kwargs: Mapping[str, object]) -> list[str]:
     return []
 
 
+class Session:
+    """The library's memory for one validation; drop it afterwards, for it keeps the last frame it saw."""
+
+    def __init__(self) -> None:
+        with _ONE_AT_A_TIME:
+            _library()
+            from great_expectations.data_context.data_context.ephemeral_data_context import (
+                EphemeralDataContext,
+            )
+
+            context = EphemeralDataContext(_configuration())
+            asset = context.data_sources.add_pandas("memory").add_dataframe_asset("frame")
+            self._batches = asset.add_batch_definition_whole_dataframe("whole")
+
+    def run(self, kind: str, kwargs: Mapping[str, object], frame: Any, form: str) -> Any:
+        """The library's own result object: it holds values, so it must not leave ``evaluate``."""
+        return self._batches.get_batch({"dataframe": frame}).validate(
+            known_types()[kind](**kwargs),
+            result_format={"result_format": form, "partial_unexpected_count": 0},
+        )
+
+
 def evaluate(
+    session: Session,
     kind: str,
     kwargs: Mapping[str, object],
     columns: Mapping[str, pa.Array],
@@ -128,15 +151,14 @@ def evaluate(
     Raises ContentError ``quality.rule.broken`` when the library could not judge; without its words."""
     with _ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _library()
         try:
             frame = _pandas(columns, records)
             if not find_rows:
-                return _outcome(_told(_run(kind, kwargs, frame, "BASIC")), records)
+                return _outcome(_told(session.run(kind, kwargs, frame, "BASIC")), records)
             # Cheapest first: most rules pass, and passing needs no list of rows.
-            if _told(_run(kind, kwargs, frame, "BOOLEAN_ONLY"))["success"]:
+            if _told(session.run(kind, kwargs, frame, "BOOLEAN_ONLY"))["success"]:
                 return Outcome(True, 0, records, NO_ROWS)
-            return _with_rows(_told(_run(kind, kwargs, frame, "COMPLETE")), records)
+            return _with_rows(_told(session.run(kind, kwargs, frame, "COMPLETE")), records)
         except Exception as error:  # noqa: BLE001 - whatever it raises may quote values
             trouble = type(error).__name__
     # Outside the handler: nothing of the library's exception may hang on ours, not even as its context.
@@ -157,17 +179,6 @@ def _pandas(columns: Mapping[str, pa.Array], records: int) -> Any:
     # int64, float64, bool and pandas' own str: on other types the library falls back to Python per row.
     return pd.DataFrame(
         {name: cells.to_pandas() for name, cells in columns.items()}, index=pd.RangeIndex(records)
-    )
-
-
-def _run(kind: str, kwargs: Mapping[str, object], frame: Any, form: str) -> Any:
-    from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
-
-    context = EphemeralDataContext(_configuration())
-    asset = context.data_sources.add_pandas("memory").add_dataframe_asset("frame")
-    batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
-    return batch.validate(
-        known_types()[kind](**kwargs), result_format={"result_format": form, "partial_unexpected_count": 0}
     )
 
 

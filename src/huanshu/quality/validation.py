@@ -31,22 +31,23 @@ def validate(frame: pa.Table, suite: Suite, contract: Contract, domains: DomainT
             results.append(result)
             if len(rows):
                 failed_rows[result.rule] = rows
+        session = engine.Session()
         for rule in rules:
             if rule.expectation.scope == "dataset":
                 continue
-            result, rows = _judge(rule, frame)
+            result, rows = _judge(session, rule, frame)
             results.append(result)
             if len(rows):
                 failed_rows[result.rule] = rows
     return Verdict(contract.dataset, suite.digest, frame.num_rows, tuple(results), failed_rows)
 
 
-def _judge(rule: ReadyRule, frame: pa.Table) -> contract_rules.Judged:
+def _judge(session: engine.Session, rule: ReadyRule, frame: pa.Table) -> contract_rules.Judged:
     columns = {column.written: column.cells(frame) for column in rule.columns}
     expectation, records = rule.expectation, frame.num_rows
     batch = expectation.scope == "batch"
     outcome = engine.evaluate(
-        expectation.type, rule.kwargs, columns, records, find_rows=not batch, where=expectation.where
+        session, expectation.type, rule.kwargs, columns, records, find_rows=not batch, where=expectation.where
     )
     if batch:
         result = decided(expectation, outcome.failed, outcome.counted, records)
