@@ -16,7 +16,9 @@ from huanshu.store.roles import DISTRICT_ROLES, new_passwords, prepare_district,
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 
-hypothesis_settings.register_profile("huanshu", deadline=None, max_examples=60, derandomize=True, database=None)
+hypothesis_settings.register_profile(
+    "huanshu", deadline=None, max_examples=60, derandomize=True, database=None
+)
 hypothesis_settings.load_profile("huanshu")
 
 for _name in list(os.environ):

@@ -54,4 +54,6 @@ def _check(value: Any) -> None:
 
 
 def _refused(en: str, zh: str) -> InputError:
-    return InputError("canonical.value.refused", Text(f"{en} has no canonical form here", f"{zh}没有规范形式"))
+    return InputError(
+        "canonical.value.refused", Text(f"{en} has no canonical form here", f"{zh}没有规范形式")
+    )

@@ -60,7 +60,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     for name in env:
         if name.startswith("HUANSHU_") and name not in _KNOWN:
             near = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.0)[0]
-            raise _wrong(name, "is no setting", "不是有效设置", Text(f"did you mean {near}?", f"是否应为 {near}？"))
+            raise _wrong(
+                name, "is no setting", "不是有效设置", Text(f"did you mean {near}?", f"是否应为 {near}？")
+            )
     home = Path(env.get("HUANSHU_HOME") or ".").resolve()
     state = Path(env.get("HUANSHU_STATE") or home / ".huanshu").resolve()
     return Settings(
@@ -77,11 +79,16 @@ def _language(env: Mapping[str, str]) -> Language:
     if chosen in ("zh", "en"):
         return "zh" if chosen == "zh" else "en"
     if chosen:
-        raise _wrong("HUANSHU_LANG", "must be zh or en", "须为 zh 或 en", Text("use zh or en", "请用 zh 或 en"))
+        raise _wrong(
+            "HUANSHU_LANG", "must be zh or en", "须为 zh 或 en", Text("use zh or en", "请用 zh 或 en")
+        )
     return "en" if env.get("LC_ALL", env.get("LANG", "")).lower().startswith("en") else "zh"
 
 
 def _wrong(name: str, en: str, zh: str, remedy: Text) -> ContentError:
     return ContentError(
-        "settings.variable.unknown", Text(f"{name} {en}", f"{name} {zh}"), remedy=remedy, where=Where("environment")
+        "settings.variable.unknown",
+        Text(f"{name} {en}", f"{name} {zh}"),
+        remedy=remedy,
+        where=Where("environment"),
     )

@@ -57,7 +57,9 @@ def main() -> None:
     parser.add_argument("--url", help="the district database (a role that may read log.*)")
     parser.add_argument("--vkey", help="the log's verifier key (name+hash+key)")
     parser.add_argument("--head", type=Path, help="the keeper's head file")
-    parser.add_argument("--receiver", action="append", default=[], metavar="CODE=URL", help="a receiver's store")
+    parser.add_argument(
+        "--receiver", action="append", default=[], metavar="CODE=URL", help="a receiver's store"
+    )
     parser.add_argument("--json", action="store_true", help="answer as one JSON document")
     parser.add_argument("--lang", choices=("zh", "en"), default="zh")
     given = parser.parse_args()

@@ -138,7 +138,11 @@ def _bitmaps(log: _Log) -> None:
         name = bytes(digest).hex()
         seen.add(name)
         if hashlib.sha256(bytes(sealed)).hexdigest() != name:
-            log.find("4 bitmaps", f"entry {cited.get(name, '?')}", f"bitmap {name[:16]} has other bytes than its digest")
+            log.find(
+                "4 bitmaps",
+                f"entry {cited.get(name, '?')}",
+                f"bitmap {name[:16]} has other bytes than its digest",
+            )
         if name not in cited:
             log.find("4 bitmaps", name[:16], "no entry cites this bitmap")
     for name in cited.keys() - seen:
@@ -148,7 +152,9 @@ def _bitmaps(log: _Log) -> None:
 
 def _loans(log: _Log) -> None:
     lent: set[int] = set()
-    for loan, index, fields in log.connection.execute("SELECT loan, entry_index, fields FROM log.loan ORDER BY loan"):
+    for loan, index, fields in log.connection.execute(
+        "SELECT loan, entry_index, fields FROM log.loan ORDER BY loan"
+    ):
         log.report.loans += 1
         body = log.entries.get(index)
         if body is None or not str(body["event"]).endswith(".authorised"):
@@ -167,7 +173,9 @@ def _loans(log: _Log) -> None:
             log.find("5 loans", f"entry {index}", "its delivery carried values, but no key was lent for it")
     for index, end in settled.items():
         if log.entries.get(index, {}).get("event") != "exchange.delivery.authorised":
-            log.find("5 loans", f"entry {end['index']}", f"settles entry {index}, which authorises no delivery")
+            log.find(
+                "5 loans", f"entry {end['index']}", f"settles entry {index}, which authorises no delivery"
+            )
 
 
 def _slices(log: _Log) -> None:
@@ -183,14 +191,18 @@ def _slices(log: _Log) -> None:
             _receiver(log, store, code, arrived.get(code, {}))
 
 
-def _receiver(log: _Log, store: psycopg.Connection, code: str, arrived: Mapping[str, Mapping[str, Any]]) -> None:
+def _receiver(
+    log: _Log, store: psycopg.Connection, code: str, arrived: Mapping[str, Mapping[str, Any]]
+) -> None:
     schema = "receiver_" + code.replace(".", "_")
     if store.execute("SELECT to_regclass(%s)", (f"{schema}.inbox",)).fetchone() == (None,):
         for delivery in arrived:
             log.find("6 slices", code, f"delivery {delivery[:16]} arrived, but there is no inbox")
         return
     lines = store.execute(
-        sql.SQL("SELECT delivery, count, withdrawn, digest, slice_digest FROM {}").format(sql.Identifier(schema, "inbox"))
+        sql.SQL("SELECT delivery, count, withdrawn, digest, slice_digest FROM {}").format(
+            sql.Identifier(schema, "inbox")
+        )
     ).fetchall()
     for delivery, count, withdrawn, digest, whole in lines:
         body = arrived.get(delivery)
@@ -209,7 +221,9 @@ def _receiver(log: _Log, store: psycopg.Connection, code: str, arrived: Mapping[
     for dataset, body in last.items():
         whole = _slice(log, store, code, schema, dataset)
         if whole != body["detail"]["slice_digest"] and not pending:
-            log.find("6 slices", f"{code} {dataset}", f"the slice is not the one that entry {body['index']} binds")
+            log.find(
+                "6 slices", f"{code} {dataset}", f"the slice is not the one that entry {body['index']} binds"
+            )
 
 
 def _slice(log: _Log, store: psycopg.Connection, code: str, schema: str, dataset: str) -> str:
@@ -223,7 +237,10 @@ def _slice(log: _Log, store: psycopg.Connection, code: str, schema: str, dataset
             cells = dict(zip(names, row, strict=True))
             log.report.rows += 1
             digest = hashlib.sha256()
-            for part in (*(str(cells[n]) for n in ("record", "version", "epoch")), *(cells[n] for n in fields)):
+            for part in (
+                *(str(cells[n]) for n in ("record", "version", "epoch")),
+                *(cells[n] for n in fields),
+            ):
                 digest.update(_framed(part))
             if digest.digest() != bytes(cells["digest"]):
                 log.find("6 slices", f"{code} {dataset} record {cells['record']}", "the row was changed")

@@ -68,7 +68,10 @@ def open_deployment(settings: Settings) -> Deployment:
         raise UnavailableError(
             "assembly.deployment.none",
             Text("no deployment has been made here yet", "此处尚未创建部署"),
-            remedy=Text("huanshu up --sandbox (fictional district), or huanshu up", "huanshu up --sandbox（虚构区）或 huanshu up"),
+            remedy=Text(
+                "huanshu up --sandbox (fictional district), or huanshu up",
+                "huanshu up --sandbox（虚构区）或 huanshu up",
+            ),
         ) from None
     return Deployment(settings, made["roles"], made["stores"], tuple(made["embedded"]))
 
@@ -107,7 +110,10 @@ def create(settings: Settings) -> Deployment:
             raise ContentError(
                 "assembly.store.unnamed",
                 Text(f"no URL is given for the store {name}", f"未给出存储 {name} 的 URL"),
-                remedy=Text('write {"NAME": "postgresql://…"} into stores.json', '请在 stores.json 中写入 {"名称": "postgresql://…"}'),
+                remedy=Text(
+                    'write {"NAME": "postgresql://…"} into stores.json',
+                    '请在 stores.json 中写入 {"名称": "postgresql://…"}',
+                ),
                 where=Where("stores.json"),
             )
     _make_keys(settings, home)

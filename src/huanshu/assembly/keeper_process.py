@@ -109,3 +109,10 @@ def run_keeper(deployment: Deployment) -> None:
 
 def _stop() -> None:
     raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    from huanshu.assembly.deployment import open_deployment
+    from huanshu.settings import read_settings
+
+    run_keeper(open_deployment(read_settings()))

@@ -15,9 +15,7 @@ from huanshu.report import build
 _DAYS = 30
 
 
-def build_report(
-    running: Running, language: str, since: str | None, out: Path | None
-) -> tuple[Path, int]:
+def build_report(running: Running, language: str, since: str | None, out: Path | None) -> tuple[Path, int]:
     """Write the exchange summary; returns its path and the index of the entry that records the reading.
 
     The entry is appended first: reading the log is itself an access."""
@@ -48,7 +46,11 @@ def build_report(
             "detail": {"report": "exchange_summary", "entries": len(entries), "sha256": digest},
         }
     )
-    path = out or running.deployment.settings.reports_folder / f"exchange_summary.{now:%Y%m%d-%H%M%S}.{language}.html"
+    path = (
+        out
+        or running.deployment.settings.reports_folder
+        / f"exchange_summary.{now:%Y%m%d-%H%M%S}.{language}.html"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     new.write_text(page, encoding="utf-8")

@@ -81,7 +81,9 @@ def prepare(settings: Settings) -> Sandbox:
     until: date = clock_of(home)().date() + timedelta(days=_APPROVED_DAYS)
     for flow in home.flows.values():
         if security.approval(flow.flow, flow.digest) is None:
-            approve_flow(connect(settings, holder_of(home, flow.accountable_post)).keeper, home, flow.flow, until)
+            approve_flow(
+                connect(settings, holder_of(home, flow.accountable_post)).keeper, home, flow.flow, until
+            )
     security.close()
     return Sandbox(settings, home, senders)
 
@@ -98,7 +100,11 @@ def holder_of_role(home: Home, role: str) -> str:
     """The first person who holds a post with that role now."""
     now = clock_of(home)().date()
     for holding in home.policies.holdings:
-        if holding.role == role and holding.capacity == "holder" and holding.valid_from <= now <= holding.valid_until:
+        if (
+            holding.role == role
+            and holding.capacity == "holder"
+            and holding.valid_from <= now <= holding.valid_until
+        ):
             return holding.person
     raise _vacant(role)
 

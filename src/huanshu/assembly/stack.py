@@ -61,11 +61,11 @@ class Stack:
         told = self.settings.keeper_folder / "keeper.err"
         with told.open("wb") as errors:
             self.keeper = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "huanshu", "keeper"],
+                [sys.executable, "-m", "huanshu.assembly.keeper_process"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                env=_environment(self.settings),
+                env=child_environment(self.settings),
                 start_new_session=True,
             )
         end = time.monotonic() + _PATIENCE_SECONDS
@@ -112,7 +112,10 @@ class Stack:
             self._lock = None
             raise UnavailableError(
                 "assembly.stack.owned",
-                Text("another huanshu process is starting or stopping this deployment", "另一 huanshu 进程正在启停本部署"),
+                Text(
+                    "another huanshu process is starting or stopping this deployment",
+                    "另一 huanshu 进程正在启停本部署",
+                ),
                 remedy=Text("wait a moment, then try again", "请稍候再试"),
             ) from None
 
@@ -142,9 +145,11 @@ def running(settings: Settings, acting_as: str | None = None) -> Iterator[Runnin
         yield connect(settings, acting_as)
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def child_environment(settings: Settings) -> dict[str, str]:
     """What a child process needs to find the same deployment, and nothing else."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}  # noqa: TID251
+    kept = {
+        name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR") if name in os.environ
+    }  # noqa: TID251
     named = {
         "HUANSHU_HOME": str(settings.home),
         "HUANSHU_STATE": str(settings.state),

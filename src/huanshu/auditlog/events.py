@@ -55,7 +55,9 @@ EVENTS: Final[Mapping[str, Shape]] = {
         "batch authorised good quarantined unchanged withdrawn rules warnings", _FLOW, "purpose contract"
     ),
     "exchange.intake.refused": _shape("batch authorised reason rules", _FLOW, "purpose contract"),
-    "exchange.delivery.authorised": _shape("delivery receiver upserts withdrawals until", _AUTHORISED, "subjects"),
+    "exchange.delivery.authorised": _shape(
+        "delivery receiver upserts withdrawals until", _AUTHORISED, "subjects"
+    ),
     "exchange.delivery.arrived": _shape(
         "delivery receiver authorised count withdrawn digest slice_digest", _FLOW, "purpose contract"
     ),

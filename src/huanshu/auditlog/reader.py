@@ -28,7 +28,9 @@ def read_entries(connection: psycopg.Connection, start: int = 0, end: int | None
 
 def read_by_event(connection: psycopg.Connection, event: str) -> list[Entry]:
     """All entries of one event, in order."""
-    rows = connection.execute("SELECT leaf FROM log.entry WHERE event = %s ORDER BY index", (event,)).fetchall()
+    rows = connection.execute(
+        "SELECT leaf FROM log.entry WHERE event = %s ORDER BY index", (event,)
+    ).fetchall()
     return [Entry.of(bytes(row[0])) for row in rows]
 
 

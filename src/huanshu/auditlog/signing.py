@@ -51,7 +51,9 @@ class Signer:
                 "auditlog.key.unusable", Text(f"{path.name} cannot be read", f"无法读取 {path.name}")
             ) from None
         if not isinstance(key, Ed25519PrivateKey):
-            raise UnavailableError("auditlog.key.unusable", Text(f"{path.name} is no Ed25519 key", "不是 Ed25519 密钥"))
+            raise UnavailableError(
+                "auditlog.key.unusable", Text(f"{path.name} is no Ed25519 key", "不是 Ed25519 密钥")
+            )
         return cls(key)
 
     @property
@@ -81,5 +83,6 @@ def require_signature(public_key: bytes, signature: bytes, message: bytes) -> No
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except (InvalidSignature, ValueError):
         raise InputError(
-            "auditlog.signature.invalid", Text("the signature does not fit the message and key", "签名与内容或公钥不符")
+            "auditlog.signature.invalid",
+            Text("the signature does not fit the message and key", "签名与内容或公钥不符"),
         ) from None

@@ -32,6 +32,7 @@ from huanshu.errors import InputError, TamperedError, Text, UnavailableError
 from huanshu.store import require_promises
 from huanshu.tlog import Checkpoint, Frontier, leaf_hash
 
+
 def create_head(signer: Signer, origin: str, head: HeadStore) -> None:
     """The head of an empty log, written once when a deployment is made; a log without a head does not start."""
     head.write(signer.checkpoint_note(Checkpoint(origin, 0, Frontier().root)))
@@ -90,7 +91,7 @@ class LogWriter:
         connection = self._open()
         tree, acknowledged = Frontier(), self._acknowledged()
         known = acknowledged.size == 0
-        for leaf, in connection.execute("SELECT leaf FROM log.entry ORDER BY index"):
+        for (leaf,) in connection.execute("SELECT leaf FROM log.entry ORDER BY index"):
             raw = bytes(leaf)
             entry, hashed = Entry.of(raw), leaf_hash(raw)
             if entry.index != tree.size:
@@ -98,7 +99,9 @@ class LogWriter:
             tree.append(hashed)
             if tree.size == acknowledged.size:
                 if tree.root != acknowledged.root:
-                    raise _tampered(f"the first {tree.size} entries are not the acknowledged ones", "已确认条目被改动")
+                    raise _tampered(
+                        f"the first {tree.size} entries are not the acknowledged ones", "已确认条目被改动"
+                    )
                 known = True
             self._last = datetime.fromisoformat(entry.body["at"])
             yield entry, hashed
@@ -146,7 +149,10 @@ class LogWriter:
             events.check(body)
             leaf = canonical(body)
             if len(leaf) > events.LEAF_LIMIT:
-                raise InputError("auditlog.entry.too_long", Text("the entry is longer than 65 535 bytes", "条目超过 65535 字节"))
+                raise InputError(
+                    "auditlog.entry.too_long",
+                    Text("the entry is longer than 65 535 bytes", "条目超过 65535 字节"),
+                )
             hashed = leaf_hash(leaf)
             tree.append(hashed)
             made.append((Appended(Entry.of(leaf), hashed, fresh=True), draft))
@@ -181,7 +187,13 @@ class LogWriter:
                         )
                     connection.execute(
                         "INSERT INTO log.entry (index, event, leaf, leaf_hash, once) VALUES (%s, %s, %s, %s, %s)",
-                        (appended.entry.index, appended.entry.event, appended.entry.leaf, appended.leaf_hash, draft.once),
+                        (
+                            appended.entry.index,
+                            appended.entry.event,
+                            appended.entry.leaf,
+                            appended.leaf_hash,
+                            draft.once,
+                        ),
                     )
                 connection.execute("INSERT INTO log.checkpoint (size, note) VALUES (%s, %s)", (size, note))
         except psycopg.errors.UniqueViolation:
@@ -197,7 +209,9 @@ class LogWriter:
         return UnavailableError(
             "auditlog.log.unwritable",
             Text("the log cannot be written, so nothing is opened", "日志无法写入，因此不开启任何值"),
-            remedy=Text("is the database up and its disk not full? then run again", "请检查数据库与磁盘空间后重试"),
+            remedy=Text(
+                "is the database up and its disk not full? then run again", "请检查数据库与磁盘空间后重试"
+            ),
         )
 
     # -- pieces ---------------------------------------------------------------------------------
@@ -229,10 +243,14 @@ class LogWriter:
 
     def _require_signed(self, connection: psycopg.Connection, tree: Frontier) -> None:
         """The last row is covered by a checkpoint of ours at exactly this size, and none lies beyond it."""
-        row = connection.execute("SELECT size, note FROM log.checkpoint ORDER BY size DESC LIMIT 1").fetchone()
+        row = connection.execute(
+            "SELECT size, note FROM log.checkpoint ORDER BY size DESC LIMIT 1"
+        ).fetchone()
         if row is None:
             if tree.size:
-                raise _tampered("entries lie in the log without a signed checkpoint", "日志条目没有签名检查点")
+                raise _tampered(
+                    "entries lie in the log without a signed checkpoint", "日志条目没有签名检查点"
+                )
             return
         checkpoint = self._signer.read_checkpoint(self._origin, row[1])
         if (checkpoint.size, checkpoint.root) != (tree.size, tree.root) or row[0] != tree.size:
@@ -252,5 +270,8 @@ def _tampered(en: str, zh: str) -> TamperedError:
     return TamperedError(
         "auditlog.log.not_ours",
         Text(f"the log is not the one that was acknowledged: {en}", f"日志与已确认的不一致：{zh}"),
-        remedy=Text("run huanshu-verify, tell security staff; nothing is opened meanwhile", "运行 huanshu-verify 并通知安全人员；期间不开启任何值"),
+        remedy=Text(
+            "run huanshu-verify, tell security staff; nothing is opened meanwhile",
+            "运行 huanshu-verify 并通知安全人员；期间不开启任何值",
+        ),
     )

@@ -23,7 +23,9 @@ def explain(
     domain: Annotated[str, typer.Option(help="The domain asked about.")],
     field: Annotated[str, typer.Option(help="The field.")],
     purpose: Annotated[str, typer.Option(help="The purpose.")] = "",
-    action: Annotated[str, typer.Option(help="count, match, mask, reveal, propose, write, approve.")] = "reveal",
+    action: Annotated[
+        str, typer.Option(help="count, match, mask, reveal, propose, write, approve.")
+    ] = "reveal",
     dataset: Annotated[str, typer.Option(help="The dataset.")] = "resident",
     on: Annotated[str, typer.Option(help="As of this day, YYYY-MM-DD (default: now).")] = "",
 ) -> None:

@@ -17,7 +17,9 @@ from huanshu.errors import InputError, Text
 domains = typer.Typer(no_args_is_help=True, help="The domain tree. 域。")
 
 
-def check(home: Annotated[Path | None, typer.Argument(help="The home (default: HUANSHU_HOME).")] = None) -> None:
+def check(
+    home: Annotated[Path | None, typer.Argument(help="The home (default: HUANSHU_HOME).")] = None,
+) -> None:
     """Check the four folders: every file, every reference, every sample and case.
 
     Example: huanshu check"""

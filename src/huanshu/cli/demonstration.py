@@ -74,7 +74,9 @@ def demonstrate(settings: Settings, speech: Speech, *, residents: int, airflow: 
     with show.step(Text("PostgreSQL twice, keeper, log", "启动两套 PostgreSQL、钥匙保管与日志")):
         stack = Stack(settings).__enter__()
     try:
-        with show.step(Text("policies adopted, sender enrolled, flows approved", "策略生效、报送方登记、流向批准")):
+        with show.step(
+            Text("policies adopted, sender enrolled, flows approved", "策略生效、报送方登记、流向批准")
+        ):
             sandbox = prepare(settings)
         if airflow:
             show.airflow = AirflowService.of(stack.deployment)
@@ -118,7 +120,10 @@ def _flows(sandbox: Sandbox) -> tuple[Flow, Flow]:
 def _period(show: _Show, sandbox: Sandbox, script: Path, intake: Flow, delivery: Flow, period: int) -> None:
     encoding = "utf-8" if period == 1 else "gb18030"
     with show.step(
-        Text(f"period {period}: the department sends its register ({encoding})", f"第 {period} 期：部门报送登记册（{encoding}）")
+        Text(
+            f"period {period}: the department sends its register ({encoding})",
+            f"第 {period} 期：部门报送登记册（{encoding}）",
+        )
     ):
         _send(show, sandbox, script, intake, period, encoding)
     with show.step(
@@ -126,7 +131,9 @@ def _period(show: _Show, sandbox: Sandbox, script: Path, intake: Flow, delivery:
     ):
         run = _run_intake(show, intake, period)
     with show.step(
-        Text(f"period {period}: delivery — each community its slice", f"第 {period} 期：交付——每个社区恰得其份")
+        Text(
+            f"period {period}: delivery — each community its slice", f"第 {period} 期：交付——每个社区恰得其份"
+        )
     ):
         _run_delivery(show, delivery, period, run)
 
@@ -179,7 +186,9 @@ def _require_success(show: _Show, dag: str, run: str, state: str) -> None:
         raise UnavailableError(
             "cli.demo.run_failed",
             Text(f"{dag} run {run} ended as {state}", f"{dag} 运行 {run} 结束状态为 {state}"),
-            remedy=Text(f"logs: {show.settings.state}/airflow/logs", f"日志：{show.settings.state}/airflow/logs"),
+            remedy=Text(
+                f"logs: {show.settings.state}/airflow/logs", f"日志：{show.settings.state}/airflow/logs"
+            ),
         )
 
 
@@ -206,12 +215,16 @@ def _attempts(show: _Show, sandbox: Sandbox, delivery: Flow) -> list[tuple[Text,
     neighbour = _first(running, delivery.dataset, theirs)
 
     def attempt(domain: str, number: int, purpose: str) -> Text:
-        asked = Asked(post, domain, delivery.dataset, purpose, {"name": Rung.MASK, "phone": Rung.REVEAL}, number)
+        asked = Asked(
+            post, domain, delivery.dataset, purpose, {"name": Rung.MASK, "phone": Rung.REVEAL}, number
+        )
         try:
             answer = read(running.home, running.keeper, running.district, asked)
         except (DeniedError, InputError) as error:
             return Text(f"refused: {error.code}", f"拒绝：{error.code}")
-        return Text(f"opened 2 fields, entry {answer.entry_index}", f"开启 2 个字段，条目 {answer.entry_index}")
+        return Text(
+            f"opened 2 fields, entry {answer.entry_index}", f"开启 2 个字段，条目 {answer.entry_index}"
+        )
 
     purpose = delivery.purpose
     seen = [
@@ -227,7 +240,8 @@ def _attempts(show: _Show, sandbox: Sandbox, delivery: Flow) -> list[tuple[Text,
 def _first(running: Running, dataset: str, home: str) -> int:
     with running.district() as district:
         row = district.execute(
-            f"SELECT min(record) FROM district.{dataset} WHERE batch_out IS NULL AND home = %s".encode(), (home,)
+            f"SELECT min(record) FROM district.{dataset} WHERE batch_out IS NULL AND home = %s".encode(),
+            (home,),
         ).fetchone()
     return int(row[0]) if row else 0
 
@@ -273,13 +287,27 @@ def _last_screen(
         marks = sum(e["detail"]["delivery"] in signed for e in mine)
         domain = sandbox.home.policies.domains[code]
         store = Text(domain.store or "district", domain.store or "区库")
-        rows.append((domain.name, store, sent, gone, holds, f"{len(mine)}/{len(mine)}", f"{marks}/{len(mine)}"))
+        rows.append(
+            (domain.name, store, sent, gone, holds, f"{len(mine)}/{len(mine)}", f"{marks}/{len(mine)}")
+        )
     speech.table(
         Text("Delivery: each community exactly its slice", "交付：每个社区恰得其份"),
-        [Text("community", "社区"), Text("store", "存储"), Text("sent", "送达"), Text("withdrawn", "撤回"), Text("holds", "现有"), Text("arrived", "到达"), Text("signed", "签收")],
+        [
+            Text("community", "社区"),
+            Text("store", "存储"),
+            Text("sent", "送达"),
+            Text("withdrawn", "撤回"),
+            Text("holds", "现有"),
+            Text("arrived", "到达"),
+            Text("signed", "签收"),
+        ],
         rows,
     )
-    speech.table(Text("A clerk tries", "一名社区数据员的尝试"), [Text("what", "操作"), Text("answer", "闸口答复")], tried)
+    speech.table(
+        Text("A clerk tries", "一名社区数据员的尝试"),
+        [Text("what", "操作"), Text("answer", "闸口答复")],
+        tried,
+    )
     words = Text("clean", "通过") if report.clean else Text("PROBLEMS", "发现问题")
     speech.tell(
         Text(
@@ -290,8 +318,21 @@ def _last_screen(
     )
     total = time.monotonic() - show.started
     speech.tell(Text(f"Report: {page}", f"报告：{page}"))
-    speech.tell(Text(f"Done in {total:.0f} s. This is a sandbox: every person and resident is fictional.", f"用时 {total:.0f} 秒。演练环境：人员与居民均为虚构。"))
-    speech.result({"seconds": show.seconds, "total": total, "clean": report.clean, "entries": report.entries, "report": str(page)})
+    speech.tell(
+        Text(
+            f"Done in {total:.0f} s. This is a sandbox: every person and resident is fictional.",
+            f"用时 {total:.0f} 秒。演练环境：人员与居民均为虚构。",
+        )
+    )
+    speech.result(
+        {
+            "seconds": show.seconds,
+            "total": total,
+            "clean": report.clean,
+            "entries": report.entries,
+            "report": str(page),
+        }
+    )
     if not report.clean:
         raise UnavailableError("cli.demo.unclean", Text("the verifier found problems", "核验发现问题"))
 

@@ -47,7 +47,8 @@ def run(
         for arm in outcome.arms:
             mark, style = ("✓", "green") if arm.as_expected else ("✗", "red")
             speech.tell(
-                Text(f"   {mark} {arm.name.en}: {arm.what.en}", f"   {mark} {arm.name.zh}：{arm.what.zh}"), style=style
+                Text(f"   {mark} {arm.name.en}: {arm.what.en}", f"   {mark} {arm.name.zh}：{arm.what.zh}"),
+                style=style,
             )
     speech.result(outcomes)
     if not all(outcome.held for outcome in outcomes):

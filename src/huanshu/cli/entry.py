@@ -50,6 +50,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         CONTEXT.speech.err.print(
-            CONTEXT.speech.say(Text("interrupted; run the same command again to go on", "已中断；重新运行同一命令即可继续"))
+            CONTEXT.speech.say(
+                Text("interrupted; run the same command again to go on", "已中断；重新运行同一命令即可继续")
+            )
         )
         sys.exit(130)

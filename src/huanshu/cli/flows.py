@@ -31,7 +31,13 @@ def list_flows() -> None:
     home = read_home(CONTEXT.settings.home)
     CONTEXT.speech.table(
         Text("Flows", "流向"),
-        [Text("flow", "流向"), Text("kind", "种类"), Text("dataset", "数据集"), Text("receivers", "接收方"), Text("accountable", "责任岗位")],
+        [
+            Text("flow", "流向"),
+            Text("kind", "种类"),
+            Text("dataset", "数据集"),
+            Text("receivers", "接收方"),
+            Text("accountable", "责任岗位"),
+        ],
         [(f.flow, f.kind, f.dataset, len(f.receivers), f.accountable_post) for f in home.flows.values()],
     )
     CONTEXT.speech.result([f.flow for f in home.flows.values()])
@@ -50,14 +56,31 @@ def plan(name: Name) -> None:
     speech.tell(
         Text(f"approved until {until}", f"已批准至 {until}")
         if made.approved
-        else Text(f"NOT APPROVED → huanshu flow approve {made.flow} --until DATE", f"未批准 → huanshu flow approve {made.flow} --until 日期"),
+        else Text(
+            f"NOT APPROVED → huanshu flow approve {made.flow} --until DATE",
+            f"未批准 → huanshu flow approve {made.flow} --until 日期",
+        ),
         style=None if made.approved else "red",
     )
     speech.table(
         Text("Receivers", "接收方"),
-        [Text("code", "代码"), Text("name", "名称"), Text("slice", "应有"), Text("upserts", "新增/变更"), Text("withdrawals", "撤回"), Text("gate", "闸口")],
         [
-            (r.receiver, r.name, r.slice, r.upserts, r.withdrawals, Text("allowed", "允许") if r.allowed else r.why_not or "")
+            Text("code", "代码"),
+            Text("name", "名称"),
+            Text("slice", "应有"),
+            Text("upserts", "新增/变更"),
+            Text("withdrawals", "撤回"),
+            Text("gate", "闸口"),
+        ],
+        [
+            (
+                r.receiver,
+                r.name,
+                r.slice,
+                r.upserts,
+                r.withdrawals,
+                Text("allowed", "允许") if r.allowed else r.why_not or "",
+            )
             for r in made.receivers
         ],
     )
@@ -77,7 +100,9 @@ def approve(
     home = read_home(CONTEXT.settings.home)
     if dry_run:
         digest = home.flows[name].digest if name in home.flows else "?"
-        CONTEXT.speech.tell(Text(f"would approve {name} at {digest} until {day}", f"将批准 {name}（{digest}）至 {day}"))
+        CONTEXT.speech.tell(
+            Text(f"would approve {name} at {digest} until {day}", f"将批准 {name}（{digest}）至 {day}")
+        )
         CONTEXT.speech.result({"flow": name, "digest": digest, "until": day})
         return
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
@@ -102,7 +127,8 @@ def run(
     name: Name,
     only: Annotated[list[str] | None, typer.Option(help="Only this receiver (repeatable).")] = None,
     source: Annotated[
-        Path | None, typer.Option("--from", help="Folder with manifests (intake); default: intake/<flow> in the state.")
+        Path | None,
+        typer.Option("--from", help="Folder with manifests (intake); default: intake/<flow> in the state."),
     ] = None,
     run_id: Annotated[str, typer.Option("--run-id", help="Id of this run in the log.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan only.")] = False,
@@ -116,7 +142,11 @@ def run(
     run_id = run_id or f"cli-{uuid.uuid4()}"
     speech = CONTEXT.speech
     bars = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=speech.err
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=speech.err,
     )
     with running(CONTEXT.settings, CONTEXT.acting_as) as here, bars:
         tasks: dict[str, int] = {}
@@ -132,8 +162,18 @@ def run(
             outcome = run_intake(ground, name, run_id, source or CONTEXT.settings.intake_folder / name)
             speech.table(
                 Text("Intake", "接收"),
-                [Text("sequence", "序号"), Text("state", "状态"), Text("good", "合格"), Text("quarantined", "隔离"), Text("unchanged", "未变"), Text("withdrawn", "退出")],
-                [(b.sequence, b.state, b.good, b.quarantined, b.unchanged, b.withdrawn) for b in outcome.batches],
+                [
+                    Text("sequence", "序号"),
+                    Text("state", "状态"),
+                    Text("good", "合格"),
+                    Text("quarantined", "隔离"),
+                    Text("unchanged", "未变"),
+                    Text("withdrawn", "退出"),
+                ],
+                [
+                    (b.sequence, b.state, b.good, b.quarantined, b.unchanged, b.withdrawn)
+                    for b in outcome.batches
+                ],
             )
             speech.result(outcome)
             return
@@ -147,10 +187,19 @@ def _named(home: Home, what: str, language: str) -> str:
 
 
 def _show(outcomes: list[Outcome]) -> None:
-    words = {"arrived": Text("arrived", "已送达"), "unchanged": Text("nothing due, nothing opened", "无变化，未开启任何值")}
+    words = {
+        "arrived": Text("arrived", "已送达"),
+        "unchanged": Text("nothing due, nothing opened", "无变化，未开启任何值"),
+    }
     CONTEXT.speech.table(
         Text("Deliveries", "交付"),
-        [Text("receiver", "接收方"), Text("state", "状态"), Text("upserts", "新增/变更"), Text("withdrawals", "撤回"), Text("opened now", "本次开启")],
+        [
+            Text("receiver", "接收方"),
+            Text("state", "状态"),
+            Text("upserts", "新增/变更"),
+            Text("withdrawals", "撤回"),
+            Text("opened now", "本次开启"),
+        ],
         [(o.receiver, words[o.state], o.upserts, o.withdrawals, o.opened) for o in outcomes],
     )
     CONTEXT.speech.result(outcomes)
@@ -168,7 +217,13 @@ def diagnose(name: Name) -> None:
     else:
         CONTEXT.speech.table(
             Text("Symptoms", "症状"),
-            [Text("about", "对象"), Text("state", "状态"), Text("what", "情况"), Text("until", "期限"), Text("safe now", "可安全执行")],
+            [
+                Text("about", "对象"),
+                Text("state", "状态"),
+                Text("what", "情况"),
+                Text("until", "期限"),
+                Text("safe now", "可安全执行"),
+            ],
             [(s.about, s.state, s.what, s.until, s.safe) for s in symptoms],
         )
     CONTEXT.speech.result(symptoms)

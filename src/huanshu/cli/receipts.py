@@ -22,8 +22,17 @@ def list_receipts() -> None:
         found = all_receipts(district)
     CONTEXT.speech.table(
         Text("Receipts", "回执"),
-        [Text("receiver", "接收方"), Text("arrived", "到达条目"), Text("records", "记录"), Text("withdrawn", "撤回"), Text("signed", "签收条目")],
-        [(r.receiver, r.arrived, r.count, r.withdrawn, r.signed if r.signed is not None else "—") for r in found],
+        [
+            Text("receiver", "接收方"),
+            Text("arrived", "到达条目"),
+            Text("records", "记录"),
+            Text("withdrawn", "撤回"),
+            Text("signed", "签收条目"),
+        ],
+        [
+            (r.receiver, r.arrived, r.count, r.withdrawn, r.signed if r.signed is not None else "—")
+            for r in found
+        ],
     )
     CONTEXT.speech.result(found)
 

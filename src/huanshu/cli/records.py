@@ -23,10 +23,13 @@ def read(
     domain: Annotated[str, typer.Option(help="The domain whose record it is.")],
     post: Annotated[str, typer.Option(help="The post you act in.")],
     purpose: Annotated[str, typer.Option(help="The registered purpose; no read without one.")] = "",
-    fields: Annotated[str, typer.Option(help="field[:rung],… (rung: mask or reveal; default reveal).")] = "name",
+    fields: Annotated[
+        str, typer.Option(help="field[:rung],… (rung: mask or reveal; default reveal).")
+    ] = "name",
     record: Annotated[int | None, typer.Option(help="Record number.")] = None,
     identifier: Annotated[
-        bool, typer.Option("--identifier", help="Read the identifier from standard input (never from the line).")
+        bool,
+        typer.Option("--identifier", help="Read the identifier from standard input (never from the line)."),
     ] = False,
 ) -> None:
     """Read fields of one record. The access is in the log before anything is opened.
@@ -45,7 +48,10 @@ def read(
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
         answer = read_record(here.home, here.keeper, here.district, asked)
     CONTEXT.speech.table(
-        Text(f"Record {answer.record} — entry {answer.entry_index}", f"记录 {answer.record} — 条目 {answer.entry_index}"),
+        Text(
+            f"Record {answer.record} — entry {answer.entry_index}",
+            f"记录 {answer.record} — 条目 {answer.entry_index}",
+        ),
         [Text("field", "字段"), Text("value", "值")],
         [(name, value if value is not None else "—") for name, value in answer.values.items()],
     )

@@ -29,7 +29,9 @@ def status() -> None:
         "person": Text("you are", "责任人"),
     }
     CONTEXT.speech.table(
-        Text("Status", "状态"), [Text("what", "项目"), Text("value", "值")], [(words[k], found[k]) for k in words]
+        Text("Status", "状态"),
+        [Text("what", "项目"), Text("value", "值")],
+        [(words[k], found[k]) for k in words],
     )
     CONTEXT.speech.result(found)
 
@@ -41,7 +43,8 @@ def keeper() -> None:
 
 def up(
     sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="First start only: a fictional district, for ever marked as one.")
+        bool,
+        typer.Option("--sandbox", help="First start only: a fictional district, for ever marked as one."),
     ] = False,
     airflow: Annotated[bool, typer.Option(help="Also start Airflow.")] = True,
 ) -> None:
@@ -55,7 +58,9 @@ def up(
 def demo(
     residents: Annotated[int, typer.Option(help="Fictional residents.")] = 3000,
     airflow: Annotated[bool, typer.Option(help="Move the data through Airflow.")] = True,
-    keep: Annotated[bool, typer.Option(help="Keep an earlier demo's state instead of starting afresh.")] = False,
+    keep: Annotated[
+        bool, typer.Option(help="Keep an earlier demo's state instead of starting afresh.")
+    ] = False,
 ) -> None:
     """The whole loop on a fictional district, in a few minutes, with its result on the screen.
 

@@ -22,9 +22,14 @@ def bring_up(
         raise InputError(
             "cli.airflow.missing",
             Text("Airflow is not installed", "未安装 Airflow"),
-            remedy=Text("install huanshu[airflow], or: huanshu up --no-airflow", "请安装 huanshu[airflow]，或：huanshu up --no-airflow"),
+            remedy=Text(
+                "install huanshu[airflow], or: huanshu up --no-airflow",
+                "请安装 huanshu[airflow]，或：huanshu up --no-airflow",
+            ),
         )
-    with speech.err.status(speech.say(Text("starting PostgreSQL and keeper …", "正在启动 PostgreSQL 与钥匙保管 …"))):
+    with speech.err.status(
+        speech.say(Text("starting PostgreSQL and keeper …", "正在启动 PostgreSQL 与钥匙保管 …"))
+    ):
         stack = Stack(settings).__enter__()
     service: AirflowService | None = None
     try:
@@ -47,7 +52,9 @@ def bring_up(
 def _begin(settings: Settings, *, sandbox: bool, acting_as: str | None) -> None:
     """An empty log is begun: as a sandbox by a fictional officer, otherwise by the person established."""
     home = connect(settings).home
-    keeper = connect(settings, acting_as or (holder_of_role(home, "security_officer") if sandbox else None)).keeper
+    keeper = connect(
+        settings, acting_as or (holder_of_role(home, "security_officer") if sandbox else None)
+    ).keeper
     status = keeper.status()
     if status["size"] == 0 and not sandbox:
         create_origin(keeper, sandbox=False)
@@ -61,6 +68,11 @@ def _say_where(settings: Settings, speech: Speech, service: AirflowService | Non
     if service is not None:
         speech.tell(Text(f"Airflow  {service.url}  (user admin, password in {service.password_file})",
                          f"Airflow   {service.url}（用户 admin，密码见 {service.password_file}）"))  # fmt: skip
-    speech.tell(Text("try      huanshu status · huanshu flow list · huanshu drill list", "试试      huanshu status · huanshu flow list · huanshu drill list"))
+    speech.tell(
+        Text(
+            "try      huanshu status · huanshu flow list · huanshu drill list",
+            "试试      huanshu status · huanshu flow list · huanshu drill list",
+        )
+    )
     speech.tell(Text("Ctrl-C stops all of it", "Ctrl-C 停止全部"))
     speech.result({"state": str(settings.state), "airflow": service.url if service else None})

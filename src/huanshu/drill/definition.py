@@ -49,7 +49,9 @@ def _read(home: Path, path: Path) -> Drill:
     for key in given:
         if key not in _KEYS:
             near = difflib.get_close_matches(str(key), _KEYS, n=1, cutoff=0.0)[0]
-            raise _wrong(where, Text(f"unknown key {key}; did you mean {near}?", f"未知键 {key}；是否应为 {near}？"))
+            raise _wrong(
+                where, Text(f"unknown key {key}; did you mean {near}?", f"未知键 {key}；是否应为 {near}？")
+            )
     missing = [key for key in _KEYS if key not in given]
     if missing:
         raise _wrong(where, Text(f"missing: {', '.join(missing)}", f"缺少：{'、'.join(missing)}"))
@@ -68,10 +70,16 @@ def _read(home: Path, path: Path) -> Drill:
             where=where,
         )
     except (TypeError, KeyError):
-        raise _wrong(where, Text("title, steps and switch_off need zh and en", "title、steps、switch_off 需含 zh 与 en")) from None
+        raise _wrong(
+            where,
+            Text("title, steps and switch_off need zh and en", "title、steps、switch_off 需含 zh 与 en"),
+        ) from None
 
 
 def _wrong(where: Where, what: Text) -> ContentError:
     return ContentError(
-        "drill.file.malformed", what, remedy=Text("compare with the other drills", "请参照其他演练文件"), where=where
+        "drill.file.malformed",
+        what,
+        remedy=Text("compare with the other drills", "请参照其他演练文件"),
+        where=where,
     )

@@ -94,10 +94,17 @@ class Range:
         """Take in the dataset's passing sample (or other content) as one full extract."""
         flow = self._flow(intake)
         if content is None:
-            content = (self.settings.home / "expectations" / flow.dataset / "samples" / "passing.csv").read_bytes()
+            content = (
+                self.settings.home / "expectations" / flow.dataset / "samples" / "passing.csv"
+            ).read_bytes()
         records = max(content.count(b"\n") - 1, 0)
         self.sandbox.write_extract(
-            flow, f"{flow.dataset}-{sequence}.csv", content, sequence=sequence, period=f"2026-{sequence:02d}", records=records
+            flow,
+            f"{flow.dataset}-{sequence}.csv",
+            content,
+            sequence=sequence,
+            period=f"2026-{sequence:02d}",
+            records=records,
         )
         run_intake(self.acting().ground(), intake, f"range-{sequence}", self.settings.intake_folder / intake)
 

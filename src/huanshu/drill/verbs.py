@@ -50,9 +50,16 @@ def cross_domain_read(home: Path, drill: Drill) -> list[Arm]:
     actors = drill.actors
     with Range(home) as range_:
         range_.take_in(actors["intake"])
-        theirs, ours = _one_record(range_, actors, actors["victim"]), _one_record(range_, actors, actors["domain"])
+        theirs, ours = (
+            _one_record(range_, actors, actors["victim"]),
+            _one_record(range_, actors, actors["domain"]),
+        )
         receivers = (actors["domain"], actors["victim"])
-        before, size, loans = range_.state_digest(actors["dataset"], receivers), len(range_.entries()), range_.loans()
+        before, size, loans = (
+            range_.state_digest(actors["dataset"], receivers),
+            len(range_.entries()),
+            range_.loans(),
+        )
         across = _attempt(range_, actors, actors["victim"], theirs)
         beside = _attempt(range_, actors, actors["domain"], theirs)
         nothing = _attempt(range_, actors, actors["domain"], 10**9)
@@ -82,8 +89,14 @@ def cross_domain_read(home: Path, drill: Drill) -> list[Arm]:
         twin = Arm(TWIN, opened is None, Text("the clerk's own resident is read", "本社区居民可正常查看"))
     with Range(home, enforcer=lambda h: AllowsEverything(h.policies, h.contracts)) as open_range:
         open_range.take_in(actors["intake"])
-        got = _attempt(open_range, actors, actors["victim"], _one_record(open_range, actors, actors["victim"]))
-        control = Arm(CONTROL, got is None, Text("without the rules the neighbour's resident is read", "撤去规则后可读到邻社区居民"))
+        got = _attempt(
+            open_range, actors, actors["victim"], _one_record(open_range, actors, actors["victim"])
+        )
+        control = Arm(
+            CONTROL,
+            got is None,
+            Text("without the rules the neighbour's resident is read", "撤去规则后可读到邻社区居民"),
+        )
     return [attack, control, twin]
 
 
@@ -95,7 +108,9 @@ def deleted_log_entry(home: Path, drill: Drill) -> list[Arm]:
         denied = _attempt(range_, actors, actors["victim"], _one_record(range_, actors, actors["victim"]))
         _attempt(range_, actors, actors["domain"], _one_record(range_, actors, actors["domain"]))
         clean = range_.verify()
-        twin = Arm(TWIN, clean.clean and clean.entries > 0, Text("an untouched log verifies", "未动过的日志核验通过"))
+        twin = Arm(
+            TWIN, clean.clean and clean.entries > 0, Text("an untouched log verifies", "未动过的日志核验通过")
+        )
         (index,) = [e.index for e in range_.entries() if e.event == "access.request.denied"]
         with range_.administrator() as administrator:
             administrator.execute("DELETE FROM log.entry WHERE index = %s", (index,))
@@ -106,7 +121,9 @@ def deleted_log_entry(home: Path, drill: Drill) -> list[Arm]:
             range_.start_keeper()
         except TamperedError as error:
             refused = error
-        stopped = isinstance(denied, DeniedError) and ("1 indices", str(index)) in found and refused is not None
+        stopped = (
+            isinstance(denied, DeniedError) and ("1 indices", str(index)) in found and refused is not None
+        )
         stopped = stopped and any(step == "3 tree" for step, _ in found)
         attack = Arm(
             ATTACK,
@@ -141,7 +158,11 @@ def worker_killed_mid_delivery(home: Path, drill: Drill) -> list[Arm]:
             if half not in ([], due):
                 faults.append(f"{point}: half a slice")
         range_.deliver(flow)
-        arrived = [e for e in range_.entries() if e.event == "exchange.delivery.arrived" and e.body["domain"] == receiver]
+        arrived = [
+            e
+            for e in range_.entries()
+            if e.event == "exchange.delivery.arrived" and e.body["domain"] == receiver
+        ]
         if range_.slice_records(dataset, receiver) != due:
             faults.append("the slice is not what was due")
         if len(arrived) != 1:
@@ -152,7 +173,10 @@ def worker_killed_mid_delivery(home: Path, drill: Drill) -> list[Arm]:
         attack = Arm(
             ATTACK,
             stopped,
-            Text(f"killed {killed} times; one arrival, every record once, log and slice verify", f"被终止 {killed} 次；仅一次到达，每条记录恰一次，日志与数据核验通过")
+            Text(
+                f"killed {killed} times; one arrival, every record once, log and slice verify",
+                f"被终止 {killed} 次；仅一次到达，每条记录恰一次，日志与数据核验通过",
+            )
             if stopped
             else Text(f"killed {killed} times; {faults}", f"被终止 {killed} 次；{faults}"),
         )
@@ -160,13 +184,17 @@ def worker_killed_mid_delivery(home: Path, drill: Drill) -> list[Arm]:
         calm.take_in(actors["intake"])
         calm.deliver(flow)
         same = calm.slice_records(dataset, receiver) == calm.due_records(dataset, receiver)
-        twin = Arm(TWIN, same and calm.verify().clean, Text("an undisturbed run arrives", "未受干扰的运行正常到达"))
+        twin = Arm(
+            TWIN, same and calm.verify().clean, Text("an undisturbed run arrives", "未受干扰的运行正常到达")
+        )
     with Range(home) as careless:
         careless.take_in(actors["intake"])
         careless.worker(flow, receiver, "c:chunk:0", careless=True)
         half = careless.slice_records(dataset, receiver)
         broken = bool(half) and half != careless.due_records(dataset, receiver)
-        control = Arm(CONTROL, broken, Text("without staging half a slice is left behind", "不经暂存则留下半份数据"))
+        control = Arm(
+            CONTROL, broken, Text("without staging half a slice is left behind", "不经暂存则留下半份数据")
+        )
     return [attack, control, twin]
 
 

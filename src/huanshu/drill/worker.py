@@ -1,6 +1,6 @@
 """A worker to be killed: delivers one flow to one receiver and SIGKILLs itself at a named point.
 
-    python -m huanshu.drill.worker HOME STATE FLOW RECEIVER POINT careful|careless
+python -m huanshu.drill.worker HOME STATE FLOW RECEIVER POINT careful|careless
 """
 
 from __future__ import annotations

@@ -61,7 +61,13 @@ def _alone(district: psycopg.Connection, flow: Flow, receiver: str) -> None:
 
 class _Delivery:
     def __init__(
-        self, ground: Ground, flow: Flow, receiver: str, run: str, district: psycopg.Connection, store: psycopg.Connection
+        self,
+        ground: Ground,
+        flow: Flow,
+        receiver: str,
+        run: str,
+        district: psycopg.Connection,
+        store: psycopg.Connection,
     ) -> None:
         self._ground = ground
         self._flow = flow
@@ -75,7 +81,13 @@ class _Delivery:
     def run(self) -> Outcome:
         finished = self._finish_promoted()
         due = dues.freeze(
-            self._district, self._ground.home, self._contract, self._flow, self._receiver, self._policy, self._ground.chunk
+            self._district,
+            self._ground.home,
+            self._contract,
+            self._flow,
+            self._receiver,
+            self._policy,
+            self._ground.chunk,
         )
         self._stop_superseded(due)
         self._ground.pause("a:frozen")
@@ -135,7 +147,14 @@ class _Delivery:
                 cells: Mapping[str, Sequence[Any]] = {name: [] for name in self._flow.fields}
                 if rows.record:
                     cells = reseal(
-                        self._ground.keeper, ticket, chunk, self._contract, self._flow, self._receiver, epoch, rows
+                        self._ground.keeper,
+                        ticket,
+                        chunk,
+                        self._contract,
+                        self._flow,
+                        self._receiver,
+                        epoch,
+                        rows,
                     )
                 self._ground.pause(f"c:opened:{chunk}")
                 self._receiving.stage(due.delivery, chunk, rows.record, rows.version, epoch, cells, withdrawn)
@@ -151,9 +170,7 @@ class _Delivery:
         query = sql.SQL(
             "SELECT {} FROM district.delivery_item i JOIN {} v USING (record, version)"
             " WHERE i.delivery = %s AND i.chunk = %s AND i.act = 'upsert' ORDER BY record"
-        ).format(
-            sql.SQL(", ").join(map(sql.Identifier, wanted)), dues.versions_table(self._contract)
-        )
+        ).format(sql.SQL(", ").join(map(sql.Identifier, wanted)), dues.versions_table(self._contract))
         with self._district.transaction():
             found = self._district.execute(query, (delivery, chunk)).fetchall()
             withdrawn = self._district.execute(
@@ -251,7 +268,8 @@ class _Delivery:
         if ticket is not None:
             with self._district.transaction():
                 lent = self._district.execute(
-                    "SELECT DISTINCT chunk FROM log.loan WHERE entry_index = %s ORDER BY chunk", (ticket.index,)
+                    "SELECT DISTINCT chunk FROM log.loan WHERE entry_index = %s ORDER BY chunk",
+                    (ticket.index,),
                 ).fetchall()
             chunks = [row[0] for row in lent]
             opened = dues.subjects(self._district, self._contract, delivery, chunks)
@@ -267,7 +285,8 @@ class _Delivery:
             )
         with self._district.transaction():
             self._district.execute(
-                "UPDATE district.delivery SET state = 'stopped', settled_at = now() WHERE delivery = %s", (delivery,)
+                "UPDATE district.delivery SET state = 'stopped', settled_at = now() WHERE delivery = %s",
+                (delivery,),
             )
 
     def _named(self) -> dict[str, str]:

@@ -48,7 +48,9 @@ def diagnose(ground: Ground, name: str) -> list[Symptom]:
                 )
             )
     with ground.district() as district:
-        found += _batches(district, flow.dataset) if flow.kind == "intake" else _deliveries(ground, district, name)
+        found += (
+            _batches(district, flow.dataset) if flow.kind == "intake" else _deliveries(ground, district, name)
+        )
     return found
 
 
@@ -93,7 +95,10 @@ def _batches(district: psycopg.Connection, dataset: str) -> list[Symptom]:
             state,
             Text("interrupted; run the intake again", "接收中断；请重新运行接收")
             if state == "staging"
-            else Text("refused by its quality verdict; ask the sender for a corrected extract", "质量不合格被拒；请报送方更正后重报"),
+            else Text(
+                "refused by its quality verdict; ask the sender for a corrected extract",
+                "质量不合格被拒；请报送方更正后重报",
+            ),
             "",
             "huanshu flow run" if state == "staging" else "",
         )

@@ -72,7 +72,13 @@ def slice_size(connection: psycopg.Connection, home: Home, contract: Contract, r
 
 
 def freeze(
-    connection: psycopg.Connection, home: Home, contract: Contract, flow: Flow, receiver: str, policy: str, chunk: int
+    connection: psycopg.Connection,
+    home: Home,
+    contract: Contract,
+    flow: Flow,
+    receiver: str,
+    policy: str,
+    chunk: int,
 ) -> Due | None:
     """Freeze what is due, or None when nothing is. Frozen again, the same content has the same id.
 

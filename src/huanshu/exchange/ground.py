@@ -62,7 +62,8 @@ class Ground:
                 "exchange.flow.unknown",
                 Text(f"no {kind or 'declared'} flow is named {name}", f"没有名为 {name} 的流向"),
                 remedy=Text(
-                    f"declared are: {', '.join(sorted(self.home.flows))}", f"已声明：{'、'.join(sorted(self.home.flows))}"
+                    f"declared are: {', '.join(sorted(self.home.flows))}",
+                    f"已声明：{'、'.join(sorted(self.home.flows))}",
                 ),
                 where=Where("dags/flows"),
             )

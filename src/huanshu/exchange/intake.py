@@ -141,7 +141,8 @@ class _Intake:
         """A batch whose line says promoted or refused has happened; tell the log if it was not told."""
         with self._district.transaction():
             row = self._district.execute(
-                "SELECT state, verdict FROM district.batch WHERE batch = %s AND state <> 'staging'", (self._batch,)
+                "SELECT state, verdict FROM district.batch WHERE batch = %s AND state <> 'staging'",
+                (self._batch,),
             ).fetchone()
         if row is None:
             return None
@@ -155,13 +156,19 @@ class _Intake:
             raise self._refused(
                 "exchange.manifest.foreign",
                 Text("the manifest is of another sender or dataset", "清单属于其他报送方或数据集"),
-                Text(f"{self._flow.flow} takes {self._flow.dataset} from {self._flow.source}", f"{self._flow.flow} 仅接收 {self._flow.source} 的 {self._flow.dataset}"),
+                Text(
+                    f"{self._flow.flow} takes {self._flow.dataset} from {self._flow.source}",
+                    f"{self._flow.flow} 仅接收 {self._flow.source} 的 {self._flow.dataset}",
+                ),
             )
         key = self._ground.keeper.sender_key(self._manifest.sender)
         if key is None:
             raise self._refused(
                 "exchange.sender.unenrolled",
-                Text(f"no key is enrolled for {self._manifest.sender}", f"未登记 {self._manifest.sender} 的公钥"),
+                Text(
+                    f"no key is enrolled for {self._manifest.sender}",
+                    f"未登记 {self._manifest.sender} 的公钥",
+                ),
                 Text("security staff run: huanshu sender enrol", "请安全人员运行：huanshu sender enrol"),
             )
         require_signature(bytes.fromhex(key), self._manifest.signature, signing_bytes(self._manifest))
@@ -178,13 +185,19 @@ class _Intake:
         if self._manifest.sequence <= last:
             raise self._refused(
                 "exchange.sequence.replayed",
-                Text(f"sequence {self._manifest.sequence} was taken in before, with other content", f"序号 {self._manifest.sequence} 已接收过且内容不同"),
+                Text(
+                    f"sequence {self._manifest.sequence} was taken in before, with other content",
+                    f"序号 {self._manifest.sequence} 已接收过且内容不同",
+                ),
                 Text(f"send the next one as {last + 1}", f"请以序号 {last + 1} 报送"),
             )
         if self._manifest.sequence > last + 1:
             raise self._refused(
                 "exchange.sequence.gap",
-                Text(f"sequence {last + 1} is missing before {self._manifest.sequence}", f"缺少序号 {last + 1}（收到 {self._manifest.sequence}）"),
+                Text(
+                    f"sequence {last + 1} is missing before {self._manifest.sequence}",
+                    f"缺少序号 {last + 1}（收到 {self._manifest.sequence}）",
+                ),
                 Text("send the missing extract first", "请先补报缺失的一期"),
             )
 
@@ -210,12 +223,23 @@ class _Intake:
         """Forget what earlier, interrupted attempts staged; then say that this one is under way."""
         with self._district.transaction():
             self._district.execute(sql.SQL("TRUNCATE {}").format(self._staging))
-            self._district.execute("DELETE FROM district.quarantine WHERE batch IN (SELECT batch FROM district.batch WHERE dataset = %s AND state = 'staging')", (self._flow.dataset,))
-            self._district.execute("DELETE FROM district.batch WHERE dataset = %s AND state = 'staging'", (self._flow.dataset,))
+            self._district.execute(
+                "DELETE FROM district.quarantine WHERE batch IN (SELECT batch FROM district.batch WHERE dataset = %s AND state = 'staging')",
+                (self._flow.dataset,),
+            )
+            self._district.execute(
+                "DELETE FROM district.batch WHERE dataset = %s AND state = 'staging'", (self._flow.dataset,)
+            )
             self._district.execute(
                 "INSERT INTO district.batch (batch, dataset, sender, sequence, state, entry_index)"
                 " VALUES (%s, %s, %s, %s, 'staging', %s)",
-                (self._batch, self._flow.dataset, self._manifest.sender, self._manifest.sequence, ticket.index),
+                (
+                    self._batch,
+                    self._flow.dataset,
+                    self._manifest.sender,
+                    self._manifest.sequence,
+                    ticket.index,
+                ),
             )
 
     # -- (c) ------------------------------------------------------------------------------------
@@ -240,7 +264,13 @@ class _Intake:
         return overall
 
     def _stage_batch(
-        self, ticket: Ticket, chunk: int, first: int, table: pa.Table, verdict: Verdict, uniques: Sequence[Uniqueness]
+        self,
+        ticket: Ticket,
+        chunk: int,
+        first: int,
+        table: pa.Table,
+        verdict: Verdict,
+        uniques: Sequence[Uniqueness],
     ) -> list[Rows]:
         """Seal one batch into the staging; returns, per uniqueness rule, the rows that repeat an identifier."""
         columns: Columns = {name: table.column(name).to_pylist() for name in table.column_names}
@@ -335,14 +365,20 @@ class _Intake:
         for subject in self._contract.subjects:
             named = [place for place, row in enumerate(rows) if columns[subject.field][row] is not None]
             links = [linked.links[subject.field][rows[place]] for place in named]
-            for place, ordinal in zip(named, subjects.ordinals(self._district, subject.kind, links), strict=True):
+            for place, ordinal in zip(
+                named, subjects.ordinals(self._district, subject.kind, links), strict=True
+            ):
                 about[place].append(ordinal)
         return about
 
-    def _note_present(self, linked: gate.Linked, columns: Columns, bad: Mapping[int, tuple[str, ...]]) -> None:
+    def _note_present(
+        self, linked: gate.Linked, columns: Columns, bad: Mapping[int, tuple[str, ...]]
+    ) -> None:
         """Every record the extract mentions is present, quarantined or not: a faulty row withdraws nobody."""
         key = self._contract.primary_key.name
-        mentioned = [link for link, value in zip(linked.links[key], columns[key], strict=True) if value is not None]
+        mentioned = [
+            link for link, value in zip(linked.links[key], columns[key], strict=True) if value is not None
+        ]
         self._present |= subjects.known_records(self._district, self._contract.dataset, mentioned)
 
     # -- (d), (e) -------------------------------------------------------------------------------

@@ -75,7 +75,9 @@ def sign(ground: Ground, receiver: str) -> list[Ticket]:
             if line is None or line.digest.hex() != digests[receipt.delivery]:
                 raise TamperedError(
                     "exchange.receipt.differs",
-                    Text("the inbox of this store does not show what the log says", "本域收件记录与日志不一致"),
+                    Text(
+                        "the inbox of this store does not show what the log says", "本域收件记录与日志不一致"
+                    ),
                     remedy=Text("do not sign; tell security staff", "请勿签收，并通知安全人员"),
                 )
             tickets.append(

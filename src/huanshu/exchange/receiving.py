@@ -52,9 +52,9 @@ class Receiving:
     def inbox(self, delivery: str) -> Inbox | None:
         """The inbox line of a delivery, or None when it has not taken effect."""
         row = self._one(
-            sql.SQL("SELECT delivery, count, withdrawn, digest, slice_digest FROM {} WHERE delivery = %s").format(
-                self._inbox
-            ),
+            sql.SQL(
+                "SELECT delivery, count, withdrawn, digest, slice_digest FROM {} WHERE delivery = %s"
+            ).format(self._inbox),
             (delivery,),
         )
         return None if row is None else Inbox(row[0], row[1], row[2], bytes(row[3]), bytes(row[4]))
@@ -87,13 +87,17 @@ class Receiving:
                 digest = row_digest(record, version, epoch, row)
                 copy.write_row((delivery, chunk, "upsert", record, version, epoch, *row, digest))
             for record, version in withdrawn:
-                copy.write_row((delivery, chunk, "withdraw", record, version, None, *([None] * len(self._fields)), None))
+                copy.write_row(
+                    (delivery, chunk, "withdraw", record, version, None, *([None] * len(self._fields)), None)
+                )
 
     def promote(self, delivery: str, upserts: int, withdrawals: int) -> Inbox:
         """Step (d). Raises InputError when what was staged is not what the delivery announced."""
         with self._connection.transaction():
             digests, withdrawn = self._check(delivery, upserts, withdrawals)
-            fields = sql.SQL(", ").join(map(sql.Identifier, ["record", "version", "epoch", *self._fields, "delivery", "digest"]))
+            fields = sql.SQL(", ").join(
+                map(sql.Identifier, ["record", "version", "epoch", *self._fields, "delivery", "digest"])
+            )
             names = {"slice": self._slice, "staging": self._staging, "inbox": self._inbox, "fields": fields}
             self._connection.execute(
                 sql.SQL(
@@ -134,8 +138,12 @@ class Receiving:
             )
 
     def _check(self, delivery: str, upserts: int, withdrawals: int) -> tuple[list[bytes], list[int]]:
-        columns = sql.SQL(", ").join(map(sql.Identifier, ["act", "record", "version", "epoch", "digest", *self._fields]))
-        query = sql.SQL("SELECT {} FROM {} WHERE delivery = %s ORDER BY record").format(columns, self._staging)
+        columns = sql.SQL(", ").join(
+            map(sql.Identifier, ["act", "record", "version", "epoch", "digest", *self._fields])
+        )
+        query = sql.SQL("SELECT {} FROM {} WHERE delivery = %s ORDER BY record").format(
+            columns, self._staging
+        )
         digests: list[bytes] = []
         withdrawn: list[int] = []
         for act, record, version, epoch, digest, *cells in self._connection.execute(query, (delivery,)):
@@ -147,7 +155,10 @@ class Receiving:
                 raise TamperedError(
                     "exchange.staging.changed",
                     Text(f"staged record {record} was changed", f"暂存记录 {record} 被改动"),
-                    remedy=Text("run huanshu flow diagnose, tell security staff", "运行 huanshu flow diagnose 并通知安全人员"),
+                    remedy=Text(
+                        "run huanshu flow diagnose, tell security staff",
+                        "运行 huanshu flow diagnose 并通知安全人员",
+                    ),
                 )
             digests.append(bytes(digest))
         if (len(digests), len(withdrawn)) != (upserts, withdrawals):

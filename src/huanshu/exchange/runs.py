@@ -44,7 +44,9 @@ class RunError(UnavailableError):
         self.failures = tuple(failures)
 
 
-def run_delivery(ground: Ground, name: str, run: str, receivers: Sequence[str] | None = None) -> list[Outcome]:
+def run_delivery(
+    ground: Ground, name: str, run: str, receivers: Sequence[str] | None = None
+) -> list[Outcome]:
     """Deliver to every receiver (or the ones named). Raises after trying all: the one DeniedError as it is,
     otherwise RunError."""
     flow = ground.flow(name, "delivery")

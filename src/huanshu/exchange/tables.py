@@ -74,7 +74,12 @@ def district_tables(contract: Contract) -> tuple[Table, Table]:
         *links,
         *_cells(contract.fields),
     )
-    Index(f"{contract.dataset}_current", versions.c.home, versions.c.record, postgresql_where=text("batch_out IS NULL"))
+    Index(
+        f"{contract.dataset}_current",
+        versions.c.home,
+        versions.c.record,
+        postgresql_where=text("batch_out IS NULL"),
+    )
     staging_meta = MetaData(schema="district")
     staging = Table(
         f"{contract.dataset}_staging",
@@ -97,7 +102,9 @@ def receiver_tables(contract: Contract, flow: Flow, receiver: str) -> tuple[Tabl
 
     def cells() -> list[Column[object]]:
         return [
-            Column(f.name, Text if stored_plain(f, flow.fields[f.name]) else LargeBinary, nullable=not f.sealed)
+            Column(
+                f.name, Text if stored_plain(f, flow.fields[f.name]) else LargeBinary, nullable=not f.sealed
+            )
             for f in fields
         ]
 

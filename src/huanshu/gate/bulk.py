@@ -33,7 +33,14 @@ class Rows:
 
 
 def reseal(
-    keeper: Keeper, ticket: Ticket, chunk: int, contract: Contract, flow: Flow, receiver: str, epoch: int, rows: Rows
+    keeper: Keeper,
+    ticket: Ticket,
+    chunk: int,
+    contract: Contract,
+    flow: Flow,
+    receiver: str,
+    epoch: int,
+    rows: Rows,
 ) -> dict[str, list[Cell]]:
     """The delivered cells of one chunk, by field, each at the flow's rung and sealed for ``receiver``."""
     keys = _borrow(keeper, ticket, chunk, contract, flow, receiver, epoch, rows)
@@ -44,7 +51,14 @@ def reseal(
 
 
 def _borrow(
-    keeper: Keeper, ticket: Ticket, chunk: int, contract: Contract, flow: Flow, receiver: str, epoch: int, rows: Rows
+    keeper: Keeper,
+    ticket: Ticket,
+    chunk: int,
+    contract: Contract,
+    flow: Flow,
+    receiver: str,
+    epoch: int,
+    rows: Rows,
 ) -> Keyring:
     names: set[KeyName] = set()
     places = set(zip(rows.home, rows.epoch, strict=True)) | {(receiver, epoch)}

@@ -27,7 +27,9 @@ class Linked:
     marks: Sequence[bytes]
 
 
-def borrow(keeper: Keeper, ticket: Ticket, chunk: int, contract: Contract, homes: Sequence[str], epoch: int) -> Keyring:
+def borrow(
+    keeper: Keeper, ticket: Ticket, chunk: int, contract: Contract, homes: Sequence[str], epoch: int
+) -> Keyring:
     """All keys that one batch of an intake needs: links, mark, quarantine, and the homes' data keys."""
     names: list[KeyName] = [content_key(contract.dataset), quarantine_key(contract.dataset, epoch)]
     names += [link_key(field.link_kind) for field in contract.fields if field.link_kind]
@@ -42,7 +44,10 @@ def borrow(keeper: Keeper, ticket: Ticket, chunk: int, contract: Contract, homes
 def linked(keys: Keyring, contract: Contract, columns: Columns) -> Linked:
     """Links of every identifier field and the content mark of every row. An absent identifier links as ""."""
     links = {
-        field.name: [link(keys[link_key(field.link_kind)], field.link_kind, value or "") for value in columns[field.name]]
+        field.name: [
+            link(keys[link_key(field.link_kind)], field.link_kind, value or "")
+            for value in columns[field.name]
+        ]
         for field in contract.fields
         if field.link_kind is not None
     }
@@ -87,7 +92,9 @@ def seal_rows(
     return cells
 
 
-def seal_quarantined(keys: Keyring, contract: Contract, epoch: int, batch: str, row: int, source: bytes) -> bytes:
+def seal_quarantined(
+    keys: Keyring, contract: Contract, epoch: int, batch: str, row: int, source: bytes
+) -> bytes:
     """One whole source row (bytes of its JSON), bound to its batch and row number."""
     name = quarantine_key(contract.dataset, epoch)
     return seal_blob(keys[name], name, f"{batch}/{row}", source)

@@ -1,11 +1,11 @@
 """Reading one record: decide → append → open, for an established person (invariants 1, 3, 4, 5).
 
-    1. The keeper decides by rules and the person's own grants. Missing right: the answer explains itself.
-    2. By identifier, the keeper logs that it was sought before a link is computed.
-    3. A record that is not in the asked domain's slice answers exactly like one that does not exist; which of
-       the two it was stays in the log.
-    4. The entry names person, post, purpose, fields and record; against its ticket the keeper opens the
-       values itself, at most ``open_max_values``; the reader never holds a key.
+1. The keeper decides by rules and the person's own grants. Missing right: the answer explains itself.
+2. By identifier, the keeper logs that it was sought before a link is computed.
+3. A record that is not in the asked domain's slice answers exactly like one that does not exist; which of
+   the two it was stays in the log.
+4. The entry names person, post, purpose, fields and record; against its ticket the keeper opens the
+   values itself, at most ``open_max_values``; the reader never holds a key.
 """
 
 from __future__ import annotations
@@ -80,19 +80,29 @@ def read(home: Home, keeper: Keeper, district: Callable[[], psycopg.Connection],
             )
             raise missing()
         ticket = keeper.append(
-            {**claim, "event": "access.record.authorised", "subjects": len(found["subjects"]), "detail": {"record": record, "values": len(asked.fields)}},
+            {
+                **claim,
+                "event": "access.record.authorised",
+                "subjects": len(found["subjects"]),
+                "detail": {"record": record, "values": len(asked.fields)},
+            },
             BitMap(found["subjects"]).serialize(),
         )
     sealed = [name for name in asked.fields if contract.field(name).sealed]
     cells = [
-        StoredCell(name, found[name], found["home"], record, found["version"], found["epoch"], Rung.REVEAL.word)
+        StoredCell(
+            name, found[name], found["home"], record, found["version"], found["epoch"], Rung.REVEAL.word
+        )
         for name in sealed
     ]
     opened = dict(zip(sealed, keeper.open(ticket, cells), strict=True))
     return Answer(
         ticket.index,
         record,
-        {name: opened[name] if name in opened else _plain(contract, name, rung, found[name]) for name, rung in asked.fields.items()},
+        {
+            name: opened[name] if name in opened else _plain(contract, name, rung, found[name])
+            for name, rung in asked.fields.items()
+        },
     )
 
 
@@ -112,7 +122,9 @@ def _plain(contract: Contract, name: str, rung: Rung, value: str | None) -> str 
     return mask(mask_name, value) if rung is Rung.MASK and mask_name else None
 
 
-def _row(connection: psycopg.Connection, contract: Contract, asked: Asked, record: int) -> dict[str, Any] | None:
+def _row(
+    connection: psycopg.Connection, contract: Contract, asked: Asked, record: int
+) -> dict[str, Any] | None:
     names = ["home", "version", "epoch", "subjects", *asked.fields]
     query = sql.SQL("SELECT {} FROM {} WHERE record = %s AND batch_out IS NULL").format(
         sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier("district", contract.dataset)

@@ -49,7 +49,9 @@ def approve_flow(keeper: Keeper, home: Home, name: str, until: date) -> Ticket:
         raise ContentError(
             "exchange.flow.unknown",
             Text(f"no declared flow is named {name}", f"没有名为 {name} 的流向"),
-            remedy=Text(f"declared are: {', '.join(sorted(home.flows))}", f"已声明：{'、'.join(sorted(home.flows))}"),
+            remedy=Text(
+                f"declared are: {', '.join(sorted(home.flows))}", f"已声明：{'、'.join(sorted(home.flows))}"
+            ),
             where=Where("dags/flows"),
         )
     ends = datetime.combine(until, time(23, 59, 59), ZoneInfo(home.timezone))

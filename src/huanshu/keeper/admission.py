@@ -90,14 +90,18 @@ class Admission:
             raise _denied("keeper.origin.exists", "the log has an origin already", "日志已有起点")
         if (asker.by == "sandbox") != bool(claim["detail"]["sandbox"]):
             raise _denied(
-                "keeper.origin.acting", "only a sandbox begins with a fictional person", "仅演练环境可由虚构人员创建"
+                "keeper.origin.acting",
+                "only a sandbox begins with a fictional person",
+                "仅演练环境可由虚构人员创建",
             )
         return {**self._in_person(asker), "detail": dict(claim["detail"])}
 
     def _adoption(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         if claim["detail"]["digest"] != self.home.policies.digest:
             raise _denied(
-                "policy.bundle.other", "the bundle read now has another digest", "当前读取的策略摘要与申请不符"
+                "policy.bundle.other",
+                "the bundle read now has another digest",
+                "当前读取的策略摘要与申请不符",
             )
         post = self._post_with_role(asker, "security_officer")
         return {**self._in_person(asker), "post": post, "detail": {"digest": self.home.policies.digest}}
@@ -117,11 +121,15 @@ class Admission:
         if claim["event"] == "approval.flow.granted":
             if claim["detail"]["digest"] != flow.digest:
                 raise _denied(
-                    "approval.flow.other_digest", "the flow read now has another digest", "流向文件摘要与所批准的不符"
+                    "approval.flow.other_digest",
+                    "the flow read now has another digest",
+                    "流向文件摘要与所批准的不符",
                 )
             until = datetime.fromisoformat(claim["detail"]["until"])
             if until <= self.at:
-                raise _denied("approval.flow.ended", "an approval needs a future end", "批准须有未来的截止时间")
+                raise _denied(
+                    "approval.flow.ended", "an approval needs a future end", "批准须有未来的截止时间"
+                )
             detail["until"] = claim["detail"]["until"]
         return {
             **self._in_person(asker),
@@ -137,7 +145,9 @@ class Admission:
         receiver = claim["detail"]["receiver"]
         if receiver not in flow.receivers:
             raise _denied(
-                "exchange.receiver.undeclared", f"{flow.flow} does not go to {receiver}", f"流向未声明接收方 {receiver}"
+                "exchange.receiver.undeclared",
+                f"{flow.flow} does not go to {receiver}",
+                f"流向未声明接收方 {receiver}",
             )
         plan = self._plan(flow.accountable_post, receiver, flow.dataset, flow.fields, flow.purpose)
         return self._authorised(asker, claim, flow, receiver, plan, "moved")
@@ -279,9 +289,7 @@ class Admission:
             "flow": named,
         }
 
-    def _plan(
-        self, post: str, domain: str, dataset: str, fields: Mapping[str, Any], purpose: str
-    ) -> Plan:
+    def _plan(self, post: str, domain: str, dataset: str, fields: Mapping[str, Any], purpose: str) -> Plan:
         plan = self.enforcer.plan(PlanRequest(post, domain, dataset, fields, purpose, self.at))
         if not plan.allowed:
             raise DeniedError(
@@ -302,7 +310,10 @@ class Admission:
             raise DeniedError(
                 "identity.post.not_held",
                 Text(f"{person} does not hold {post} now", f"{person} 当前未任 {post}"),
-                remedy=Text("act in a post you hold (policies/posts.csv)", "请以本人现任岗位操作（policies/posts.csv）"),
+                remedy=Text(
+                    "act in a post you hold (policies/posts.csv)",
+                    "请以本人现任岗位操作（policies/posts.csv）",
+                ),
             )
 
     def _post_with_role(self, asker: Asker, role: str) -> str:
@@ -319,7 +330,9 @@ class Admission:
         raise DeniedError(
             "identity.post.not_held",
             Text(f"{person} holds no post for {wanted} now", f"{person} 当前没有与 {wanted} 对应的岗位"),
-            remedy=Text("act in a post you hold (policies/posts.csv)", "请以本人现任岗位操作（policies/posts.csv）"),
+            remedy=Text(
+                "act in a post you hold (policies/posts.csv)", "请以本人现任岗位操作（policies/posts.csv）"
+            ),
         )
 
 

@@ -57,7 +57,9 @@ class Keeper:
         return Keyring({KeyName(name): protocol.as_bytes(key) for name, key in answer.items()})
 
     def open(self, ticket: Ticket, cells: Sequence[StoredCell]) -> list[str | None]:
-        answer: list[str | None] = self._ask("open", ticket=_named(ticket), cells=[cell.as_json() for cell in cells])
+        answer: list[str | None] = self._ask(
+            "open", ticket=_named(ticket), cells=[cell.as_json() for cell in cells]
+        )
         return answer
 
     def link(self, claim: Mapping[str, Any], kind: str, value: str) -> bytes:

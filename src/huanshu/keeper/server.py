@@ -91,7 +91,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
             return protocol.error_message(
                 InputError(
                     "keeper.message.malformed",
-                    Text("a message to the keeper lacks a member or has a wrong one", "发往钥匙保管的消息缺少成员或成员有误"),
+                    Text(
+                        "a message to the keeper lacks a member or has a wrong one",
+                        "发往钥匙保管的消息缺少成员或成员有误",
+                    ),
                 )
             )
 
@@ -115,7 +118,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
                 cells = [StoredCell.from_json(cell) for cell in request["cells"]]
                 return service.open(peer, acting, _ticket(request), cells)
             case "link":
-                linked = service.link(peer, acting, request["claim"], str(request["kind"]), str(request["value"]))
+                linked = service.link(
+                    peer, acting, request["claim"], str(request["kind"]), str(request["value"])
+                )
                 return protocol.as_text(linked)
             case "sender_key":
                 return service.sender_key(peer, acting, str(request["sender"]))

@@ -175,9 +175,7 @@ class Service:
         if claim["event"] == "log.origin.created":
             named = {"origin": self._home.log_origin, "vkey": self._parts.writer.vkey}
             claim = {**claim, "detail": {**claim["detail"], **named}}
-        admission = Admission(
-            self._home, self._enforcer, self._register, self._tickets, self._parts.clock()
-        )
+        admission = Admission(self._home, self._enforcer, self._register, self._tickets, self._parts.clock())
         try:
             self._require_current(claim)
             body = admission.admit(asker, claim)
@@ -220,7 +218,8 @@ class Service:
             raise DeniedError(
                 "policy.bundle.unadopted",
                 Text(
-                    f"the policies read now ({digest[:12]}) are not the adopted ones", f"当前策略（{digest[:12]}）尚未生效"
+                    f"the policies read now ({digest[:12]}) are not the adopted ones",
+                    f"当前策略（{digest[:12]}）尚未生效",
                 ),
                 remedy=Text(
                     "security staff review the change and run: huanshu policy adopt",

@@ -110,7 +110,9 @@ def require_lendable(names: Iterable[KeyName], body: Mapping[str, Any], home: Ho
     for name in names:
         with_epoch = name.split("/", 1)[0] in {"data", "quarantine"}
         prefix, _, epoch = name.rpartition("/")
-        known = prefix in allowed and epoch == str(home.policies.keys.epoch) if with_epoch else name in allowed
+        known = (
+            prefix in allowed and epoch == str(home.policies.keys.epoch) if with_epoch else name in allowed
+        )
         if not known:
             raise refused("keeper.lend.not_named", f"the entry does not name {name}", f"条目未载明 {name}")
 

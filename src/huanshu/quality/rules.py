@@ -43,6 +43,10 @@ _BY_NEIGHBOURS: Final = frozenset(
     }
 )
 _COLUMN_KEYS: Final = ("column", "column_A", "column_B")
+#: Arguments that shade a rule but do not say what it demands.
+_INCIDENTAL: Final = frozenset(
+    {"mostly", "strict_min", "strict_max", "or_equal", "ignore_row_if", "match_on", "escape"}
+)
 _REGEX_KEYS: Final = ("regex", "regex_list")
 _MATCHES: Final = "expect_column_values_to_match_regex"
 _WIDE_CLASSES: Final = re.compile(r"(?<!\\)(?:\\\\)*\\([dwsDWS])")
@@ -146,7 +150,18 @@ def _kwarg_names(expectation: Expectation) -> None:
             raise unknown(
                 "suite.kwarg.unknown", Text("argument", "参数"), key, known, _at(expectation, f"kwargs.{key}")
             )
-    if proportional is not ("mostly" in expectation.kwargs):
+    # Great Expectations has defaults that every value satisfies, and takes null for one.
+    telling = known - _INCIDENTAL - {*_COLUMN_KEYS, "column_list"}
+    if telling and not any(expectation.kwargs.get(key) is not None for key in telling):
+        raise ContentError(
+            "suite.kwarg.missing",
+            Text("without an argument this rule cannot fail", "缺少参数，该规则永远不会失败"),
+            remedy=Text(f"give {' or '.join(sorted(telling))}", f"请填写 {'、'.join(sorted(telling))}"),
+            where=_at(expectation, "kwargs"),
+        )
+    mostly = expectation.kwargs.get("mostly")
+    share = isinstance(mostly, (int, float)) and not isinstance(mostly, bool) and 0 < mostly <= 1
+    if share is not proportional or (mostly is not None) is not proportional:
         raise ContentError(
             "suite.kwarg.mostly",
             Text(
@@ -154,11 +169,28 @@ def _kwarg_names(expectation: Expectation) -> None:
                 "mostly 只用于 batch 范围：用在别处会放过不合格记录",
             ),
             remedy=Text(
-                "give mostly to a proportion of scope batch, and to nothing else",
-                "batch 范围的比例规则须写 mostly，其他规则不得写",
+                "give mostly (above 0, at most 1) to a proportion of scope batch, and to nothing else",
+                "batch 范围的比例规则须写 mostly（大于 0，至多 1），其他规则不得写",
             ),
             where=_at(expectation, "kwargs.mostly"),
         )
+    if expectation.type in ROW_COUNT:
+        _row_count(expectation)
+
+
+def _row_count(expectation: Expectation) -> None:
+    """The row count is summed and judged here (``verdict.decided``), so only what is understood there."""
+    for key, value in expectation.kwargs.items():
+        if key not in {"min_value", "max_value", "value"} or not isinstance(value, int) or value is True:
+            raise ContentError(
+                "suite.kwarg.invalid",
+                Text(f"a row count has no {key} of this kind", f"行数规则不接受这样的 {key}"),
+                remedy=Text(
+                    "give min_value, max_value or value, whole numbers",
+                    "请填写整数 min_value、max_value 或 value",
+                ),
+                where=_at(expectation, f"kwargs.{key}"),
+            )
 
 
 def _columns(expectation: Expectation, contract: Contract) -> tuple[Column, ...]:
@@ -243,13 +275,19 @@ def _value_sets(expectation: Expectation, columns: tuple[Column, ...], kwargs: M
 def _patterns(expectation: Expectation, kwargs: Mapping[str, object]) -> None:
     for key in _REGEX_KEYS:
         value = kwargs.get(key)
-        for pattern in value if isinstance(value, list) else [value]:
-            if isinstance(pattern, str):
-                _pattern(expectation, key, pattern)
+        for pattern in value if isinstance(value, list) else [value] if key in kwargs else []:
+            _pattern(expectation, key, pattern)
 
 
-def _pattern(expectation: Expectation, key: str, pattern: str) -> None:
+def _pattern(expectation: Expectation, key: str, pattern: object) -> None:
     where = _at(expectation, f"kwargs.{key}")
+    if not isinstance(pattern, str):  # the library would turn a number into text
+        raise ContentError(
+            "suite.regex.malformed",
+            Text("a pattern is text", "正则表达式须为文本"),
+            remedy=Text("put it in quotation marks", "请加引号"),
+            where=where,
+        )
     if (wide := _WIDE_CLASSES.search(pattern)) is not None:
         raise ContentError(
             "suite.regex.wide",

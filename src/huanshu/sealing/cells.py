@@ -74,9 +74,7 @@ def open_column(
     cipher, constant = AESSIV(key), context.bound()
     rows = map(_ROW.pack, records, versions)
     try:
-        return [
-            unpad(cipher.decrypt(cell, [constant, row])) for cell, row in zip(cells, rows, strict=True)
-        ]
+        return [unpad(cipher.decrypt(cell, [constant, row])) for cell, row in zip(cells, rows, strict=True)]
     except (InvalidTag, ValueError):
         raise refused() from None
 
@@ -86,5 +84,7 @@ def refused() -> TamperedError:
     return TamperedError(
         "sealing.cell.refused",
         Text("a sealed value does not belong here, or was changed", "密封值不属于此处，或已被改动"),
-        remedy=Text("run huanshu-verify --data and tell security staff", "运行 huanshu-verify --data 并通知安全人员"),
+        remedy=Text(
+            "run huanshu-verify --data and tell security staff", "运行 huanshu-verify --data 并通知安全人员"
+        ),
     )

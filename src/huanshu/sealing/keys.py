@@ -80,7 +80,10 @@ class Root:
         except (InvalidTag, ValueError):
             raise TamperedError(
                 "sealing.key.refused",
-                Text(f"the wrapped key {name} does not belong to this root key", f"封装密钥 {name} 与根密钥不符"),
+                Text(
+                    f"the wrapped key {name} does not belong to this root key",
+                    f"封装密钥 {name} 与根密钥不符",
+                ),
                 remedy=Text("restore keys and root from one backup", "请从同一份备份恢复密钥与根密钥"),
             ) from None
 
@@ -98,5 +101,7 @@ class Keyring:
             raise TamperedError(
                 "sealing.key.not_lent",
                 Text(f"the key {name} is not on loan", f"密钥 {name} 未被借出"),
-                remedy=Text("ask the keeper with a ticket that names it", "请凭载明该密钥的入链凭据向钥匙保管申请"),
+                remedy=Text(
+                    "ask the keeper with a ticket that names it", "请凭载明该密钥的入链凭据向钥匙保管申请"
+                ),
             ) from None

@@ -166,7 +166,9 @@ class EmbeddedServer:
         try:
             entry = pwd.getpwnam(self._user)
         except KeyError:
-            subprocess.run(["useradd", "--system", "--shell", "/bin/false", self._user], check=True, capture_output=True)  # noqa: S603, S607
+            subprocess.run(
+                ["useradd", "--system", "--shell", "/bin/false", self._user], check=True, capture_output=True
+            )  # noqa: S603, S607
             entry = pwd.getpwnam(self._user)
         os.chown(folder, entry.pw_uid, entry.pw_gid)
         for target in (folder, _BIN):
@@ -197,7 +199,10 @@ class EmbeddedServer:
         if check and ended.returncode != 0:
             raise UnavailableError(
                 "store.embedded.failed",
-                Text(f"{program} failed with exit code {ended.returncode}", f"{program} 失败（退出码 {ended.returncode}）"),
+                Text(
+                    f"{program} failed with exit code {ended.returncode}",
+                    f"{program} 失败（退出码 {ended.returncode}）",
+                ),
                 remedy=Text(
                     f"read server.log in {self._data.name} of the state folder; is the disk full?",
                     "请查看状态目录中的 server.log，并检查磁盘空间",

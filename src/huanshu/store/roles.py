@@ -1,10 +1,10 @@
 """Databases and roles: who may do what to which schema, made by an administrator once.
 
-    huanshu_owner    owns the schemas, applies migrations
-    huanshu_keeper   the keeper: inserts into ``log``, owns nothing, no UPDATE/DELETE/TRUNCATE anywhere
-    huanshu_app      gate and exchange: reads ``log``, reads and writes ``district``
-    huanshu_airflow  its own database only
-    huanshu_courier  at a receiver: the ``receiver_*`` schemas it makes itself
+huanshu_owner    owns the schemas, applies migrations
+huanshu_keeper   the keeper: inserts into ``log``, owns nothing, no UPDATE/DELETE/TRUNCATE anywhere
+huanshu_app      gate and exchange: reads ``log``, reads and writes ``district``
+huanshu_airflow  its own database only
+huanshu_courier  at a receiver: the ``receiver_*`` schemas it makes itself
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from huanshu.store.urls import with_role
 
 DISTRICT: Final = "huanshu"
 AIRFLOW: Final = "huanshu_airflow"
-DISTRICT_ROLES: Final = ("huanshu_owner", "huanshu_keeper", "huanshu_app", "huanshu_airflow", "huanshu_courier")
+DISTRICT_ROLES: Final = (
+    "huanshu_owner",
+    "huanshu_keeper",
+    "huanshu_app",
+    "huanshu_airflow",
+    "huanshu_courier",
+)
 RECEIVER_ROLES: Final = ("huanshu_courier",)
 
 
@@ -75,4 +81,6 @@ def _roles(connection: psycopg.Connection, passwords: Mapping[str, str]) -> None
 def _database(connection: psycopg.Connection, name: str, owner: str) -> None:
     if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
         connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(owner)))
-        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner)))
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner))
+        )

@@ -13,12 +13,17 @@ _PROMISES = ("fsync", "full_page_writes", "synchronous_commit")
 def connect(url: str) -> psycopg.Connection:
     """A connection in autocommit mode: every transaction is opened explicitly. UnavailableError otherwise."""
     try:
-        return psycopg.connect(require_protected(url), autocommit=True, connect_timeout=10, application_name="huanshu")
+        return psycopg.connect(
+            require_protected(url), autocommit=True, connect_timeout=10, application_name="huanshu"
+        )
     except psycopg.OperationalError:
         raise UnavailableError(
             "store.server.unreachable",
             Text(f"{redacted(url)} cannot be reached", f"无法连接 {redacted(url)}"),
-            remedy=Text("is the server up? huanshu up, or ask its operator", "请确认数据库已启动：huanshu up，或联系运维"),
+            remedy=Text(
+                "is the server up? huanshu up, or ask its operator",
+                "请确认数据库已启动：huanshu up，或联系运维",
+            ),
         ) from None
 
 

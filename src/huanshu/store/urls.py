@@ -23,8 +23,13 @@ def require_protected(url: str) -> str:
     if far and parts.get("sslmode") != "verify-full":
         raise ContentError(
             "store.url.insecure",
-            Text(f"{redacted(url)} is remote without sslmode=verify-full", f"{redacted(url)} 为远程库但未启用 sslmode=verify-full"),
-            remedy=Text("add ?sslmode=verify-full and the root certificate", "请加上 ?sslmode=verify-full 及根证书"),
+            Text(
+                f"{redacted(url)} is remote without sslmode=verify-full",
+                f"{redacted(url)} 为远程库但未启用 sslmode=verify-full",
+            ),
+            remedy=Text(
+                "add ?sslmode=verify-full and the root certificate", "请加上 ?sslmode=verify-full 及根证书"
+            ),
         )
     return url
 
@@ -33,7 +38,12 @@ def with_role(url: str, role: str, password: str, database: str) -> str:
     """The same server, another role and database."""
     parts = conninfo.conninfo_to_dict(url)
     return conninfo.make_conninfo(
-        **{**{k: v for k, v in parts.items() if v is not None}, "user": role, "password": password, "dbname": database}
+        **{
+            **{k: v for k, v in parts.items() if v is not None},
+            "user": role,
+            "password": password,
+            "dbname": database,
+        }
     )
 
 
@@ -44,6 +54,10 @@ def for_sqlalchemy(url: str) -> str:
     parts = {k: str(v) for k, v in conninfo.conninfo_to_dict(url).items() if v is not None}
     query = {k: v for k, v in parts.items() if k not in {"user", "password", "dbname"}}
     made = URL.create(
-        "postgresql+psycopg", parts.get("user"), parts.get("password"), database=parts.get("dbname"), query=query
+        "postgresql+psycopg",
+        parts.get("user"),
+        parts.get("password"),
+        database=parts.get("dbname"),
+        query=query,
     )
     return made.render_as_string(hide_password=False)

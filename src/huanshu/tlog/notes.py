@@ -92,5 +92,6 @@ def split_note(note: str, name: str, public_key: bytes) -> tuple[str, bytes]:
 
 def _malformed() -> TamperedError:
     return TamperedError(
-        "tlog.note.malformed", Text("a checkpoint or key is malformed or unsigned", "检查点或密钥格式有误，或缺少签名")
+        "tlog.note.malformed",
+        Text("a checkpoint or key is malformed or unsigned", "检查点或密钥格式有误，或缺少签名"),
     )

@@ -75,7 +75,9 @@ def test_the_construction_is_rfc_5297_as_documented() -> None:
     """Rebuilt here from the documented associated data, with the library's AES-SIV."""
     (cell,) = seal_column(KEY, HERE, 8, [5], [3], ["ab"])
     names = [b"990101001001", b"resident", b"name", b"reveal"]
-    context = b"huanshu/cell/1" + b"".join(len(n).to_bytes(4, "big") + n for n in names) + (1).to_bytes(4, "big")
+    context = (
+        b"huanshu/cell/1" + b"".join(len(n).to_bytes(4, "big") + n for n in names) + (1).to_bytes(4, "big")
+    )
     row = (5).to_bytes(8, "big") + (3).to_bytes(4, "big")
     assert AESSIV(KEY).decrypt(cell, [context, row]) == b"ab\x80" + bytes(6)
 

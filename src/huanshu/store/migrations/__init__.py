@@ -33,7 +33,9 @@ def migrate(connection: psycopg.Connection) -> list[str]:
                 raise TamperedError(
                     "store.migration.changed",
                     Text(f"{file.name} was applied and has changed since", f"迁移 {file.name} 应用后被改动"),
-                    remedy=Text("restore the file; write a new migration instead", "请恢复该文件，并另写新迁移"),
+                    remedy=Text(
+                        "restore the file; write a new migration instead", "请恢复该文件，并另写新迁移"
+                    ),
                 )
             if file.name not in known:
                 connection.execute(text)

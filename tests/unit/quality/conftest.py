@@ -1,0 +1,91 @@
+"""Small contracts and suites made in place, the repository's own home, and its demo extract."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from huanshu.catalog import Contract, Expectation, Field, Home, Subject, Suite, read_home
+from huanshu.errors import Text, Where
+
+ROOT = Path(__file__).parents[3]
+HERE = Where("expectations/trial/suite.yaml", 7)
+
+
+def field(name: str, **changes: Any) -> Field:
+    given = {
+        "name": name, "title": Text(name, name), "logical_type": "string", "required": False,
+        "primary_key": False, "level": 1, "sensitive_personal": False, "width": None, "link_kind": None,
+        "mask": None, "where": Where("expectations/trial/contract.yaml", 3),
+    }  # fmt: skip
+    return Field(**(given | changes))
+
+
+def contract(*fields: Field) -> Contract:
+    return Contract(
+        dataset="trial", version="1.0.0", title=Text("trial", "试"), description=Text("trial", "试"),
+        domain="dept.trial", steward_post="trial.steward", legal_basis="none", home_field=fields[0].name,
+        subjects=(Subject("person", fields[0].name),), fields=fields, digest="0" * 64, where=HERE,
+    )  # fmt: skip
+
+
+def rule(
+    name: str, kind: str, scope: str = "record", severity: str = "error", **kwargs: object
+) -> Expectation:
+    return Expectation(name, kind, kwargs, scope, severity, Text(name, name), HERE)  # type: ignore[arg-type]
+
+
+def suite(*rules: Expectation) -> Suite:
+    return Suite("trial", rules, "1" * 64, HERE)
+
+
+def frame(**columns: Sequence[str | None]) -> pa.Table:
+    return pa.table({name: pa.array(cells, pa.large_string()) for name, cells in columns.items()})
+
+
+class Makers:
+    """What the tests make their trials of."""
+
+    field = staticmethod(field)
+    contract = staticmethod(contract)
+    rule = staticmethod(rule)
+    suite = staticmethod(suite)
+    frame = staticmethod(frame)
+
+
+@pytest.fixture(scope="session")
+def make() -> type[Makers]:
+    return Makers
+
+
+@pytest.fixture(scope="session")
+def home() -> Home:
+    return read_home(ROOT)
+
+
+@pytest.fixture(scope="session")
+def demo() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "make_extract_for_quality", ROOT / "demo" / "make_extract.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def table() -> Callable[[Sequence[Mapping[str, str]]], pa.Table]:
+    def made(rows: Sequence[Mapping[str, str]]) -> pa.Table:
+        return frame(**{name: [row[name] or None for row in rows] for name in rows[0]})
+
+    return made
