@@ -1,23 +1,31 @@
-# Every target does its own set-up; nothing but Python >= 3.11 and make is needed.
+# Every target does its own set-up; nothing but Python >= 3.11 (with venv) and make is needed.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
 STAMP  := $(VENV)/.installed
+INTO   := VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 .PHONY: help setup demo demo-real up check test test-slow crash format lock clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-# uv is a wheel; it installs the locked packages, by hash, in seconds.
-$(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Huanshu needs Python 3.11 or newer (make PYTHON=/path/to/python3 …)"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@grep -A99 -E '^uv==' requirements.lock | awk 'NR>1 && /^[a-z]/{exit} !/^ *#/' > $(VENV)/uv.lock
-	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes -r $(VENV)/uv.lock
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+# uv is a wheel like any other: its own lines of the lock install it, by hash. A half-made .venv is removed.
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Huanshu needs Python 3.11 or newer: make PYTHON=python3.12 …'; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || { echo 'This Python has no venv: install it (Debian: python3-venv), or name another Python: make PYTHON=…'; exit 1; }
+	@test -x $(BIN)/pip || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV); }
+	@awk '/^[^ ]/ {ours = /^uv==/} ours' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/pip --disable-pip-version-check install --quiet --require-hashes -r $(VENV)/uv.lock
+
+# uv is fast but reads no pip.conf: where only pip knows the way to the packages, pip installs the same lock.
+$(STAMP): requirements.lock pyproject.toml | $(UV)
+	@$(INTO) $(UV) pip install --quiet --require-hashes -r requirements.lock \
+	  || $(BIN)/pip --disable-pip-version-check install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
 setup: $(STAMP) ## Install everything into .venv
@@ -51,8 +59,10 @@ format: $(STAMP) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: ## Resolve the dependencies anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --extra airflow --extra dev -o requirements.lock pyproject.toml
+lock: $(UV) ## Resolve the dependencies anew; what is pinned stays unless UPGRADE=1
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
+	  --extra airflow --extra dev -o requirements.lock pyproject.toml
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) .huanshu .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

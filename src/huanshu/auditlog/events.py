@@ -59,7 +59,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
         "delivery receiver upserts withdrawals until", _AUTHORISED, "subjects"
     ),
     "exchange.delivery.arrived": _shape(
-        "delivery receiver authorised count withdrawn digest slice_digest", _FLOW, "purpose contract"
+        "delivery receiver authorised count withdrawn holds digest slice_digest", _FLOW, "purpose contract"
     ),
     "exchange.delivery.stopped": _shape(
         "delivery receiver authorised reason chunks", _FLOW, "purpose contract subjects"

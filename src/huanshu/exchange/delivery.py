@@ -201,6 +201,7 @@ class _Delivery:
                     "receiver": self._receiver,
                     "count": line.count,
                     "withdrawn": line.withdrawn,
+                    "holds": line.holds,
                     "digest": line.digest.hex(),
                     "slice_digest": line.slice_digest.hex(),
                 },

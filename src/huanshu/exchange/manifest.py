@@ -285,9 +285,11 @@ def read_bytes(path: Path, limit: int) -> bytes:
     except (OSError, ValueError):
         what = Text("the file is a link or cannot be opened", "文件是链接或无法打开")
         raise _refused(path, "irregular", what) from None
+    # Before open(): that refuses a folder in its own words.
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _refused(path, "irregular", Text("this is no regular file", "不是普通文件"))
     with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _refused(path, "irregular", Text("this is no regular file", "不是普通文件"))
         raw = file.read(limit + 1)
     if len(raw) > limit:
         what = Text(f"the file is larger than {limit} bytes", f"文件超过 {limit} 字节")

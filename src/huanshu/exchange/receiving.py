@@ -27,11 +27,12 @@ Cell = str | bytes | None
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """The line of a delivery that took effect."""
+    """The line of a delivery that took effect. ``holds`` counts the slice's records afterwards."""
 
     delivery: str
     count: int
     withdrawn: int
+    holds: int
     digest: bytes
     slice_digest: bytes
 
@@ -53,11 +54,11 @@ class Receiving:
         """The inbox line of a delivery, or None when it has not taken effect."""
         row = self._one(
             sql.SQL(
-                "SELECT delivery, count, withdrawn, digest, slice_digest FROM {} WHERE delivery = %s"
+                "SELECT delivery, count, withdrawn, holds, digest, slice_digest FROM {} WHERE delivery = %s"
             ).format(self._inbox),
             (delivery,),
         )
-        return None if row is None else Inbox(row[0], row[1], row[2], bytes(row[3]), bytes(row[4]))
+        return None if row is None else Inbox(row[0], row[1], row[2], row[3], bytes(row[4]), bytes(row[5]))
 
     def staged_chunks(self, delivery: str) -> set[int]:
         """Chunks that are wholly in the staging (a chunk is staged in one transaction)."""
@@ -112,19 +113,28 @@ class Receiving:
                 ).format(**names),
                 (delivery,),
             )
-            whole = slice_digest(
-                bytes(row[0])
-                for row in self._connection.execute(
-                    sql.SQL("SELECT digest FROM {slice} ORDER BY record").format(**names)
-                )
+            rows = self._connection.execute(
+                sql.SQL("SELECT digest FROM {slice} ORDER BY record").format(**names)
+            ).fetchall()
+            whole = slice_digest(bytes(row[0]) for row in rows)
+            line = Inbox(
+                delivery, upserts, withdrawals, len(rows), delivery_digest(digests, withdrawn), whole
             )
-            line = Inbox(delivery, upserts, withdrawals, delivery_digest(digests, withdrawn), whole)
             self._connection.execute(
                 sql.SQL(
-                    "INSERT INTO {inbox} (delivery, flow, dataset, count, withdrawn, digest, slice_digest)"
-                    " VALUES (%s, %s, %s, %s, %s, %s, %s)"
+                    "INSERT INTO {inbox} (delivery, flow, dataset, count, withdrawn, holds, digest, slice_digest)"
+                    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
                 ).format(**names),
-                (delivery, self._flow.flow, self._contract.dataset, upserts, withdrawals, line.digest, whole),
+                (
+                    delivery,
+                    self._flow.flow,
+                    self._contract.dataset,
+                    upserts,
+                    withdrawals,
+                    line.holds,
+                    line.digest,
+                    whole,
+                ),
             )
             # Whatever else lies in the staging belongs to deliveries that will never be promoted.
             self._connection.execute(sql.SQL("DELETE FROM {staging}").format(**names))

@@ -138,6 +138,7 @@ def receiver_tables(contract: Contract, flow: Flow, receiver: str) -> tuple[Tabl
         Column("dataset", Text, nullable=False),
         Column("count", Integer, nullable=False),
         Column("withdrawn", Integer, nullable=False),
+        Column("holds", Integer, nullable=False),
         Column("digest", LargeBinary, nullable=False),
         Column("slice_digest", LargeBinary, nullable=False),
         Column("promoted_at", TIMESTAMP(timezone=True), nullable=False, server_default=func.now()),

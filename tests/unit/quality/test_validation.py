@@ -247,6 +247,21 @@ def test_a_rule_that_raises_is_an_error_and_keeps_quiet(
     assert not [c for c in CANARIES if c in told]
 
 
+def test_a_batch_rule_that_raises_is_an_error_too(make: Any) -> None:
+    checks = make.suite(
+        make.rule(
+            "mostly_between",
+            "expect_column_values_to_be_between",
+            "batch",
+            column="code",
+            min_value=1,
+            mostly=0.5,
+        )
+    )
+    with pytest.raises(ContentError, match=r"quality\.rule\.broken"):
+        validate(make.frame(code=["x"]), checks, make.contract(make.field("code")))
+
+
 def test_no_value_is_told(
     home: Home, rows: pa.Table, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
