@@ -49,10 +49,12 @@ def _calendar(value: str) -> bool:
 
 
 def _record_number(value: str) -> bool:
-    start, number, kind, *rest = [*value.split("-"), ""]
-    copy = rest[0] if rest else ""
-    ending = kind == "org" and not copy if len(rest) < 2 else kind == "dup" and _digits(copy, 1, 1)
-    return start == "rec" and _digits(number, 1, 4) and ending
+    match value.split("-"):
+        case ["rec", number, "org"]:
+            return _digits(number, 1, 4)
+        case ["rec", number, "dup", copy]:
+            return _digits(number, 1, 4) and _digits(copy, 1, 1)
+    return False
 
 
 #: Rule → (field, test of a present value). An absent value passes; what is required is a rule of its own.
@@ -69,6 +71,10 @@ _FORMS: dict[str, tuple[str, Callable[[str], bool]]] = {
     "soc_sec_id_form": ("soc_sec_id", lambda v: _digits(v, 7, 7)),
 }
 _REQUIRED = ("rec_id", "surname", "postcode", "soc_sec_id")
+_WIDTHS = {
+    "given_name": 40, "surname": 40, "street_number": 8, "address_1": 60, "address_2": 60,
+    "date_of_birth": 8, "soc_sec_id": 7,
+}  # fmt: skip
 _WARNINGS: dict[str, Callable[[Row], bool]] = {
     "given_name_given": lambda row: bool(row["given_name"]),
     "address_1_form": lambda row: not row["address_1"] or _address(row["address_1"]),
@@ -111,6 +117,7 @@ def expected(persons: Path, divisions: Path) -> Expected:
     seen: set[str] = set()
     for row in rows:
         failed = [f"contract_{field}" for field in _REQUIRED if not row[field]]
+        failed += [f"contract_{name}" for name, width in _WIDTHS.items() if len(row[name].encode()) > width]
         failed += [rule for rule, (field, fits) in _FORMS.items() if row[field] and not fits(row[field])]
         if not failed and row["rec_id"] in seen:
             failed = ["rec_id_unique"]

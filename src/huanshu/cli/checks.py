@@ -57,7 +57,7 @@ def import_domains(
             sys.stdout.write(text)
         elif out is not None:
             new = out.with_suffix(".new")
-            new.write_text(text)
+            new.write_text(text, encoding="utf-8")
             new.rename(out)
     speech.result(
         {

@@ -40,7 +40,15 @@ class Problem:
 
     def explain(self, lang: str) -> str:
         """``where: what [code] → remedy`` in one language."""
-        return HuanshuError(self.code, self.what, remedy=self.remedy, where=self.where).explain(lang)
+        return self._error.explain(lang)
+
+    def as_json(self) -> dict[str, object]:
+        """The error's own JSON form: code, what and remedy in both languages, where."""
+        return self._error.as_json()
+
+    @property
+    def _error(self) -> HuanshuError:
+        return HuanshuError(self.code, self.what, remedy=self.remedy, where=self.where)
 
 
 def check_home(path: Path, extra: Sequence[Check] = ()) -> list[Problem]:

@@ -465,4 +465,4 @@ class _Intake:
 
 
 def _counts(verdict: Verdict, severity: str) -> dict[str, int]:
-    return {r.rule: r.failed_count for r in verdict.rules if r.severity == severity and r.failed_count}
+    return {r.rule: r.failed_count for r in verdict.rules if r.severity == severity and not r.passed}

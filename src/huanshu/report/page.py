@@ -81,19 +81,19 @@ class _Names:
                     return field.title.in_language(self._lang)
         return name
 
-    def level(self, name: str) -> str:
-        for contract in self._home.contracts.values():
-            for field in contract.fields:
-                if field.name == name:
-                    spi = ("敏感个人信息" if self._lang == "zh" else "sensitive personal") if field.sensitive_personal else ""
-                    return f"{field.level} {spi}".strip()
-        return ""
+    def sensitive(self, name: str) -> bool:
+        """Level 3 and above, or sensitive personal information, in any contract."""
+        contracts = self._home.contracts.values()
+        return any(field.sealed for contract in contracts for field in contract.fields if field.name == name)
 
     def rule(self, rule: str) -> str:
         for suite in self._home.suites.values():
             for expectation in suite.expectations:
                 if expectation.rule == rule:
                     return expectation.title.in_language(self._lang)
+        if rule.startswith("contract_"):
+            field = self.field(rule.removeprefix("contract_"))
+            return f"{field}：符合数据契约" if self._lang == "zh" else f"{field}: as the contract says"
         return rule
 
     def flow(self, name: str) -> str:
