@@ -22,8 +22,10 @@ $(UV):
 	@$(BIN)/pip --disable-pip-version-check install --quiet --require-hashes -r $(VENV)/uv.lock
 
 # uv is fast but reads no pip.conf: where only pip knows the way to the packages, pip installs the same lock.
+# Compiled once here, or each of a demo's thirty processes would compile Airflow and pandas for itself.
 $(STAMP): requirements.lock pyproject.toml | $(UV)
-	@$(INTO) $(UV) pip install --quiet --require-hashes -r requirements.lock \
+	@echo 'Installing the locked packages into $(VENV), by hash …'
+	@$(INTO) $(UV) pip install --quiet --compile-bytecode --require-hashes -r requirements.lock \
 	  || $(BIN)/pip --disable-pip-version-check install --quiet --require-hashes -r requirements.lock
 	@$(BIN)/pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --no-index --editable .
 	@touch $@

@@ -48,8 +48,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
 
 
 @pytest.fixture
-def roles(server: EmbeddedServer) -> Iterator[dict[str, str]]:
-    """Fresh district databases on the session's server: role → URL. Dropped afterwards."""
+def roles(server: EmbeddedServer) -> dict[str, str]:
+    """Fresh district databases on the session's server: role → URL."""
     passwords = new_passwords(DISTRICT_ROLES)
     with connect(server.admin_url) as admin:
         for database in ("huanshu", "huanshu_airflow"):
@@ -58,7 +58,7 @@ def roles(server: EmbeddedServer) -> Iterator[dict[str, str]]:
     urls = {role: role_url(server.admin_url, role, passwords) for role in DISTRICT_ROLES}
     with connect(urls["huanshu_owner"]) as owner:
         migrate(owner)
-    yield urls
+    return urls
 
 
 @pytest.fixture

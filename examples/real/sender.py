@@ -2,9 +2,9 @@
 """What the register office does before it sends: one column more, and not one byte else changed.
 
 The FEBRL file knows no communities of this district, but a record must say where it is at home. The office
-derives that from the postcode: SHA-256 of the postcode, taken modulo the number of communities of the published
-division table in the order of their codes. So everybody with one postcode is in one community, on every machine.
-Nothing is cleaned: typing errors, blanks after commas and absent values go out as they are.
+derives that from the postcode: SHA-256 of the postcode, modulo the number of communities of the published
+division table, in the order of their codes. So one postcode is one community, on every machine. Nothing is
+cleaned: typing errors, blanks after commas and absent values go out as they are.
 """
 
 from __future__ import annotations

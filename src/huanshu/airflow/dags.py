@@ -46,13 +46,13 @@ def _dag(home: Home, flow: Flow) -> DAG:
         default_args={"owner": flow.accountable_post, "retries": _RETRIES, "retry_delay": _RETRY_DELAY},
     ) as dag:
         if flow.kind == "intake":
-            task(tasks.intake, task_id="intake", outlets=[dataset_asset(flow.dataset)])(flow.flow)
+            task(task_id="intake", outlets=[dataset_asset(flow.dataset)])(tasks.intake)(flow.flow)
         else:
             done = [
-                task(tasks.deliver, task_id=f"deliver_{number:02d}")(flow.flow, list(receivers))
+                task(task_id=f"deliver_{number:02d}")(tasks.deliver)(flow.flow, list(receivers))
                 for number, receivers in enumerate(_batches(flow.receivers), 1)
             ]
-            task(tasks.complete, task_id="complete")(flow.flow, done)
+            task(task_id="complete")(tasks.complete)(flow.flow, done)
     return dag
 
 

@@ -100,7 +100,9 @@ class AirflowService:
         end = time.monotonic() + _HEALTHY_SECONDS
         while True:
             try:
-                return str(self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None})["dag_run_id"])
+                return str(
+                    self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None})["dag_run_id"]
+                )
             except urllib.error.HTTPError as error:
                 if error.code != 404 or time.monotonic() > end:
                     raise self._down(f"trigger {dag} ({error.code})") from None
@@ -199,7 +201,9 @@ class AirflowService:
             found = self._ask("GET", "/api/v2/monitor/health", signed=False)
         except (OSError, ValueError):
             return False
-        return all(found[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
+        return all(
+            found[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor")
+        )
 
     def _ask(self, method: str, path: str, body: Any = None, *, signed: bool = True) -> Any:
         headers = {"Content-Type": "application/json"}

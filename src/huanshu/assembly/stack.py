@@ -60,7 +60,7 @@ class Stack:
         """Start the keeper and wait until it answers. Its own error is told when it does not come up."""
         told = self.settings.keeper_folder / "keeper.err"
         with told.open("wb") as errors:
-            self.keeper = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            self.keeper = subprocess.Popen(
                 [sys.executable, "-m", "huanshu.assembly.keeper_process"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -149,7 +149,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
     """What a child process needs to find the same deployment, and nothing else."""
     kept = {
         name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR") if name in os.environ
-    }  # noqa: TID251
+    }
     named = {
         "HUANSHU_HOME": str(settings.home),
         "HUANSHU_STATE": str(settings.state),

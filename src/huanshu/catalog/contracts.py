@@ -289,7 +289,7 @@ def _field(node: Node) -> Field:
         name=name,
         title=custom["huanshu.title"].title(),
         logical_type=cast(
-            Literal["string", "integer", "number", "boolean", "date", "timestamp"],
+            "Literal['string', 'integer', 'number', 'boolean', 'date', 'timestamp']",
             members["logicalType"].word(_LOGICAL),
         ),
         required=members["required"].boolean() if "required" in members else False,
@@ -369,6 +369,6 @@ def _subjects(node: Node, fields: Mapping[str, Field]) -> tuple[Subject, ...]:
                 ),
                 where=members["field"].where,
             )
-        kind = cast(Literal["person", "organisation"], members["kind"].word(("person", "organisation")))
+        kind = cast("Literal['person', 'organisation']", members["kind"].word(("person", "organisation")))
         found.append(Subject(kind, name))
     return tuple(found)

@@ -52,7 +52,7 @@ def read_domains(folder: Folder, faults: Faults) -> DomainTree:
 
 def _domain(row: Row, before: dict[str, Domain]) -> Domain:
     code = words.domain_code(row.text("code"), row.where("code"))
-    kind = cast(DomainKind, row.word("kind", PARENT_KIND))
+    kind = cast("DomainKind", row.word("kind", PARENT_KIND))
     if kind_of(code) != kind:
         raise ContentError(
             "domain.code.kind",

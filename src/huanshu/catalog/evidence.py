@@ -88,7 +88,8 @@ def read_obligations(folder: Folder, faults: Faults) -> dict[str, Obligation]:
                 citation=members["citation"].text(),
                 value=members["value"].integer(1, 10_000),
                 unit=cast(
-                    Literal["working_days", "days", "hours", "months", "years"], members["unit"].word(_UNITS)
+                    "Literal['working_days', 'days', 'hours', 'months', 'years']",
+                    members["unit"].word(_UNITS),
                 ),
                 verified=members["verified"].boolean(),
                 where=node.where,

@@ -86,7 +86,7 @@ def _flow(
 ) -> Flow:
     root = document(folder, file)
     members = root.mapping(_REQUIRED, ("fields",))
-    kind = cast(Literal["intake", "delivery"], members["kind"].word(("intake", "delivery")))
+    kind = cast("Literal['intake', 'delivery']", members["kind"].word(("intake", "delivery")))
     dataset = members["dataset"].name()
     if contracts and dataset not in contracts:
         raise words.unknown(
@@ -158,7 +158,7 @@ def _receivers(node: Node, tree: DomainTree, kind: str) -> tuple[str, ...]:
     """Codes in tree order. ``to`` is a list of codes, or {kind, below}: all domains of a kind below one."""
     if node.members is not None:
         members = node.mapping(("kind", "below"))
-        wanted = cast(DomainKind, members["kind"].word(PARENT_KIND))
+        wanted = cast("DomainKind", members["kind"].word(PARENT_KIND))
         below = _domain(members["below"], tree)
         chosen = [d.code for d in tree.below(below, wanted)] if below in tree else []
     else:

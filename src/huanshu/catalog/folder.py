@@ -170,7 +170,7 @@ def _visible(path: str, text: str) -> None:
             where=Where(path, line),
         )
     for number, raw in enumerate(text.split("\n"), 1):
-        line_text = raw[:-1] if raw.endswith("\r") else raw
+        line_text = raw.removesuffix("\r")
         if line_text.isprintable():
             continue
         for char in line_text:

@@ -127,7 +127,7 @@ def _holding(row: Row, domains: Collection[str], persons: Collection[str]) -> Ho
         role=row.word("role", ROLES),
         title=Text(en=row.text("title_en"), zh=row.text("title_zh")),
         person=_known(row, "person", "post.person.unknown", Text("person", "责任人"), persons),
-        capacity=cast(Literal["holder", "deputy"], row.word("capacity", ("holder", "deputy"))),
+        capacity=cast("Literal['holder', 'deputy']", row.word("capacity", ("holder", "deputy"))),
         valid_from=start,
         valid_until=end,
         where=row.where(),

@@ -91,7 +91,7 @@ def _rule(row: Row) -> Rule:
         action=row.word("action", ACTIONS),
         valid_from=start,
         valid_until=end,
-        effect=cast(Literal["allow", "deny"], row.word("effect", ("allow", "deny"))),
+        effect=cast("Literal['allow', 'deny']", row.word("effect", ("allow", "deny"))),
         where=row.where(),
     )
 
@@ -144,7 +144,7 @@ def read_cases(folder: Folder, faults: Faults) -> tuple[Case, ...]:
 
 
 def _case(row: Row) -> Case:
-    expect = cast(Literal["allow", "deny"], row.word("expect", ("allow", "deny")))
+    expect = cast("Literal['allow', 'deny']", row.word("expect", ("allow", "deny")))
     return Case(
         post=row.text("post"),
         domain=row.text("domain"),

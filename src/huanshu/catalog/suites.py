@@ -69,8 +69,10 @@ def _expectation(node: Node) -> Expectation:
         rule=meta["rule"].name(),
         type=kind,
         kwargs=kwargs,
-        scope=cast(Literal["record", "batch", "dataset"], meta["scope"].word(("record", "batch", "dataset"))),
-        severity=cast(Literal["error", "warning"], meta["severity"].word(("error", "warning"))),
+        scope=cast(
+            "Literal['record', 'batch', 'dataset']", meta["scope"].word(("record", "batch", "dataset"))
+        ),
+        severity=cast("Literal['error', 'warning']", meta["severity"].word(("error", "warning"))),
         title=meta["title"].title(),
         where=node.where,
     )

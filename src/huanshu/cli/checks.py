@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from huanshu.assembly.checking import access_cases, quality_samples
 from huanshu.catalog.divisions import domains_csv, read_divisions
 from huanshu.cli.context import CONTEXT
 from huanshu.conformance import check_home
-from huanshu.assembly.checking import access_cases, quality_samples
 from huanshu.errors import InputError, Text
 
 domains = typer.Typer(no_args_is_help=True, help="The domain tree. 域。")

@@ -53,7 +53,7 @@ def hoist(arguments: Sequence[str]) -> list[str]:
         if word == "--":
             rest += [word, *left]
             break
-        if word == "--json" or word.split("=", 1)[0] in _WITH_VALUE and "=" in word:
+        if word == "--json" or (word.split("=", 1)[0] in _WITH_VALUE and "=" in word):
             front.append(word)
         elif word in _WITH_VALUE and left:
             front += [word, left.pop(0)]

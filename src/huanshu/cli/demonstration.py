@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from huanshu.assembly.sandbox import Sandbox, holder_of_role, prepare
 from huanshu.auditlog.reader import read_entries
 from huanshu.catalog import Flow, Rung
 from huanshu.cli.speech import Speech
-from huanshu.errors import DeniedError, HuanshuError, InputError, Text, UnavailableError
+from huanshu.errors import DeniedError, InputError, Text, UnavailableError
 from huanshu.exchange.intake import run_intake
 from huanshu.exchange.receipts import sign
 from huanshu.exchange.runs import complete_run, run_delivery
@@ -129,13 +128,13 @@ def _period(show: _Show, sandbox: Sandbox, script: Path, intake: Flow, delivery:
     with show.step(
         Text(f"period {period}: intake — checked, sealed, stored", f"第 {period} 期：接收——校验、密封、入库")
     ):
-        run = _run_intake(show, intake, period)
+        _run_intake(show, intake, period)
     with show.step(
         Text(
             f"period {period}: delivery — each community its slice", f"第 {period} 期：交付——每个社区恰得其份"
         )
     ):
-        _run_delivery(show, delivery, period, run)
+        _run_delivery(show, delivery, period)
 
 
 def _send(show: _Show, sandbox: Sandbox, script: Path, intake: Flow, period: int, encoding: Any) -> None:
@@ -148,7 +147,7 @@ def _send(show: _Show, sandbox: Sandbox, script: Path, intake: Flow, period: int
         check=True,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    truth_file = sorted(folder.glob("*.truth.json"))[-1]
+    truth_file = max(folder.glob("*.truth.json"))
     truth = json.loads(truth_file.read_text())
     show.truths.append(truth)
     extract = folder / truth_file.name.replace(".truth.json", ".csv")
@@ -160,17 +159,16 @@ def _send(show: _Show, sandbox: Sandbox, script: Path, intake: Flow, period: int
     extract.unlink()
 
 
-def _run_intake(show: _Show, intake: Flow, period: int) -> str:
+def _run_intake(show: _Show, intake: Flow, period: int) -> None:
     if show.airflow is None:
         ground = connect(show.settings).ground()
         run_intake(ground, intake.flow, f"demo-{period}", show.settings.intake_folder / intake.flow)
-        return ""
+        return
     run = show.airflow.trigger(intake.flow)
     _require_success(show, intake.flow, run, show.airflow.wait(intake.flow, run))
-    return run
 
 
-def _run_delivery(show: _Show, delivery: Flow, period: int, after: str) -> None:
+def _run_delivery(show: _Show, delivery: Flow, period: int) -> None:
     if show.airflow is None:
         ground = connect(show.settings).ground()
         outcomes = run_delivery(ground, delivery.flow, f"demo-{period}")
@@ -271,7 +269,15 @@ def _last_screen(
     speech.tell(Text("", ""))
     speech.table(
         Text("Intake: the department's register", "接收：部门登记册"),
-        [Text("period", "期"), Text("rows", "行数"), Text("good", "合格"), Text("quarantined", "隔离"), Text("planted defects", "植入错误"), Text("unchanged", "未变"), Text("left the district", "迁出/注销")],
+        [
+            Text("period", "期"),
+            Text("rows", "行数"),
+            Text("good", "合格"),
+            Text("quarantined", "隔离"),
+            Text("planted defects", "植入错误"),
+            Text("unchanged", "未变"),
+            Text("left the district", "迁出/注销"),
+        ],
         [
             (number, truth["rows"], told["good"], told["quarantined"],
              sum(1 for d in truth["defects"] if d["rules"]), told["unchanged"], told["withdrawn"])
@@ -311,7 +317,8 @@ def _last_screen(
     words = Text("clean", "通过") if report.clean else Text("PROBLEMS", "发现问题")
     speech.tell(
         Text(
-            f"Log: {report.entries} entries, {report.loans} key loans, {report.rows} delivered rows — verifier: {words.en}",
+            f"Log: {report.entries} entries, {report.loans} key loans, {report.rows} delivered rows"
+            f" — verifier: {words.en}",
             f"日志 {report.entries} 条，借钥 {report.loans} 次，已交付 {report.rows} 行——独立核验：{words.zh}",
         ),
         style="bold green" if report.clean else "bold red",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from huanshu.assembly import running
 from huanshu.catalog import Home, read_home
 from huanshu.cli.context import CONTEXT
-from huanshu.errors import Text
+from huanshu.errors import InputError, Text
 from huanshu.exchange.delivery import Outcome
 from huanshu.exchange.diagnosis import diagnose as find_symptoms
 from huanshu.exchange.intake import run_intake
@@ -87,6 +87,16 @@ def plan(name: Name) -> None:
     speech.result(made)
 
 
+def _day(given: str) -> date:
+    try:
+        return date.fromisoformat(given)
+    except ValueError:
+        raise InputError(
+            "cli.date.malformed",
+            Text("a day is written YYYY-MM-DD", "日期应写作 YYYY-MM-DD"),
+        ) from None
+
+
 @app.command()
 def approve(
     name: Name,
@@ -96,7 +106,7 @@ def approve(
     """Approve a flow's digest of now, as a holder of its accountable post.
 
     Example: huanshu flow approve resident.district_to_communities --until 2027-06-30"""
-    day = datetime.strptime(until, "%Y-%m-%d").date()
+    day = _day(until)
     home = read_home(CONTEXT.settings.home)
     if dry_run:
         digest = home.flows[name].digest if name in home.flows else "?"

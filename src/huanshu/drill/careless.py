@@ -48,12 +48,12 @@ class StraightIntoTheSlice(Receiving):
     def stage(
         self,
         delivery: str,
-        chunk: int,
+        chunk: int,  # noqa: ARG002 - the careful one keeps it apart
         records: Sequence[int],
         versions: Sequence[int],
         epoch: int,
         cells: Mapping[str, Sequence[Cell]],
-        withdrawn: Sequence[tuple[int, int]],
+        withdrawn: Sequence[tuple[int, int]],  # noqa: ARG002
     ) -> None:
         columns = [cells[name] for name in self._fields]
         names = ["record", "version", "epoch", *self._fields, "delivery", "digest"]

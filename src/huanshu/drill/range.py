@@ -119,7 +119,7 @@ class Range:
                 sys.executable, "-m", "huanshu.drill.worker", str(self.settings.home), str(self.settings.state),
                 delivery, receiver, kill_at, "careless" if careless else "careful",
             ],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # noqa: TID251
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             check=False,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -163,7 +163,10 @@ class Range:
         """(record, version) that a community's slice should hold now."""
         with self.acting().district() as district:
             return district.execute(
-                f"SELECT record, version FROM district.{dataset} WHERE batch_out IS NULL AND home = %s ORDER BY record".encode(),
+                (
+                    f"SELECT record, version FROM district.{dataset}"
+                    " WHERE batch_out IS NULL AND home = %s ORDER BY record"
+                ).encode(),
                 (home,),
             ).fetchall()
 
@@ -185,7 +188,10 @@ def _add(digest: object, connection: psycopg.Connection, table: str) -> None:
     if connection.execute("SELECT to_regclass(%s)", (table,)).fetchone() == (None,):
         return
     row = connection.execute(
-        f"SELECT coalesce(encode(sha256(string_agg(t::text, E'\\n' ORDER BY t::text)::bytea), 'hex'), '') FROM {table} t".encode()
+        (
+            "SELECT coalesce(encode(sha256(string_agg(t::text, E'\\n' ORDER BY t::text)::bytea), 'hex'), '')"
+            f" FROM {table} t"
+        ).encode()
     ).fetchone()
     digest.update(f"{table}={row}".encode())  # type: ignore[attr-defined]
 

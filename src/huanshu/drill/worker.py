@@ -19,11 +19,11 @@ from huanshu.settings import Settings
 
 
 def main(arguments: list[str]) -> None:
-    home, state, flow, receiver, point, manner = arguments
+    home, state, flow, receiver, kill_at, manner = arguments
     running = connect(Settings(Path(home), Path(state), "en"))
 
-    def pause(name: str) -> None:
-        if name == point:
+    def pause(point: str) -> None:
+        if point == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
     ground = running.ground(pause=pause, chunk=CHUNK)

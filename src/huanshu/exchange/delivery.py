@@ -47,10 +47,13 @@ class Outcome:
 
 def deliver(ground: Ground, flow: Flow, receiver: str, run: str) -> Outcome:
     """Bring the receiver up to date. Raises HuanshuError when it could not; nothing is half promoted then."""
-    with telemetry.span("huanshu.exchange.delivery", flow=flow.flow, receiver=receiver):
-        with ground.district() as district, ground.receiver(receiver) as store:
-            _alone(district, flow, receiver)
-            return _Delivery(ground, flow, receiver, run, district, store).run()
+    with (
+        telemetry.span("huanshu.exchange.delivery", flow=flow.flow, receiver=receiver),
+        ground.district() as district,
+        ground.receiver(receiver) as store,
+    ):
+        _alone(district, flow, receiver)
+        return _Delivery(ground, flow, receiver, run, district, store).run()
 
 
 def _alone(district: psycopg.Connection, flow: Flow, receiver: str) -> None:

@@ -36,17 +36,17 @@ def diagnose(ground: Ground, name: str) -> list[Symptom]:
                 f"huanshu flow approve {flow.flow} --until DATE",
             )
         )
-    for finding in ground.keeper.findings():
-        if str(finding["finding"]).startswith(f"receipt/{flow.flow}/"):
-            found.append(
-                Symptom(
-                    str(finding["about"]),
-                    "open finding",
-                    Text(f"not delivered: {finding['kind']}", f"未送达：{finding['kind']}"),
-                    str(finding["due"]),
-                    f"huanshu flow run {flow.flow} --only {finding['about']}",
-                )
-            )
+    found += [
+        Symptom(
+            str(finding["about"]),
+            "open finding",
+            Text(f"not delivered: {finding['kind']}", f"未送达：{finding['kind']}"),
+            str(finding["due"]),
+            f"huanshu flow run {flow.flow} --only {finding['about']}",
+        )
+        for finding in ground.keeper.findings()
+        if str(finding["finding"]).startswith(f"receipt/{flow.flow}/")
+    ]
     with ground.district() as district:
         found += (
             _batches(district, flow.dataset) if flow.kind == "intake" else _deliveries(ground, district, name)
@@ -86,7 +86,8 @@ def _deliveries(ground: Ground, district: psycopg.Connection, name: str) -> list
 
 def _batches(district: psycopg.Connection, dataset: str) -> list[Symptom]:
     rows = district.execute(
-        "SELECT batch, sequence, state FROM district.batch WHERE dataset = %s AND state <> 'promoted' ORDER BY sequence",
+        "SELECT batch, sequence, state FROM district.batch"
+        " WHERE dataset = %s AND state <> 'promoted' ORDER BY sequence",
         (dataset,),
     ).fetchall()
     return [

@@ -224,7 +224,8 @@ class _Intake:
         with self._district.transaction():
             self._district.execute(sql.SQL("TRUNCATE {}").format(self._staging))
             self._district.execute(
-                "DELETE FROM district.quarantine WHERE batch IN (SELECT batch FROM district.batch WHERE dataset = %s AND state = 'staging')",
+                "DELETE FROM district.quarantine WHERE batch IN"
+                " (SELECT batch FROM district.batch WHERE dataset = %s AND state = 'staging')",
                 (self._flow.dataset,),
             )
             self._district.execute(
@@ -290,7 +291,7 @@ class _Intake:
         with self._district.transaction():
             self._quarantine(keys, first, columns, bad)
             self._stage_good(keys, first, good, columns, linked)
-            self._note_present(linked, columns, bad)
+            self._note_present(linked, columns)
         self._ground.pause(f"intake:batch:{chunk}")
         return later
 
@@ -371,9 +372,7 @@ class _Intake:
                 about[place].append(ordinal)
         return about
 
-    def _note_present(
-        self, linked: gate.Linked, columns: Columns, bad: Mapping[int, tuple[str, ...]]
-    ) -> None:
+    def _note_present(self, linked: gate.Linked, columns: Columns) -> None:
         """Every record the extract mentions is present, quarantined or not: a faulty row withdraws nobody."""
         key = self._contract.primary_key.name
         mentioned = [

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -182,7 +183,7 @@ class Receiving:
             )
         return digests, withdrawn
 
-    def _one(self, query: sql.Composed, given: tuple[object, ...]) -> tuple[object, ...] | None:
+    def _one(self, query: sql.Composed, given: tuple[object, ...]) -> tuple[Any, ...] | None:
         with self._connection.transaction():
             return self._connection.execute(query, given).fetchone()
 

@@ -12,10 +12,12 @@ can show that receiver old or missing cells. Both are found by ``huanshu-verify 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import psycopg
 from psycopg import sql
 from sqlalchemy import (
+    TIMESTAMP,
     BigInteger,
     Column,
     Index,
@@ -24,7 +26,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    TIMESTAMP,
     func,
     text,
 )
@@ -49,20 +50,23 @@ def stored_plain(field: Field, rung: Rung) -> bool:
     return not field.sealed and rung is not Rung.MATCH
 
 
-def _cells(fields: Iterable[Field]) -> list[Column[object]]:
+def _cells(fields: Iterable[Field]) -> list[Column[Any]]:
     return [Column(f.name, LargeBinary if f.sealed else Text, nullable=not f.sealed) for f in fields]
 
 
 def district_tables(contract: Contract) -> tuple[Table, Table]:
     """(versions, staging) of a dataset in the district store."""
     meta = MetaData(schema="district")
-    links = [Column(f"link_{f.name}", LargeBinary, nullable=False) for f in contract.fields if f.link_kind]
-    bound = [
-        Column("home", Text, nullable=False),
-        Column("epoch", Integer, nullable=False),
-        Column("mark", LargeBinary, nullable=False),
-        Column("subjects", postgresql.ARRAY(BigInteger), nullable=False),
-    ]
+
+    def bound() -> list[Column[Any]]:
+        return [
+            Column("home", Text, nullable=False),
+            Column("epoch", Integer, nullable=False),
+            Column("mark", LargeBinary, nullable=False),
+            Column("subjects", postgresql.ARRAY(BigInteger), nullable=False),
+            *(Column(f"link_{f.name}", LargeBinary, nullable=False) for f in contract.fields if f.link_kind),
+        ]
+
     versions = Table(
         contract.dataset,
         meta,
@@ -70,8 +74,7 @@ def district_tables(contract: Contract) -> tuple[Table, Table]:
         Column("version", Integer, primary_key=True, autoincrement=False),
         Column("batch_in", Text, nullable=False),
         Column("batch_out", Text),
-        *(column.copy() if hasattr(column, "copy") else column for column in bound),
-        *links,
+        *bound(),
         *_cells(contract.fields),
     )
     Index(
@@ -80,16 +83,14 @@ def district_tables(contract: Contract) -> tuple[Table, Table]:
         versions.c.record,
         postgresql_where=text("batch_out IS NULL"),
     )
-    staging_meta = MetaData(schema="district")
     staging = Table(
         f"{contract.dataset}_staging",
-        staging_meta,
+        meta,
         Column("batch", Text, primary_key=True),
         Column("row", Integer, primary_key=True, autoincrement=False),
         Column("record", BigInteger, nullable=False),
         Column("version", Integer, nullable=False),
-        *(Column(column.name, column.type, nullable=column.nullable) for column in bound),
-        *(Column(column.name, column.type, nullable=False) for column in links),
+        *bound(),
         *_cells(contract.fields),
     )
     return versions, staging
@@ -100,7 +101,7 @@ def receiver_tables(contract: Contract, flow: Flow, receiver: str) -> tuple[Tabl
     meta = MetaData(schema=receiver_schema(receiver))
     fields = delivered_fields(contract, flow)
 
-    def cells() -> list[Column[object]]:
+    def cells() -> list[Column[Any]]:
         return [
             Column(
                 f.name, Text if stored_plain(f, flow.fields[f.name]) else LargeBinary, nullable=not f.sealed
@@ -148,7 +149,7 @@ def receiver_tables(contract: Contract, flow: Flow, receiver: str) -> tuple[Tabl
 
 def create(connection: psycopg.Connection, *tables: Table) -> None:
     """Create the tables' schema and the tables where they are missing; existing ones stay as they are."""
-    dialect = postgresql.dialect()
+    dialect: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
     for schema in {table.schema for table in tables if table.schema not in (None, "district")}:
         connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(str(schema))))
     for table in tables:

@@ -13,7 +13,7 @@ from huanshu.catalog import Contract, Field, Flow, Rung
 from huanshu.errors import ContentError, Text
 from huanshu.keeper.client import Keeper
 from huanshu.keeper.tickets import Ticket
-from huanshu.sealing import CellContext, Keyring, KeyName, mask, open_column, seal_column, token
+from huanshu.sealing import CellContext, KeyName, Keyring, mask, open_column, seal_column, token
 from huanshu.sealing.keys import data_key, token_key
 
 Cell = str | bytes | None

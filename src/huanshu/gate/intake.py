@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from huanshu.catalog import Contract, Rung
 from huanshu.keeper.client import Keeper
 from huanshu.keeper.tickets import Ticket
-from huanshu.sealing import CellContext, Keyring, KeyName, content_mark, link, seal_column
+from huanshu.sealing import CellContext, KeyName, Keyring, content_mark, link, seal_column
 from huanshu.sealing.blobs import seal_blob
 from huanshu.sealing.keys import content_key, data_key, link_key, quarantine_key
 

@@ -59,7 +59,8 @@ class Admission:
 
         A system's refused run is told in the name of whoever holds the flow's accountable post."""
         flow = self.home.flows.get((claim.get("flow") or {}).get("id", ""))
-        person, by, post = asker.person, asker.by, claim.get("post")
+        person, post = asker.person, claim.get("post")
+        by: str = asker.by
         if flow is not None and person is None:
             post = flow.accountable_post
             holders = self.home.policies.holders(post, self.at)
@@ -175,7 +176,7 @@ class Admission:
             "detail": {**claim["detail"], "until": until.isoformat()},
         }
 
-    def _settling(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+    def _settling(self, _asker: Asker, claim: Claim) -> dict[str, Any]:
         """``arrived``, ``stopped``, ``promoted``, ``refused``: settles exactly one open ticket of the same flow.
 
         Not bound to the policy of now: an effect that has happened is told even when the rule has gone."""

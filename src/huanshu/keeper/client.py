@@ -15,7 +15,7 @@ from huanshu.errors import Text, UnavailableError
 from huanshu.keeper import protocol
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.tickets import Ticket
-from huanshu.sealing import Keyring, KeyName
+from huanshu.sealing import KeyName, Keyring
 
 _SECONDS = 120.0
 

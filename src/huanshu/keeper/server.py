@@ -77,7 +77,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         super().server_close()
         self._service.close()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """A fault of one connection: its class is logged, never its text."""
         _log.error("a connection ended with %s", type(sys.exception()).__name__)
 

@@ -90,9 +90,11 @@ class Service:
         self, peer: Peer, acting_as: str | None, claim: Mapping[str, Any], bitmap: bytes | None = None
     ) -> Ticket:
         """Admit and append one entry. A refusal is itself appended for the person established."""
-        with telemetry.span("huanshu.keeper.append", event=str(claim.get("event"))):
-            with self._asked(peer, acting_as) as asker:
-                return self._append(asker, claim, bitmap)
+        with (
+            telemetry.span("huanshu.keeper.append", event=str(claim.get("event"))),
+            self._asked(peer, acting_as) as asker,
+        ):
+            return self._append(asker, claim, bitmap)
 
     def open_ticket(self, peer: Peer, acting_as: str | None, event: str, about: str) -> Ticket | None:
         """The unsettled ticket of a delivery or batch: how a run finds its way back after a crash."""

@@ -105,7 +105,9 @@ class Summary:
         return bool(self.receivers) and all(line.arrivals and not line.finding for line in self.receivers)
 
 
-def summarise(entries: Iterable[Body], home: Home, window: tuple[datetime, datetime], now: datetime) -> Summary:
+def summarise(
+    entries: Iterable[Body], home: Home, window: tuple[datetime, datetime], now: datetime
+) -> Summary:
     """The summary of a log. ``entries`` are all entries in order; counts are of those within ``window``."""
     everything = list(entries)
     inside = [body for body in everything if window[0] <= _at(body) <= window[1]]
@@ -126,7 +128,9 @@ def summarise(entries: Iterable[Body], home: Home, window: tuple[datetime, datet
         withdrawn=_sum(arrived, "withdrawn"),
         stopped=_count(_of(inside, "exchange.delivery.stopped")),
         refused=_count(refused),
-        refusals=_grouped(refused, lambda b: (str(b["detail"]["reason"]), str(b["person"]), str(b.get("domain", "")))),
+        refusals=_grouped(
+            refused, lambda b: (str(b["detail"]["reason"]), str(b["person"]), str(b.get("domain", "")))
+        ),
         viewed=_count(reads),
         reads=_grouped(reads, lambda b: (str(b["purpose"]), str(b["person"]), str(b["domain"]))),
         missed=_count(_of(inside, "access.record.missed")),
@@ -199,7 +203,7 @@ def _receivers(
                 code=code,
                 sent=_sum(lately, "count"),
                 withdrawn=_sum(lately, "withdrawn"),
-                holds=_held(everything, ever),
+                holds=int(ever[-1]["detail"]["holds"]) if ever else 0,
                 arrivals=len(ever),
                 last_arrived=_at(ever[-1]).strftime("%Y-%m-%d %H:%M") if ever else "",
                 unsigned=_count(waiting),
@@ -212,11 +216,6 @@ def _receivers(
     return tuple(lines)
 
 
-def _held(everything: Sequence[Body], arrived: Sequence[Body]) -> int:
-    """Records a receiver holds: what its last arrival says, when it says so; otherwise unknown (-1)."""
-    return int(arrived[-1]["detail"]["holds"]) if arrived else 0
-
-
 def _approvals(entries: Sequence[Body], now: datetime) -> tuple[Line, ...]:
     standing: dict[tuple[str, str], Body] = {}
     for body in entries:
@@ -225,7 +224,12 @@ def _approvals(entries: Sequence[Body], now: datetime) -> tuple[Line, ...]:
         elif body["event"] == "approval.flow.revoked":
             standing.pop((body["detail"]["flow"], body["detail"]["digest"]), None)
     return tuple(
-        Line(str(b["detail"]["flow"]), str(b["person"]), str(b["detail"]["until"])[:10], Figure(1, (int(b["index"]),)))
+        Line(
+            str(b["detail"]["flow"]),
+            str(b["person"]),
+            str(b["detail"]["until"])[:10],
+            Figure(1, (int(b["index"]),)),
+        )
         for b in standing.values()
         if datetime.fromisoformat(b["detail"]["until"]) > now
     )

@@ -20,7 +20,17 @@ from huanshu.errors import ContentError, Text, Where
 from huanshu.report.measures import Body, Summary, summarise
 
 _KEYS = {"report", "title", "audience", "template", "sections"}
-SECTIONS = ("headline", "flow", "receivers", "intake", "refused", "findings", "reads", "approvals", "evidence")
+SECTIONS = (
+    "headline",
+    "flow",
+    "receivers",
+    "intake",
+    "refused",
+    "findings",
+    "reads",
+    "approvals",
+    "evidence",
+)
 
 
 def build(
@@ -151,7 +161,9 @@ def _declaration(folder: Path, report: str) -> Mapping[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         raise _malformed(where, Text("the declaration cannot be read", "报告声明无法读取")) from None
     if not isinstance(declared, dict) or set(declared) != _KEYS:
-        raise _malformed(where, Text(f"its keys are {', '.join(sorted(_KEYS))}", f"键应为 {'、'.join(sorted(_KEYS))}"))
+        raise _malformed(
+            where, Text(f"its keys are {', '.join(sorted(_KEYS))}", f"键应为 {'、'.join(sorted(_KEYS))}")
+        )
     unknown = [name for name in declared["sections"] if name not in SECTIONS]
     if unknown:
         raise _malformed(
@@ -175,13 +187,19 @@ def _template(folder: Path, report: str, name: str) -> jinja2.Template:
         return environment.get_template(name)
     except jinja2.TemplateSyntaxError as error:
         raise _malformed(
-            Where(f"audit/reports/{report}/{name}", error.lineno), Text("the template is malformed", "模板语法有误")
+            Where(f"audit/reports/{report}/{name}", error.lineno),
+            Text("the template is malformed", "模板语法有误"),
         ) from None
     except jinja2.TemplateNotFound:
-        raise _malformed(Where(f"audit/reports/{report}"), Text(f"no template {name}", f"没有模板 {name}")) from None
+        raise _malformed(
+            Where(f"audit/reports/{report}"), Text(f"no template {name}", f"没有模板 {name}")
+        ) from None
 
 
 def _malformed(where: Where, what: Text) -> ContentError:
     return ContentError(
-        "report.declaration.malformed", what, remedy=Text("compare with the sample home", "请参照示例"), where=where
+        "report.declaration.malformed",
+        what,
+        remedy=Text("compare with the sample home", "请参照示例"),
+        where=where,
     )

@@ -6,7 +6,7 @@ wrapping). Nothing here does I/O, knows a clock, or decides who may open anythin
 """
 
 from huanshu.sealing.cells import CellContext, open_column, seal_column
-from huanshu.sealing.keys import Keyring, KeyName, new_key
+from huanshu.sealing.keys import KeyName, Keyring, new_key
 from huanshu.sealing.links import LINK_KINDS, content_mark, link, token
 from huanshu.sealing.masks import MASKS, mask
 

@@ -166,9 +166,11 @@ class EmbeddedServer:
         try:
             entry = pwd.getpwnam(self._user)
         except KeyError:
-            subprocess.run(
-                ["useradd", "--system", "--shell", "/bin/false", self._user], check=True, capture_output=True
-            )  # noqa: S603, S607
+            subprocess.run(  # noqa: S603 - fixed arguments
+                ["useradd", "--system", "--shell", "/bin/false", self._user],  # noqa: S607 - where it lies differs
+                check=True,
+                capture_output=True,
+            )
             entry = pwd.getpwnam(self._user)
         os.chown(folder, entry.pw_uid, entry.pw_gid)
         for target in (folder, _BIN):
@@ -194,7 +196,7 @@ class EmbeddedServer:
             start_new_session=True,
             cwd="/",
             timeout=120,
-            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"},  # noqa: TID251
+            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
         )
         if check and ended.returncode != 0:
             raise UnavailableError(

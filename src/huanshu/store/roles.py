@@ -43,10 +43,14 @@ def prepare_district(admin_url: str, passwords: Mapping[str, str]) -> None:
         _database(connection, AIRFLOW, "huanshu_airflow")
     with connect(with_database(admin_url, DISTRICT)) as connection:
         connection.execute(
-            sql.SQL("REVOKE ALL ON DATABASE {0} FROM PUBLIC; GRANT CONNECT ON DATABASE {0} TO huanshu_keeper, huanshu_app, huanshu_courier;"
-                    " GRANT CREATE ON DATABASE {0} TO huanshu_courier; REVOKE CREATE ON SCHEMA public FROM PUBLIC;"
-                    " GRANT CREATE, USAGE ON SCHEMA public TO huanshu_owner").format(sql.Identifier(DISTRICT))
-        )  # fmt: skip
+            sql.SQL(
+                "REVOKE ALL ON DATABASE {0} FROM PUBLIC;"
+                " GRANT CONNECT ON DATABASE {0} TO huanshu_keeper, huanshu_app, huanshu_courier;"
+                " GRANT CREATE ON DATABASE {0} TO huanshu_courier;"
+                " REVOKE CREATE ON SCHEMA public FROM PUBLIC;"
+                " GRANT CREATE, USAGE ON SCHEMA public TO huanshu_owner"
+            ).format(sql.Identifier(DISTRICT))
+        )
 
 
 def prepare_receiver(admin_url: str, passwords: Mapping[str, str]) -> None:

@@ -37,14 +37,8 @@ def require_protected(url: str) -> str:
 def with_role(url: str, role: str, password: str, database: str) -> str:
     """The same server, another role and database."""
     parts = conninfo.conninfo_to_dict(url)
-    return conninfo.make_conninfo(
-        **{
-            **{k: v for k, v in parts.items() if v is not None},
-            "user": role,
-            "password": password,
-            "dbname": database,
-        }
-    )
+    named = {name: str(value) for name, value in parts.items() if value is not None}
+    return conninfo.make_conninfo("", **{**named, "user": role, "password": password, "dbname": database})
 
 
 def for_sqlalchemy(url: str) -> str:

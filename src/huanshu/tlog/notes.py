@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from huanshu.errors import Text, TamperedError
+from huanshu.errors import TamperedError, Text
 
 _ED25519 = b"\x01"
 _DASH = "\u2014"

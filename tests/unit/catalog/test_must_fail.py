@@ -4,8 +4,6 @@ Each row breaks the minimal home in one place. ``read_home`` must raise exactly 
 ``inspect_home`` must list it; so the strict and the collecting reader cannot drift apart.
 """
 
-# ruff: noqa: E501 -- a row of a table stays on its line
-
 from __future__ import annotations
 
 import re

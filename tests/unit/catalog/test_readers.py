@@ -1,7 +1,5 @@
 """What the readers make of a sound home."""
 
-# ruff: noqa: E501 -- a row of a table stays on its line
-
 from __future__ import annotations
 
 import hashlib

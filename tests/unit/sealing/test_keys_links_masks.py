@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from huanshu.errors import TamperedError
-from huanshu.sealing import MASKS, Keyring, KeyName, content_mark, link, mask, new_key, token
+from huanshu.sealing import MASKS, KeyName, Keyring, content_mark, link, mask, new_key, token
 from huanshu.sealing.blobs import open_blob, seal_blob
 from huanshu.sealing.keys import Root, data_key, link_key, new_root_key
 

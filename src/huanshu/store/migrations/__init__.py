@@ -24,7 +24,9 @@ def migrate(connection: psycopg.Connection) -> list[str]:
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('huanshu.migrations'))")
         connection.execute(_LEDGER)
-        known = dict(connection.execute("SELECT name, sha256 FROM public.schema_migration").fetchall())
+        known: dict[str, str] = dict(
+            connection.execute("SELECT name, sha256 FROM public.schema_migration").fetchall()
+        )
         folder = resources.files(__package__)
         for file in sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name):
             text = file.read_bytes()
