@@ -36,7 +36,7 @@ demo: $(STAMP) ## The whole loop on a fictional district, through Airflow
 	@$(BIN)/huanshu demo
 
 demo-real: $(STAMP) ## The loop on real files that nobody here wrote (skips where they are absent)
-	@$(BIN)/python -m tests.acceptance.real_files
+	@$(BIN)/python examples/real/run.py
 
 up: $(STAMP) ## Embedded PostgreSQL, keeper and Airflow until Ctrl-C
 	@$(BIN)/huanshu up --sandbox

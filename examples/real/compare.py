@@ -19,7 +19,7 @@ def disagreements(want: Expected, seen: Seen) -> list[Text]:
     compared = [
         (Text("good rows", "合格行"), seen.good, want.good),
         (Text("quarantined rows", "隔离行"), seen.quarantined, want.quarantined),
-        (Text("sealed rows in quarantine", "隔离区密文行"), seen.quarantine_rows, want.quarantined),
+        (Text("rows in quarantine and their rules", "隔离区各行及其规则"), seen.quarantine, want.quarantine),
         (Text("rows in = good + quarantined", "行数 = 合格 + 隔离"), seen.good + seen.quarantined, want.rows),
         (Text("quarantined by rule", "各规则隔离数"), seen.rules, want.rules),
         (Text("warned by rule", "各规则提示数"), seen.warnings, want.warnings),

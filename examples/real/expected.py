@@ -93,6 +93,8 @@ class Expected:
     rules: dict[str, int]
     warnings: dict[str, int]
     slices: dict[str, Counter[tuple[str, ...]]]
+    #: Quarantined data row (the first is 1) → the rules it fails.
+    quarantine: dict[int, frozenset[str]]
     #: Record number → security number, of the good rows.
     persons: dict[str, str]
     #: Pairs of good rows that FEBRL itself says are one person, and how many of them share the number.
@@ -114,8 +116,9 @@ def expected(persons: Path, divisions: Path) -> Expected:
     rules: Counter[str] = Counter()
     warnings: Counter[str] = Counter()
     good: list[Row] = []
+    quarantine: dict[int, frozenset[str]] = {}
     seen: set[str] = set()
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         failed = [f"contract_{field}" for field in _REQUIRED if not row[field]]
         failed += [f"contract_{name}" for name, width in _WIDTHS.items() if len(row[name].encode()) > width]
         failed += [rule for rule, (field, fits) in _FORMS.items() if row[field] and not fits(row[field])]
@@ -123,7 +126,9 @@ def expected(persons: Path, divisions: Path) -> Expected:
             failed = ["rec_id_unique"]
         rules.update(failed)
         warnings.update(rule for rule, fits in _WARNINGS.items() if not fits(row))
-        if not failed:
+        if failed:
+            quarantine[number] = frozenset(failed)
+        else:
             seen.add(row["rec_id"])
             good.append({**row, "community": community_of(row["postcode"], codes)})
     slices: dict[str, Counter[tuple[str, ...]]] = {code: Counter() for code in codes}
@@ -133,10 +138,11 @@ def expected(persons: Path, divisions: Path) -> Expected:
     return Expected(
         rows=len(rows),
         good=len(good),
-        quarantined=len(rows) - len(good),
+        quarantined=len(quarantine),
         rules=dict(rules),
         warnings=dict(warnings),
         slices=slices,
+        quarantine=quarantine,
         persons={row["rec_id"]: row["soc_sec_id"] for row in good},
         true_pairs=len(same_person),
         linked_pairs=len(same_person & same_number),

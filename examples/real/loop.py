@@ -24,7 +24,7 @@ import psycopg
 from expected import PLAIN
 from sender import ASSIGNED, communities, prepared
 
-from huanshu.assembly import Stack, connect
+from huanshu.assembly import Running, Stack, connect
 from huanshu.assembly.sandbox import prepare
 from huanshu.auditlog.reader import read_entries
 from huanshu.catalog import Flow, Home
@@ -47,7 +47,8 @@ class Seen:
 
     good: int = 0
     quarantined: int = 0
-    quarantine_rows: int = 0
+    #: Data row of the extract → the rules that sealed it away.
+    quarantine: dict[int, frozenset[str]] = field(default_factory=dict)
     rules: dict[str, int] = field(default_factory=dict)
     warnings: dict[str, int] = field(default_factory=dict)
     #: Receiver → rows of PLAIN in its slice.
@@ -126,7 +127,8 @@ def loop(data: Path, work: Path, language: Language = "zh") -> Seen:
                 "columns": {ASSIGNED if name == "community" else name: name for name in names},
             },
         )  # fmt: skip
-        ground = connect(settings).ground()
+        running = connect(settings)
+        ground = running.ground()
         with seen.timed("intake"):
             run_intake(ground, intake.flow, "real-1", settings.intake_folder / intake.flow)
         with seen.timed("delivery"):
@@ -138,8 +140,9 @@ def loop(data: Path, work: Path, language: Language = "zh") -> Seen:
         seen.again = Counter(outcome.state for outcome in again)
         seen.opened_again = sum(outcome.opened for outcome in again)
         with seen.timed("verify"):
-            seen.report = _verified(settings, stack, delivery)
-        _look(seen, settings, intake, delivery)
+            seen.report = _verified(running, stack, delivery)
+        _look(seen, running, intake, delivery)
+        running.keeper.close()
     finally:
         stack.stop()
     return seen
@@ -151,22 +154,20 @@ def flows(home: Home) -> tuple[Flow, Flow]:
     return kinds["intake"], kinds["delivery"]
 
 
-def _verified(settings: Settings, stack: Stack, delivery: Flow) -> Report:
-    running = connect(settings)
+def _verified(running: Running, stack: Stack, delivery: Flow) -> Report:
     store = stack.deployment.stores[""]
     return fsck(
         Options(
             stack.deployment.roles["huanshu_app"],
             str(running.keeper.status()["vkey"]),
-            (settings.keeper_folder / "head").read_text(),
+            (stack.settings.keeper_folder / "head").read_text(),
             dict.fromkeys(delivery.receivers, store),
         )
     )
 
 
-def _look(seen: Seen, settings: Settings, intake: Flow, delivery: Flow) -> None:
+def _look(seen: Seen, running: Running, intake: Flow, delivery: Flow) -> None:
     """Everything that can be read without a key."""
-    running = connect(settings)
     dataset = intake.dataset
     with running.district() as district:
         told = next(
@@ -174,8 +175,9 @@ def _look(seen: Seen, settings: Settings, intake: Flow, delivery: Flow) -> None:
         )
         seen.good, seen.quarantined = told["good"], told["quarantined"]
         seen.rules, seen.warnings = told["rules"], told["warnings"]
-        seen.quarantine_rows = _count(district, "quarantine")
-        seen.subjects = _count(district, "subject")
+        sealed_away = district.execute("SELECT row, rules FROM district.quarantine")
+        seen.quarantine = {row: frozenset(rules) for row, rules in sealed_away}
+        seen.subjects = _subjects(district)
         query = f"SELECT rec_id, subjects FROM district.{dataset} WHERE batch_out IS NULL"
         seen.ordinals = {
             rec_id: about[0] for rec_id, about in district.execute(query.encode()) if len(about) == 1
@@ -188,6 +190,6 @@ def _look(seen: Seen, settings: Settings, intake: Flow, delivery: Flow) -> None:
             seen.tokens.update({row[1]: bytes(row[0]) for row in rows})
 
 
-def _count(district: psycopg.Connection, table: str) -> int:
-    row = district.execute(f"SELECT count(*) FROM district.{table}".encode()).fetchone()
+def _subjects(district: psycopg.Connection) -> int:
+    row = district.execute("SELECT count(*) FROM district.subject WHERE kind = 'person'").fetchone()
     return int(row[0]) if row else 0

@@ -37,7 +37,7 @@ def summary(speech: Speech, want: Expected, seen: Seen, wrong: list[Text], took:
         [
             (Text("rows sent", "报送行数"), seen.good + seen.quarantined, want.rows),
             (Text("good", "合格"), seen.good, want.good),
-            (Text("quarantined, sealed", "隔离（密封）"), seen.quarantine_rows, want.quarantined),
+            (Text("quarantined, sealed", "隔离（密封）"), len(seen.quarantine), want.quarantined),
             (Text("persons (subjects)", "人（主体）"), seen.subjects, want.subjects),
             (linked, seen.good - seen.subjects, want.good - want.subjects),
             (Text("communities served", "送达社区数"), *served),

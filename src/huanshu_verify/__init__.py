@@ -16,6 +16,6 @@ Steps, in order (``fsck`` runs them all and reports every failure, the first of 
                  each slice is the one that its last arrived entry binds
 """
 
-from huanshu_verify.fsck import STEPS, Options, Problem, Report, fsck
+from huanshu_verify.fsck import STEPS, Options, Problem, Report, Step, fsck
 
-__all__ = ["STEPS", "Options", "Problem", "Report", "fsck"]
+__all__ = ["STEPS", "Options", "Problem", "Report", "Step", "fsck"]

@@ -65,6 +65,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
         "delivery receiver authorised reason chunks", _FLOW, "purpose contract subjects"
     ),
     "exchange.delivery.signed": _shape("delivery arrived", "post domain dataset"),
+    "exchange.run.started": _shape("", _FLOW),
     "exchange.run.completed": _shape("arrived unchanged opened upserts withdrawals", _FLOW),
     "access.record.sought": _shape("", _RECORD),
     "access.record.authorised": _shape("record values until", f"{_RECORD} how contract subjects"),

@@ -20,6 +20,7 @@ from huanshu.assembly import Running, Stack, connect
 from huanshu.assembly.airflow_service import AirflowService
 from huanshu.assembly.reporting import build_report
 from huanshu.assembly.sandbox import Sandbox, holder_of_role, prepare
+from huanshu.assembly.verifying import verify_deployment
 from huanshu.auditlog.reader import read_entries
 from huanshu.catalog import Flow, Rung
 from huanshu.cli.speech import Speech
@@ -29,7 +30,7 @@ from huanshu.exchange.receipts import sign
 from huanshu.exchange.runs import complete_run, run_delivery
 from huanshu.gate.read import Asked, read
 from huanshu.settings import Settings
-from huanshu_verify import Options, Report, fsck
+from huanshu_verify import Report
 
 _SEED = 20260101
 
@@ -88,7 +89,7 @@ def demonstrate(settings: Settings, speech: Speech, *, residents: int, airflow: 
             _sign(show, sandbox, delivery)
         tried = _attempts(show, sandbox, delivery)
         with show.step(Text("independent verifier over log and slices", "独立核验日志与各社区数据")):
-            report = _verify(show, stack, delivery)
+            report = verify_deployment(connect(show.settings))
         with show.step(Text("report for the chief data officer", "生成首席数据官报告")):
             page, _ = build_report(_officer(show, sandbox), speech.language, None, None)
         _last_screen(show, sandbox, delivery, tried, report, page)
@@ -246,15 +247,6 @@ def _first(running: Running, dataset: str, home: str) -> int:
 
 def _officer(show: _Show, sandbox: Sandbox) -> Running:
     return connect(show.settings, holder_of_role(sandbox.home, "cdo"))
-
-
-def _verify(show: _Show, stack: Stack, delivery: Flow) -> Report:
-    running = connect(show.settings)
-    domains = running.home.policies.domains
-    receivers = {code: stack.deployment.stores[domains[code].store] for code in delivery.receivers}
-    vkey = str(running.keeper.status()["vkey"])
-    head = (show.settings.keeper_folder / "head").read_text()
-    return fsck(Options(stack.deployment.roles["huanshu_app"], vkey, head, receivers))
 
 
 def _last_screen(

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from huanshu.cli import accesses, checks, drills, flows, policies, receipts, records, reports, stacks
+from huanshu.cli import accesses, cheats, checks, drills, flows, policies, receipts, records, reports, stacks
 from huanshu.cli.context import CONTEXT, hoist
 from huanshu.errors import HuanshuError, Text
 
@@ -24,9 +24,10 @@ app.add_typer(policies.senders, name="sender")
 app.add_typer(records.app, name="record")
 app.add_typer(accesses.app, name="access")
 app.add_typer(drills.app, name="drill")
+app.add_typer(cheats.app, name="cheat")
 app.add_typer(reports.app, name="report")
 app.add_typer(checks.domains, name="domains")
-for command in (checks.check, stacks.status, stacks.up, stacks.demo):
+for command in (checks.check, stacks.status, stacks.verify, stacks.up, stacks.demo):
     app.command()(command)
 app.command(hidden=True)(stacks.keeper)
 

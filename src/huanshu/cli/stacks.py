@@ -9,10 +9,12 @@ import typer
 
 from huanshu.assembly import open_deployment, running
 from huanshu.assembly.keeper_process import run_keeper
+from huanshu.assembly.verifying import verify_deployment
 from huanshu.cli.context import CONTEXT
 from huanshu.cli.demonstration import demonstrate
 from huanshu.cli.upkeep import bring_up
 from huanshu.errors import Text
+from huanshu_verify.__main__ import told
 
 
 def status() -> None:
@@ -34,6 +36,19 @@ def status() -> None:
         [(words[k], found[k]) for k in words],
     )
     CONTEXT.speech.result(found)
+
+
+def verify() -> None:
+    """Run the independent verifier over this deployment's log, head and every receiver's store.
+
+    Example: huanshu verify"""
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        report = verify_deployment(here)
+    for line in told(report, CONTEXT.speech.language):
+        CONTEXT.speech.tell(Text(line, line))
+    CONTEXT.speech.result(report)
+    if not report.clean:
+        raise typer.Exit(7)
 
 
 def keeper() -> None:

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psycopg
@@ -23,6 +24,7 @@ from huanshu.access import Enforcer
 from huanshu.assembly import Deployment, Running, connect, create
 from huanshu.assembly.keeper_process import build_service
 from huanshu.assembly.sandbox import Sandbox, prepare
+from huanshu.assembly.verifying import verify_deployment
 from huanshu.auditlog import Entry
 from huanshu.auditlog.reader import read_entries
 from huanshu.catalog import Flow, Home
@@ -30,7 +32,7 @@ from huanshu.exchange.intake import run_intake
 from huanshu.exchange.runs import run_delivery
 from huanshu.keeper.server import Server
 from huanshu.settings import Settings
-from huanshu_verify import STEPS, Options, Report, fsck
+from huanshu_verify import STEPS, Report, Step
 
 CHUNK = 3  # records per loan: several chunks even of a small sample
 
@@ -109,7 +111,7 @@ class Range:
         run_intake(self.acting().ground(), intake, f"range-{sequence}", self.settings.intake_folder / intake)
 
     def deliver(self, delivery: str) -> None:
-        run_delivery(self.acting().ground(chunk=CHUNK), delivery, "range")
+        run_delivery(self.acting().ground(chunk=CHUNK), delivery, f"range-{uuid.uuid4()}")
 
     def worker(self, delivery: str, receiver: str, kill_at: str, *, careless: bool = False) -> int:
         """A real worker process that delivers to one receiver and is SIGKILLed at a point. Returns its exit
@@ -170,18 +172,9 @@ class Range:
                 (home,),
             ).fetchall()
 
-    def verify(self, steps: object = STEPS) -> Report:
+    def verify(self, steps: Sequence[tuple[str, Step]] = STEPS) -> Report:
         """The independent verifier over log, head and every receiver's store."""
-        running = self.acting()
-        receivers = {
-            code: self.deployment.stores[running.home.policies.domains[code].store]
-            for flow in running.home.flows.values()
-            if flow.kind == "delivery"
-            for code in flow.receivers
-        }
-        head = (self.settings.keeper_folder / "head").read_text()
-        vkey = str(running.keeper.status()["vkey"])
-        return fsck(Options(self.deployment.roles["huanshu_app"], vkey, head, receivers), steps)  # type: ignore[arg-type]
+        return verify_deployment(self.acting(), steps)
 
 
 def _add(digest: object, connection: psycopg.Connection, table: str) -> None:

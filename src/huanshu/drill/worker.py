@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
     ground = running.ground(pause=pause, chunk=CHUNK)
     if manner == "careless":
         ground = replace(ground, receiving=StraightIntoTheSlice)
-    run_delivery(ground, flow, "worker", [receiver])
+    run_delivery(ground, flow, f"worker-{os.getpid()}", [receiver])
 
 
 if __name__ == "__main__":

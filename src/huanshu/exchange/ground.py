@@ -69,5 +69,17 @@ class Ground:
             )
         return flow
 
+    def begin(self, flow: Flow, run: str) -> None:
+        """Log that a run begins, once per run id. DeniedError when nobody who may has approved the flow's digest:
+        then nothing runs at all, not even a run with nothing due."""
+        self.keeper.append(
+            {
+                "event": "exchange.run.started",
+                "once": f"exchange.run.started/{flow.flow}/{run}",
+                "flow": {"id": flow.flow, "run": run},
+                "detail": {},
+            }
+        )
+
     def contract(self, flow: Flow) -> Contract:
         return self.home.contracts[flow.dataset]

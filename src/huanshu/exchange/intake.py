@@ -73,6 +73,7 @@ def run_intake(ground: Ground, name: str, run: str, folder: Path) -> IntakeOutco
     """Take in every extract in ``folder`` whose turn has come, in sequence. Raises InputError for a manifest
     that is replayed with other content, out of sequence, unsigned or not what it says."""
     flow = ground.flow(name, "intake")
+    ground.begin(flow, run)
     with ground.district() as district, telemetry.span("huanshu.exchange.intake", flow=name):
         with district.transaction():
             district.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"intake/{flow.dataset}",))

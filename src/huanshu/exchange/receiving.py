@@ -5,7 +5,7 @@ into the slice, withdraws what left, and writes the inbox line. A crash before i
 resumed or dropped; after it, the inbox line says that the delivery has happened.
 
 Trust: who can change these tables can show this receiver old or missing rows (found by
-``huanshu-verify --data`` against the digests in the log); cells sealed for another place do not open.
+``huanshu verify`` against the digests in the log); cells sealed for another place do not open.
 """
 
 from __future__ import annotations

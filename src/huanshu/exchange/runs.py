@@ -50,6 +50,7 @@ def run_delivery(
     """Deliver to every receiver (or the ones named). Raises after trying all: the one DeniedError as it is,
     otherwise RunError."""
     flow = ground.flow(name, "delivery")
+    ground.begin(flow, run)
     chosen = [r for r in flow.receivers if receivers is None or r in receivers]
     outcomes: list[Outcome] = []
     failures: list[Failure] = []

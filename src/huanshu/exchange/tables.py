@@ -6,7 +6,7 @@ Receiver   ``receiver_<code>.<dataset>`` holds the slice; ``…_staging`` what a
            ``inbox`` one line per delivery that took effect.
 
 Trust: who can change a district table can withhold or mis-route ciphertext; who can change a receiver's
-can show that receiver old or missing cells. Both are found by ``huanshu-verify --data``; neither opens one.
+can show that receiver old or missing cells. Both are found by ``huanshu verify``; neither opens one.
 """
 
 from __future__ import annotations

@@ -193,7 +193,7 @@ class Admission:
         body = {member: opened[member] for member in carried if member in opened}
         return {**body, "detail": detail}
 
-    def _completed(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+    def _run(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         flow = self._flow(claim)
         return {**self._for_flow(asker, claim, flow, flow.source), "detail": dict(claim["detail"])}
 
@@ -363,7 +363,8 @@ _RULES: Final[Mapping[str, Callable[[Admission, Asker, Claim], dict[str, Any]]]]
     "exchange.delivery.arrived": Admission._settling,
     "exchange.delivery.stopped": Admission._settling,
     "exchange.delivery.signed": Admission._signature,
-    "exchange.run.completed": Admission._completed,
+    "exchange.run.started": Admission._run,
+    "exchange.run.completed": Admission._run,
     "access.record.sought": Admission._record,
     "access.record.authorised": Admission._record,
     "access.record.missed": Admission._record,

@@ -37,6 +37,9 @@ class Keeper:
             self._link.close()
             self._link = None
 
+    def __del__(self) -> None:
+        self.close()
+
     def status(self) -> dict[str, Any]:
         answer: dict[str, Any] = self._ask("status")
         return answer

@@ -84,7 +84,5 @@ def refused() -> TamperedError:
     return TamperedError(
         "sealing.cell.refused",
         Text("a sealed value does not belong here, or was changed", "密封值不属于此处，或已被改动"),
-        remedy=Text(
-            "run huanshu-verify --data and tell security staff", "运行 huanshu-verify --data 并通知安全人员"
-        ),
+        remedy=Text("run huanshu verify and tell security staff", "运行 huanshu verify 并通知安全人员"),
     )

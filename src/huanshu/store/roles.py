@@ -1,10 +1,13 @@
 """Databases and roles: who may do what to which schema, made by an administrator once.
 
-huanshu_owner    owns the schemas, applies migrations
-huanshu_keeper   the keeper: inserts into ``log``, owns nothing, no UPDATE/DELETE/TRUNCATE anywhere
-huanshu_app      gate and exchange: reads ``log``, reads and writes ``district``
-huanshu_airflow  its own database only
-huanshu_courier  at a receiver: the ``receiver_*`` schemas it makes itself
+    huanshu_owner    owns the schemas, applies migrations
+    huanshu_keeper   the keeper: inserts into ``log``, owns nothing, no UPDATE/DELETE/TRUNCATE anywhere
+    huanshu_app      gate and exchange: reads ``log``, reads and writes ``district``
+    huanshu_airflow  its own database only
+    huanshu_courier  at a receiver: the ``receiver_*`` schemas it makes itself
+
+The administrator is the embedded server's superuser, or any role with CREATEROLE and CREATEDB on a server of
+one's own. What each role may do to each table stands beside the table, in ``migrations``.
 """
 
 from __future__ import annotations
@@ -16,8 +19,9 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
+from huanshu.errors import Text, UnavailableError
 from huanshu.store.sessions import connect
-from huanshu.store.urls import with_role
+from huanshu.store.urls import with_database, with_role
 
 DISTRICT: Final = "huanshu"
 AIRFLOW: Final = "huanshu_airflow"
@@ -32,38 +36,28 @@ RECEIVER_ROLES: Final = ("huanshu_courier",)
 
 
 def new_passwords(roles: tuple[str, ...]) -> dict[str, str]:
+    """Role → a password of 256 random bits."""
     return {role: secrets.token_urlsafe(32) for role in roles}
 
 
 def prepare_district(admin_url: str, passwords: Mapping[str, str]) -> None:
-    """Roles, the district's database and Airflow's, on the administrator's server. Repeatable."""
+    """Roles, the district's database and Airflow's, on the administrator's server. Repeatable: a role that
+    is there gets the new password, a database that is there stays."""
     with connect(admin_url) as connection:
         _roles(connection, passwords)
-        _database(connection, DISTRICT, "huanshu_owner")
-        _database(connection, AIRFLOW, "huanshu_airflow")
+        _database(connection, DISTRICT, "huanshu_owner", ("huanshu_keeper", "huanshu_app", "huanshu_courier"))
+        _database(connection, AIRFLOW, "huanshu_airflow", ())
+        connection.execute(_sql("GRANT CREATE ON DATABASE {} TO huanshu_courier", DISTRICT))
     with connect(with_database(admin_url, DISTRICT)) as connection:
-        connection.execute(
-            sql.SQL(
-                "REVOKE ALL ON DATABASE {0} FROM PUBLIC;"
-                " GRANT CONNECT ON DATABASE {0} TO huanshu_keeper, huanshu_app, huanshu_courier;"
-                " GRANT CREATE ON DATABASE {0} TO huanshu_courier;"
-                " REVOKE CREATE ON SCHEMA public FROM PUBLIC;"
-                " GRANT CREATE, USAGE ON SCHEMA public TO huanshu_owner"
-            ).format(sql.Identifier(DISTRICT))
-        )
+        connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        connection.execute("GRANT CREATE, USAGE ON SCHEMA public TO huanshu_owner")
 
 
 def prepare_receiver(admin_url: str, passwords: Mapping[str, str]) -> None:
     """The courier role and its database on a receiver's own server. Repeatable."""
     with connect(admin_url) as connection:
         _roles(connection, passwords)
-        _database(connection, DISTRICT, "huanshu_courier")
-
-
-def with_database(admin_url: str, database: str) -> str:
-    from psycopg import conninfo
-
-    return conninfo.make_conninfo(admin_url, dbname=database)
+        _database(connection, DISTRICT, "huanshu_courier", ())
 
 
 def role_url(admin_url: str, role: str, passwords: Mapping[str, str]) -> str:
@@ -73,18 +67,42 @@ def role_url(admin_url: str, role: str, passwords: Mapping[str, str]) -> str:
 
 def _roles(connection: psycopg.Connection, passwords: Mapping[str, str]) -> None:
     for role, password in passwords.items():
-        known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
-        verb = "ALTER" if known else "CREATE"
+        known = connection.execute(
+            "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
+            " FROM pg_roles WHERE rolname = %s",
+            (role,),
+        ).fetchone()
+        if known is not None and known[0]:
+            raise UnavailableError(
+                "store.role.too_strong",
+                Text(f"the role {role} is there and may do too much", f"角色 {role} 已存在且权限过大"),
+                remedy=Text(
+                    "take SUPERUSER, CREATEROLE, CREATEDB, REPLICATION and BYPASSRLS from it",
+                    "请收回其 SUPERUSER、CREATEROLE、CREATEDB、REPLICATION、BYPASSRLS",
+                ),
+            )
+        # The verifier is computed here: no server's statement log ever has the password.
+        verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
         connection.execute(
-            sql.SQL("{} ROLE {} LOGIN PASSWORD {} NOSUPERUSER NOCREATEDB NOCREATEROLE").format(
-                sql.SQL(verb), sql.Identifier(role), sql.Literal(password)
+            sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(
+                sql.SQL("CREATE" if known is None else "ALTER"),
+                sql.Identifier(role),
+                sql.Literal(verifier.decode()),
             )
         )
 
 
-def _database(connection: psycopg.Connection, name: str, owner: str) -> None:
+def _database(connection: psycopg.Connection, name: str, owner: str, guests: tuple[str, ...]) -> None:
+    """A database that only its owner and the named roles can connect to."""
+    connection.execute(_sql("GRANT {} TO CURRENT_USER", owner))
     if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
-        connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(owner)))
         connection.execute(
-            sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(owner))
+            _sql("CREATE DATABASE {} OWNER {} ENCODING 'UTF8' TEMPLATE template0", name, owner)
         )
+    connection.execute(_sql("REVOKE ALL ON DATABASE {} FROM PUBLIC", name))
+    for guest in guests:
+        connection.execute(_sql("GRANT CONNECT ON DATABASE {} TO {}", name, guest))
+
+
+def _sql(statement: str, *identifiers: str) -> sql.Composed:
+    return sql.SQL(statement).format(*map(sql.Identifier, identifiers))  # type: ignore[arg-type]

@@ -4,36 +4,50 @@ from __future__ import annotations
 
 import psycopg
 
-from huanshu.errors import Text, UnavailableError
-from huanshu.store.urls import redacted, require_protected
+from huanshu.errors import ContentError, Text, UnavailableError
+from huanshu.store.urls import redacted, require_near, require_protected
 
 _PROMISES = ("fsync", "full_page_writes", "synchronous_commit")
+_PATIENCE_SECONDS = 10
 
 
 def connect(url: str) -> psycopg.Connection:
-    """A connection in autocommit mode: every transaction is opened explicitly. UnavailableError otherwise."""
+    """A connection in autocommit mode: every transaction is opened explicitly.
+
+    ContentError for a URL that would carry data in the clear, UnavailableError when nobody answers."""
+    require_protected(url)
     try:
-        return psycopg.connect(
-            require_protected(url), autocommit=True, connect_timeout=10, application_name="huanshu"
+        connection = psycopg.connect(
+            url,
+            autocommit=True,
+            connect_timeout=_PATIENCE_SECONDS,
+            application_name="huanshu",
+            client_encoding="UTF8",
         )
     except psycopg.OperationalError:
         raise UnavailableError(
             "store.server.unreachable",
             Text(f"{redacted(url)} cannot be reached", f"无法连接 {redacted(url)}"),
             remedy=Text(
-                "is the server up? huanshu up, or ask its operator",
-                "请确认数据库已启动：huanshu up，或联系运维",
+                "is the server up, and the password still right? huanshu up, or ask its operator",
+                "请确认数据库已启动、密码仍有效：huanshu up，或联系运维",
             ),
         ) from None
+    try:
+        require_near(url, connection.info.hostaddr)
+    except ContentError:
+        connection.close()
+        raise
+    return connection
 
 
 def require_promises(connection: psycopg.Connection) -> None:
     """Refuse a server that does not flush what it says it has flushed (DESIGN §11)."""
     rows = connection.execute(
-        "SELECT name FROM pg_settings WHERE name = ANY(%s) AND setting = 'off'", (list(_PROMISES),)
+        "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", (list(_PROMISES),)
     ).fetchall()
-    if rows:
-        broken = ", ".join(sorted(row[0] for row in rows))
+    kept = {name for name, setting in rows if setting != "off"}
+    if broken := ", ".join(sorted(set(_PROMISES) - kept)):
         raise UnavailableError(
             "store.server.promises_nothing",
             Text(f"the server runs with {broken} off", f"数据库关闭了 {broken}"),

@@ -1,0 +1,25 @@
+"""Pointing the independent verifier at a running deployment: where the log, the head and the stores are.
+
+The verifier itself shares no code with the platform; this only fills in its options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from huanshu.assembly.running import Running
+from huanshu_verify import STEPS, Options, Report, Step, fsck
+
+
+def verify_deployment(running: Running, steps: Sequence[tuple[str, Step]] = STEPS) -> Report:
+    """Verify log, keeper's head and every receiver's slice of a deployment."""
+    deployment = running.deployment
+    receivers = {
+        code: deployment.stores[running.home.policies.domains[code].store]
+        for flow in running.home.flows.values()
+        if flow.kind == "delivery"
+        for code in flow.receivers
+    }
+    head = (deployment.settings.keeper_folder / "head").read_text()
+    vkey = str(running.keeper.status()["vkey"])
+    return fsck(Options(deployment.roles["huanshu_app"], vkey, head, receivers), steps)
