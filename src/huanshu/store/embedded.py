@@ -32,6 +32,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
@@ -101,7 +102,7 @@ class EmbeddedServer:
             command = psutil.Process(pid).cmdline()  # empty for a zombie
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
-        named = [after for flag, after in zip(command, command[1:], strict=False) if flag == "-D"]
+        named = [after for flag, after in pairwise(command) if flag == "-D"]
         return any(Path(data).resolve() == self._data.resolve() for data in named)
 
     @property
@@ -237,10 +238,8 @@ class EmbeddedServer:
         try:
             return pwd.getpwnam(_OS_USER)
         except KeyError:
-            # fmt: off
-            made = subprocess.run(["useradd", "--system", "--shell", "/bin/false", _OS_USER],  # noqa: S607
-                                  check=False, capture_output=True)
-            # fmt: on
+            command = ["useradd", "--system", "--shell", "/bin/false", _OS_USER]
+            made = subprocess.run(command, check=False, capture_output=True)  # noqa: S603 - fixed arguments
             if made.returncode not in {0, 9}:  # 9: another process has just made it
                 raise UnavailableError(
                     "store.embedded.no_user",

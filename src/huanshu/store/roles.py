@@ -105,4 +105,4 @@ def _database(connection: psycopg.Connection, name: str, owner: str, guests: tup
 
 
 def _sql(statement: str, *identifiers: str) -> sql.Composed:
-    return sql.SQL(statement).format(*map(sql.Identifier, identifiers))  # type: ignore[arg-type]
+    return sql.SQL(statement).format(*map(sql.Identifier, identifiers))

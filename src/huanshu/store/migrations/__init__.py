@@ -31,7 +31,8 @@ def migrate(connection: psycopg.Connection, folder: Traversable | None = None) -
     scripts = _read(resources.files(__package__) if folder is None else folder)
     with _alone(connection):
         connection.execute(_LEDGER)
-        known = dict(connection.execute("SELECT name, sha256 FROM public.schema_migration").fetchall())
+        rows = connection.execute("SELECT name, sha256 FROM public.schema_migration").fetchall()
+        known: dict[str, str] = dict(rows)
         _check(known, scripts)
         missing = [name for name in scripts if name not in known]
         for name in missing:

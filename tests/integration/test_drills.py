@@ -1,0 +1,46 @@
+"""Every drill of the home holds: the attack is stopped, the control arm goes red, the twin passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from huanshu.drill import read_drills, run_drill
+from huanshu.errors import ContentError
+
+ROOT = Path(__file__).parents[2]
+DRILLS = read_drills(ROOT)
+
+
+def test_there_are_drills() -> None:
+    assert {d.id for d in DRILLS} >= {"cross_domain_read", "deleted_log_entry", "worker_killed_mid_delivery"}
+
+
+@pytest.mark.parametrize("drill", DRILLS, ids=lambda d: d.id)
+def test_the_drill_holds(drill) -> None:  # type: ignore[no-untyped-def]
+    outcome = run_drill(ROOT, drill)
+    assert len(outcome.arms) == 3
+    assert [arm.what.en for arm in outcome.arms if not arm.as_expected] == []
+    assert outcome.held
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (("verb: ", "verb: nothing_like_it # "), "drill.verb.unknown"),
+        (("threat: ", "treat: "), "drill.file.malformed"),
+        (("owner: district.security_officer\n", ""), "drill.file.malformed"),
+        (("id: cross_domain_read", "id: another"), "drill.file.malformed"),
+        (("title: {", "title: [{"), "drill.file.malformed"),
+    ],
+)
+def test_a_malformed_drill_is_named(home: Path, change: tuple[str, str], code: str) -> None:
+    path = home / "audit/drills/cross_domain_read.yaml"
+    text = path.read_text()
+    assert change[0] in text
+    path.write_text(text.replace(*change, 1))
+    with pytest.raises(ContentError) as refused:
+        run_drill(home, next(d for d in read_drills(home) if d.where.file.endswith("cross_domain_read.yaml")))
+    assert refused.value.code == code
+    assert "cross_domain_read.yaml" in str(refused.value.where)
