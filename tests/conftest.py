@@ -47,6 +47,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
         yield started
 
 
+@pytest.fixture(scope="session")
+def second_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """Another server beside it, as a community's own."""
+    with EmbeddedServer(tmp_path_factory.mktemp("server") / "community") as started:
+        yield started
+
+
 @pytest.fixture
 def roles(server: EmbeddedServer) -> dict[str, str]:
     """Fresh district databases on the session's server: role → URL."""

@@ -67,7 +67,7 @@ def main() -> None:
         parser.error("--url and --vkey are needed")
     try:
         receivers = dict(pair.split("=", 1) for pair in given.receiver)
-        head = given.head.read_text() if given.head else None
+        head = given.head.read_text(encoding="utf-8") if given.head else None
         report = fsck(Options(given.url, given.vkey, head, receivers))
     except (OSError, ValueError, NoteError, psycopg.Error) as error:
         sys.stderr.write(f"huanshu-verify: {type(error).__name__}: the log or a store could not be read\n")
@@ -87,6 +87,7 @@ def told(report: Report, lang: str) -> list[str]:
         bad = [problem for problem in report.problems if problem.step == name]
         lines.append(f"{'✗' if bad else '✓'} {name[0]} {words[name]}")
         lines += [f"    {problem.at}: {problem.what}" for problem in bad[:_SHOWN]]
+    lines += [f"    {said}" for said in report.steps if said not in dict(STEPS)]
     lines.append(f"{words['entries']} {report.entries} · {words['root']} {report.root}")
     if report.under_way:
         lines.append(f"{words['under_way']}: {len(report.under_way)}")

@@ -86,6 +86,8 @@ def check(entry: Mapping[str, Any]) -> None:
         raise _refused(f"unknown event {event!r}")
     must = ALWAYS | shape.members
     _names(f"{event}", set(entry), must, must | shape.optional | {"trace"})
+    if not isinstance(entry["detail"], Mapping) or not isinstance(entry["established"], Mapping):
+        raise _refused("detail and established are objects")
     _names(f"{event} detail", set(entry["detail"]), shape.detail, shape.detail | shape.optional_detail)
     if "how" in entry and entry["how"] not in _HOW:
         raise _refused("unknown how")

@@ -26,13 +26,13 @@ class HeadFile:
 
     def read(self) -> str | None:
         try:
-            return self._path.read_text()
+            return self._path.read_text(encoding="utf-8", errors="replace")  # damage is told by the signature
         except FileNotFoundError:
             return None
 
     def write(self, note: str) -> None:
         new = self._path.with_suffix(".new")
-        with new.open("w") as file:
+        with new.open("w", encoding="utf-8") as file:
             file.write(note)
             file.flush()
             os.fsync(file.fileno())

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from huanshu.errors import InputError, Text, UnavailableError
+from huanshu.errors import InputError, TamperedError, Text, UnavailableError
 from huanshu.tlog import Checkpoint, sign_note, split_note, vkey
 
 
@@ -71,10 +71,17 @@ class Signer:
         return sign_note(checkpoint.text, checkpoint.origin, self.public_key, self._key.sign)
 
     def read_checkpoint(self, origin: str, note: str) -> Checkpoint:
-        """The checkpoint of a note that this key signed. InputError when it did not."""
+        """The checkpoint of a note that this key signed. TamperedError when it did not: our own notes come
+        from no sender who could be asked to send a better one."""
         text, signature = split_note(note, origin, self.public_key)
-        require_signature(self.public_key, signature, text.encode())
-        return Checkpoint.parse(text)
+        try:
+            require_signature(self.public_key, signature, text.encode())
+            checkpoint = Checkpoint.parse(text)
+        except (InputError, UnicodeEncodeError):
+            raise _not_ours() from None
+        if checkpoint.origin != origin:
+            raise _not_ours()
+        return checkpoint
 
 
 def require_signature(public_key: bytes, signature: bytes, message: bytes) -> None:
@@ -86,3 +93,11 @@ def require_signature(public_key: bytes, signature: bytes, message: bytes) -> No
             "auditlog.signature.invalid",
             Text("the signature does not fit the message and key", "签名与内容或公钥不符"),
         ) from None
+
+
+def _not_ours() -> TamperedError:
+    return TamperedError(
+        "auditlog.checkpoint.forged",
+        Text("a checkpoint is not signed by the log's key", "检查点并非日志密钥所签"),
+        remedy=Text("run huanshu-verify and tell security staff", "运行 huanshu-verify 并通知安全人员"),
+    )

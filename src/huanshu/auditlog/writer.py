@@ -89,11 +89,24 @@ class LogWriter:
         with its leaf hash. Consume it whole before the first append. Raises TamperedError when the log is
         not the one that was acknowledged."""
         connection = self._open()
+        try:
+            yield from self._read(connection)
+        except BaseException:  # also when the caller stops half-way: the lock must not outlive the attempt
+            connection.close()
+            raise
+        self._connection = connection
+
+    def _read(self, connection: psycopg.Connection) -> Iterator[tuple[Entry, bytes]]:
         tree, acknowledged = Frontier(), self._acknowledged()
         known = acknowledged.size == 0
         for (leaf,) in connection.execute("SELECT leaf FROM log.entry ORDER BY index"):
             raw = bytes(leaf)
-            entry, hashed = Entry.of(raw), leaf_hash(raw)
+            hashed = leaf_hash(raw)
+            try:
+                entry = Entry.of(raw)
+                at = datetime.fromisoformat(entry.body["at"])
+            except (ValueError, KeyError, TypeError):
+                raise _tampered(f"entry {tree.size} is none", f"序号 {tree.size} 不是条目") from None
             if entry.index != tree.size:
                 raise _tampered(f"index {tree.size} is missing", f"缺少序号 {tree.size}")
             tree.append(hashed)
@@ -103,7 +116,7 @@ class LogWriter:
                         f"the first {tree.size} entries are not the acknowledged ones", "已确认条目被改动"
                     )
                 known = True
-            self._last = datetime.fromisoformat(entry.body["at"])
+            self._last = at
             yield entry, hashed
         if not known:
             raise _tampered(
@@ -111,7 +124,7 @@ class LogWriter:
                 f"数据库只有 {tree.size} 条，已确认 {acknowledged.size} 条",
             )
         self._require_signed(connection, tree)
-        self._tree, self._connection = tree, connection
+        self._tree = tree
 
     def recover(self) -> list[tuple[Entry, bytes]]:
         """After the database was away: reconnect and read what became of an unclear append. Returns entries
@@ -158,7 +171,11 @@ class LogWriter:
             made.append((Appended(Entry.of(leaf), hashed, fresh=True), draft))
         note = self._signer.checkpoint_note(Checkpoint(self._origin, tree.size, tree.root))
         self._commit(connection, made, tree.size, note)
-        self._head.write(note)
+        try:
+            self._head.write(note)
+        except OSError:
+            # The commit stands but was not acknowledged: ``recover`` adopts it.
+            raise self._lost() from None
         self._tree, self._last = tree, at
         return [appended for appended, _ in made]
 

@@ -26,7 +26,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from huanshu.access import Enforcer, Plan, PlanRequest
-from huanshu.auditlog import Register
+from huanshu.auditlog import EVENTS, Register
 from huanshu.catalog.nouns import Flow, Home, Rung
 from huanshu.errors import DeniedError, Text
 from huanshu.keeper.establish import Asker
@@ -58,7 +58,7 @@ class Admission:
         """The entry of a refusal: who asked what, and why not; None when no person answers for it.
 
         A system's refused run is told in the name of whoever holds the flow's accountable post."""
-        flow = self.home.flows.get((claim.get("flow") or {}).get("id", ""))
+        flow = self.home.flows.get(str((claim.get("flow") or {}).get("id", "")))
         person, post = asker.person, claim.get("post")
         by: str = asker.by
         if flow is not None and person is None:
@@ -71,7 +71,7 @@ class Admission:
             "event": "access.request.denied",
             "person": person,
             "established": {"by": by, "account": asker.account},
-            "detail": {"reason": denied.code, "asked": str(claim.get("event"))},
+            "detail": {"reason": denied.code, "asked": _known(claim.get("event"), EVENTS) or "unknown"},
         }
         known = {
             "post": _known(post, self.home.policies.posts),

@@ -27,7 +27,7 @@ from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.establish import Asker, Peer, establish
 from huanshu.keeper.tickets import OpenTickets, Ticket, refused, require_lendable, still_valid
 from huanshu.keeper.vault import Vault
-from huanshu.sealing import CellContext, KeyName, mask, open_column
+from huanshu.sealing import LINK_KINDS, CellContext, KeyName, mask, open_column
 from huanshu.sealing import link as linked
 from huanshu.sealing.blobs import seal_blob
 from huanshu.sealing.keys import bitmap_key, data_key, link_key
@@ -105,8 +105,9 @@ class Service:
         self, peer: Peer, acting_as: str | None, ticket: Ticket, chunk: int, names: Sequence[KeyName]
     ) -> dict[KeyName, bytes]:
         """Exactly the keys that the ticket's entry names, for one chunk."""
-        with self._asked(peer, acting_as):
+        with self._asked(peer, acting_as) as asker:
             body = self._good(ticket)
+            self._require_party(asker, body)
             require_lendable(names, body, self._home)
             fields = sorted({name.split("/")[3] for name in names if name.startswith("data/")})
             lent = {name: self._parts.vault.key(name) for name in names}
@@ -118,8 +119,9 @@ class Service:
         self, peer: Peer, acting_as: str | None, ticket: Ticket, cells: Sequence[StoredCell]
     ) -> list[str | None]:
         """Open cells of the one record that the entry names, each at the rung the entry names."""
-        with self._asked(peer, acting_as):
+        with self._asked(peer, acting_as) as asker:
             body = self._good(ticket)
+            self._require_same(asker, body)
             self._require_named(body, cells)
             self._tickets.count_opening(ticket, len(cells), self._home.policies.keys.open_max_values)
             fields = sorted({cell.field for cell in cells})
@@ -131,7 +133,11 @@ class Service:
     ) -> bytes:
         """The link of an identifier, against an ``access.record.sought`` entry appended first."""
         with self._asked(peer, acting_as) as asker:
-            self._append(asker, {**claim, "event": "access.record.sought"}, None)
+            # Every look-up is an entry of its own: a key that finds an older one would be a look-up unlogged.
+            sought = {**claim, "event": "access.record.sought", "once": None}
+            if kind not in LINK_KINDS:
+                raise refused("keeper.link.unknown", "no such kind of identifier", "没有该标识种类")
+            self._append(asker, sought, None)
             return linked(self._parts.vault.key(link_key(kind)), kind, value)
 
     def sender_key(self, peer: Peer, acting_as: str | None, sender: str) -> str | None:
@@ -173,6 +179,8 @@ class Service:
         if once is not None and (found := self._parts.writer.find(str(once))) is not None:
             if found.entry.event != claim["event"]:
                 raise refused("keeper.once.other", "its key names another event", "其幂等键属于另一事件")
+            if found.entry.event.startswith("access."):
+                self._require_same(asker, found.entry.body)
             return Ticket(found.entry.index, found.leaf_hash.hex())
         if claim["event"] == "log.origin.created":
             named = {"origin": self._home.log_origin, "vkey": self._parts.writer.vkey}
@@ -210,6 +218,17 @@ class Service:
         body = self._tickets.entry(ticket)
         still_valid(body, self._home, self._register, self._parts.clock())
         return body
+
+    def _require_same(self, asker: Asker, body: Mapping[str, Any]) -> None:
+        """A single read is opened for the person its entry names: whoever reads the log can read tickets."""
+        if asker.person is None or asker.person != body["person"]:
+            raise refused("keeper.ticket.not_yours", "it is another person's", "凭据属于他人")
+
+    def _require_party(self, asker: Asker, body: Mapping[str, Any]) -> None:
+        """A run's keys go to a system that runs flows, or to a person who holds the flow's post now."""
+        holders = self._home.policies.holders(body["post"], self._parts.clock())
+        if asker.person is not None and asker.person not in {holder.person for holder in holders}:
+            raise refused("keeper.ticket.not_yours", "it is another post's", "凭据属于其他岗位")
 
     def _require_current(self, claim: Mapping[str, Any]) -> None:
         """Compare-and-append: no entry under rules that are not the adopted ones, or not those decided under."""

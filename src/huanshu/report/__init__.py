@@ -1,9 +1,14 @@
-"""Reports: pages for people who decide, made from log entries alone — never from the data.
+"""Reports: pages for people who decide, made from log entries alone and never from the data.
 
-``measures`` are pure functions from entries to figures, each figure with the entry indices it was counted
-from; ``picture`` draws; ``page`` renders a home's template. No I/O but reading the template; no clock.
+``evidence`` binds figures to entries and entries to the printed root · ``facts`` reads the log once · ``measures``
+is the closed set of questions, answered by ``tables``, ``standing`` and ``picture`` in ``forms`` · ``declaration``
+reads what a home wants to see · ``page`` renders it, ``closed`` keeps it self-contained. No I/O but reading the
+declaration and template; no clock, no database.
 """
 
+from huanshu.report.declaration import Declaration, Section, read_declaration
+from huanshu.report.evidence import Figure
+from huanshu.report.measures import MEASURES
 from huanshu.report.page import build
 
-__all__ = ["build"]
+__all__ = ["MEASURES", "Declaration", "Figure", "Section", "build", "read_declaration"]

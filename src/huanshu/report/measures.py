@@ -1,252 +1,159 @@
-"""Measures: what the entries say, in figures that carry their evidence. Pure; the window and time are given.
+"""Measures: the closed set of questions a report may ask of the log. Pure functions from facts to a form.
 
-A ``Figure`` is a number and the indices of the entries it was counted from, so that whoever signs a page can be
-shown what lies under each number.
+A declaration names measures by the keys of ``MEASURES``; there is no expression language, so what a figure means
+is the same in every district. A measure never looks at data, only at entries; every figure cites them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from typing import Final
 
-from huanshu.catalog import Home
-from huanshu.catalog.working_days import due
+from huanshu.errors import Text
+from huanshu.report import tables
+from huanshu.report.evidence import Body, Figure, indices
+from huanshu.report.facts import Facts
+from huanshu.report.forms import Level, Table
+from huanshu.report.picture import Flows, Timeline, flows, timeline
 
-Body = Mapping[str, Any]
-SIGNATURE_DUE = "signature_due"
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A number with its evidence."""
-
-    value: int
-    entries: tuple[int, ...] = ()
-
-    @property
-    def cited(self) -> str:
-        """Indices as people cite them: ``#3–#5, #9``; neighbours are joined, long lists are cut."""
-        runs: list[tuple[int, int]] = []
-        for index in sorted(set(self.entries)):
-            if runs and runs[-1][1] == index - 1:
-                runs[-1] = (runs[-1][0], index)
-            else:
-                runs.append((index, index))
-        shown = [f"#{a}" if a == b else f"#{a}–#{b}" for a, b in runs[:8]]
-        return ", ".join(shown) + (" …" if len(runs) > 8 else "")
+Form = Figure | Table | Flows | Timeline
 
 
 @dataclass(frozen=True, slots=True)
-class ReceiverLine:
-    """One receiver over the whole log up to now; ``sent`` and ``withdrawn`` within the window."""
+class Measure:
+    """One question: its title, how it is answered, and how serious an answer above zero is."""
 
-    code: str
-    sent: Figure
-    withdrawn: Figure
-    holds: int
-    arrivals: int
-    last_arrived: str
-    unsigned: Figure
-    signature_due: str
-    overdue: bool
-    signed_by: tuple[str, ...]
-    finding: str
+    title: Text
+    answer: Callable[[Facts], Form]
+    #: For a figure above zero: ``none`` says nothing, ``wait`` asks for action, ``bad`` is late or failed.
+    level: Level = "none"
+    #: Said beside the title; for a figure, its unit.
+    note: Text = Text("", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a list: what, who, how often, evidence."""
-
-    what: str
-    who: str
-    note: str
-    count: Figure
+def _happened(event: str) -> Callable[[Facts], Figure]:
+    return lambda facts: Figure.count(facts.lately(event))
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Everything the page shows."""
-
-    intakes: Figure
-    good: Figure
-    quarantined: Figure
-    unchanged: Figure
-    left: Figure
-    rules: tuple[tuple[str, int], ...]
-    warnings: tuple[tuple[str, int], ...]
-    deliveries: Figure
-    sent: Figure
-    withdrawn: Figure
-    stopped: Figure
-    refused: Figure
-    refusals: tuple[Line, ...]
-    viewed: Figure
-    reads: tuple[Line, ...]
-    missed: Figure
-    findings: tuple[Body, ...]
-    receivers: tuple[ReceiverLine, ...]
-    approvals: tuple[Line, ...]
-    adoptions: Figure
-    fields: tuple[tuple[str, str], ...]
-    days: tuple[tuple[str, int], ...]
-
-    @property
-    def unsigned(self) -> int:
-        return sum(line.unsigned.value for line in self.receivers)
-
-    @property
-    def overdue(self) -> int:
-        return sum(line.overdue for line in self.receivers)
-
-    @property
-    def all_arrived(self) -> bool:
-        return bool(self.receivers) and all(line.arrivals and not line.finding for line in self.receivers)
+def _summed(event: str, member: str) -> Callable[[Facts], Figure]:
+    return lambda facts: Figure.total(facts.lately(event), member)
 
 
-def summarise(
-    entries: Iterable[Body], home: Home, window: tuple[datetime, datetime], now: datetime
-) -> Summary:
-    """The summary of a log. ``entries`` are all entries in order; counts are of those within ``window``."""
-    everything = list(entries)
-    inside = [body for body in everything if window[0] <= _at(body) <= window[1]]
-    intakes = _of(inside, "exchange.intake.promoted")
-    arrived = _of(inside, "exchange.delivery.arrived")
-    refused = _of(inside, "access.request.denied")
-    reads = _of(inside, "access.record.authorised")
-    return Summary(
-        intakes=_count(intakes),
-        good=_sum(intakes, "good"),
-        quarantined=_sum(intakes, "quarantined"),
-        unchanged=_sum(intakes, "unchanged"),
-        left=_sum(intakes, "withdrawn"),
-        rules=_rules(intakes, "rules"),
-        warnings=_rules(intakes, "warnings"),
-        deliveries=_count(arrived),
-        sent=_sum(arrived, "count"),
-        withdrawn=_sum(arrived, "withdrawn"),
-        stopped=_count(_of(inside, "exchange.delivery.stopped")),
-        refused=_count(refused),
-        refusals=_grouped(
-            refused, lambda b: (str(b["detail"]["reason"]), str(b["person"]), str(b.get("domain", "")))
-        ),
-        viewed=_count(reads),
-        reads=_grouped(reads, lambda b: (str(b["purpose"]), str(b["person"]), str(b["domain"]))),
-        missed=_count(_of(inside, "access.record.missed")),
-        findings=tuple(_open_findings(everything)),
-        receivers=_receivers(everything, inside, home, now),
-        approvals=_approvals(everything, now),
-        adoptions=_count(_of(inside, "policy.bundle.adopted")),
-        fields=_fields(_of(inside, "exchange.delivery.authorised")),
-        days=_days(inside),
-    )
+def _stand(bodies: Callable[[Facts], Iterable[Body | None]]) -> Callable[[Facts], Figure]:
+    def answer(facts: Facts) -> Figure:
+        found = indices(bodies(facts))
+        return Figure(len(found), found)
+
+    return answer
 
 
-def _at(body: Body) -> datetime:
-    return datetime.fromisoformat(body["at"])
+def _receivers_reached(facts: Facts) -> Figure:
+    arrivals = facts.lately("exchange.delivery.arrived")
+    return Figure(len({body["domain"] for body in arrivals}), indices(arrivals))
 
 
-def _of(entries: Iterable[Body], event: str) -> list[Body]:
-    return [body for body in entries if body["event"] == event]
+def _fields_at(rung: str) -> Callable[[Facts], Figure]:
+    def answer(facts: Facts) -> Figure:
+        moved = tables.delivered_fields(facts)
+        found: Sequence[tuple[str, ...]] = [key for key in moved if key[2] == rung]
+        return Figure(len({key[:2] for key in found}), indices(b for key in found for b in moved[key]))
+
+    return answer
 
 
-def _count(entries: Sequence[Body]) -> Figure:
-    return Figure(len(entries), tuple(int(body["index"]) for body in entries))
+def _late_signatures(facts: Facts) -> Iterable[Body | None]:
+    return (d.arrived for d in facts.unsigned if facts.signature_due(d) < facts.now)
 
 
-def _sum(entries: Sequence[Body], member: str) -> Figure:
-    return Figure(sum(int(b["detail"][member]) for b in entries), tuple(int(b["index"]) for b in entries))
+_ARRIVED, _PROMOTED = "exchange.delivery.arrived", "exchange.intake.promoted"
 
-
-def _rules(intakes: Sequence[Body], member: str) -> tuple[tuple[str, int], ...]:
-    totals: dict[str, int] = {}
-    for body in intakes:
-        for rule, failed in body["detail"][member].items():
-            totals[rule] = totals.get(rule, 0) + int(failed)
-    return tuple(sorted(totals.items(), key=lambda pair: (-pair[1], pair[0])))
-
-
-def _grouped(entries: Sequence[Body], key: Any) -> tuple[Line, ...]:
-    groups: dict[tuple[str, str, str], list[int]] = {}
-    for body in entries:
-        groups.setdefault(key(body), []).append(int(body["index"]))
-    lines = (Line(what, who, note, Figure(len(at), tuple(at))) for (what, who, note), at in groups.items())
-    return tuple(sorted(lines, key=lambda line: (-line.count.value, line.what, line.who)))
-
-
-def _open_findings(entries: Iterable[Body]) -> list[Body]:
-    found: dict[str, Body] = {}
-    for body in entries:
-        if body["event"] == "finding.case.opened":
-            found[str(body["detail"]["finding"])] = body
-        elif body["event"] == "finding.case.settled":
-            found.pop(str(body["detail"]["finding"]), None)
-    return list(found.values())
-
-
-def _receivers(
-    everything: Sequence[Body], inside: Sequence[Body], home: Home, now: datetime
-) -> tuple[ReceiverLine, ...]:
-    signed = {str(b["detail"]["delivery"]): b for b in _of(everything, "exchange.delivery.signed")}
-    findings = {str(b["detail"]["about"]): str(b["detail"]["kind"]) for b in _open_findings(everything)}
-    codes = [code for flow in home.flows.values() if flow.kind == "delivery" for code in flow.receivers]
-    lines = []
-    for code in dict.fromkeys(codes):
-        ever = [b for b in _of(everything, "exchange.delivery.arrived") if b["domain"] == code]
-        lately = [b for b in _of(inside, "exchange.delivery.arrived") if b["domain"] == code]
-        waiting = [b for b in ever if str(b["detail"]["delivery"]) not in signed]
-        deadline = due(_at(waiting[0]), home.obligations[SIGNATURE_DUE], home.calendar) if waiting else None
-        by = [str(signed[d]["person"]) for b in ever if (d := str(b["detail"]["delivery"])) in signed]
-        lines.append(
-            ReceiverLine(
-                code=code,
-                sent=_sum(lately, "count"),
-                withdrawn=_sum(lately, "withdrawn"),
-                holds=int(ever[-1]["detail"]["holds"]) if ever else 0,
-                arrivals=len(ever),
-                last_arrived=_at(ever[-1]).strftime("%Y-%m-%d %H:%M") if ever else "",
-                unsigned=_count(waiting),
-                signature_due=deadline.strftime("%Y-%m-%d") if deadline else "",
-                overdue=deadline is not None and deadline < now,
-                signed_by=tuple(dict.fromkeys(by)),
-                finding=findings.get(code, ""),
-            )
-        )
-    return tuple(lines)
-
-
-def _approvals(entries: Sequence[Body], now: datetime) -> tuple[Line, ...]:
-    standing: dict[tuple[str, str], Body] = {}
-    for body in entries:
-        if body["event"] == "approval.flow.granted":
-            standing[body["detail"]["flow"], body["detail"]["digest"]] = body
-        elif body["event"] == "approval.flow.revoked":
-            standing.pop((body["detail"]["flow"], body["detail"]["digest"]), None)
-    return tuple(
-        Line(
-            str(b["detail"]["flow"]),
-            str(b["person"]),
-            str(b["detail"]["until"])[:10],
-            Figure(1, (int(b["index"]),)),
-        )
-        for b in standing.values()
-        if datetime.fromisoformat(b["detail"]["until"]) > now
-    )
-
-
-def _fields(authorised: Sequence[Body]) -> tuple[tuple[str, str], ...]:
-    fields: dict[str, str] = {}
-    for body in authorised:
-        fields.update({str(name): str(rung) for name, rung in body["fields"].items()})
-    return tuple(fields.items())
-
-
-def _days(entries: Sequence[Body]) -> tuple[tuple[str, int], ...]:
-    """Entries per day of the window that has any, or per minute when all fall on one day."""
-    spans = {str(body["at"])[:10] for body in entries}
-    cut = 10 if len(spans) > 1 else 16
-    counts: dict[str, int] = {}
-    for body in entries:
-        counts[str(body["at"])[:cut]] = counts.get(str(body["at"])[:cut], 0) + 1
-    return tuple(sorted(counts.items()))[-24:]
+MEASURES: Final[Mapping[str, Measure]] = {
+    # ---- shared 共享
+    "deliveries_arrived": Measure(Text("deliveries arrived", "次交付到达"), _happened(_ARRIVED)),
+    "records_delivered": Measure(Text("records delivered", "条记录送达"), _summed(_ARRIVED, "count")),
+    "records_withdrawn": Measure(Text("records withdrawn", "条记录撤回"), _summed(_ARRIVED, "withdrawn")),
+    "receivers_reached": Measure(Text("receivers reached", "个接收方收到数据"), _receivers_reached),
+    "fields_revealed": Measure(Text("fields in full value", "个字段以明文交付"), _fields_at("reveal")),
+    "fields_masked": Measure(Text("fields masked", "个字段脱敏交付"), _fields_at("mask")),
+    "fields_matched": Measure(Text("fields as tokens", "个字段仅可比对"), _fields_at("match")),
+    "deliveries_stopped": Measure(
+        Text("deliveries stopped", "次交付中止"), _happened("exchange.delivery.stopped"), "wait"
+    ),
+    "fields_delivered": Measure(
+        Text("Fields delivered, by rung", "交付的字段与可见级别"), tables.fields_delivered
+    ),
+    "deliveries_stopped_list": Measure(Text("Stopped deliveries", "中止的交付"), tables.stopped),
+    "receivers": Measure(Text("Receivers", "各社区"), tables.receivers),
+    "flows": Measure(
+        Text("How the records moved", "数据怎么走"), flows, note=Text("in records, this period", "单位：条记录，本期")
+    ),
+    # ---- refused 拒绝
+    "requests_denied": Measure(
+        Text("requests refused", "次请求被拒绝"), _happened("access.request.denied")
+    ),
+    "denials": Measure(Text("Refusals by reason and post", "拒绝，按原因与岗位"), tables.denials),
+    # ---- overdue, open, to be signed 逾期、未了结、待签
+    "matters_overdue": Measure(
+        Text("matters overdue", "项逾期"), lambda facts: Figure.count(facts.overdue), "bad"
+    ),
+    "findings_open": Measure(
+        Text("findings open", "项问题未了结"), lambda facts: Figure.count(facts.findings), "wait"
+    ),
+    "deliveries_under_way": Measure(
+        Text("authorised, not arrived", "次已授权未到达"),
+        _stand(lambda facts: (d.authorised for d in facts.under_way)),
+        "wait",
+    ),
+    "signatures_waiting": Measure(
+        Text("deliveries to be signed", "次交付待签收"),
+        _stand(lambda facts: (d.arrived for d in facts.unsigned)),
+        "wait",
+    ),
+    "signatures_overdue": Measure(Text("signatures overdue", "次签收逾期"), _stand(_late_signatures), "bad"),
+    "findings": Measure(Text("Open findings", "未了结的问题"), tables.findings),
+    "under_way": Measure(Text("Authorised and not arrived", "已授权而未到达的交付"), tables.under_way),
+    "signatures": Measure(Text("Waiting for a signature", "待签收的交付"), tables.signatures),
+    # ---- intake and quality 接收与质量
+    "intakes_promoted": Measure(Text("extracts taken in", "批报送入库"), _happened(_PROMOTED)),
+    "intakes_refused": Measure(
+        Text("extracts refused", "批报送被退回"), _happened("exchange.intake.refused"), "wait"
+    ),
+    "records_good": Measure(Text("good rows", "行合格"), _summed(_PROMOTED, "good")),
+    "records_unchanged": Measure(
+        Text("of them unchanged", "行与上期相同"), _summed(_PROMOTED, "unchanged")
+    ),
+    "records_quarantined": Measure(Text("rows quarantined", "行被隔离"), _summed(_PROMOTED, "quarantined")),
+    "records_left": Measure(Text("left the register", "人退出登记"), _summed(_PROMOTED, "withdrawn")),
+    "intakes": Measure(Text("Extracts", "各批报送"), tables.intakes),
+    "rules_failed": Measure(
+        Text("Rules that failed", "未通过的质量规则"),
+        tables.rules_failed,
+        note=Text("a row may fail several", "一行可违反多条"),
+    ),
+    # ---- single reads 逐条查看
+    "records_viewed": Measure(
+        Text("single records viewed", "次逐条查看"), _happened("access.record.authorised")
+    ),
+    "values_viewed": Measure(
+        Text("values shown", "个值被查看"), _summed("access.record.authorised", "values")
+    ),
+    "lookups_missed": Measure(
+        Text("look-ups without a record", "次查找无此记录"), _happened("access.record.missed")
+    ),
+    "reads": Measure(Text("Reads by purpose and post", "逐条查看，按用途与岗位"), tables.reads),
+    # ---- approvals and policies 批准与策略
+    "approvals_in_force": Measure(
+        Text("approvals in force", "项批准有效"),
+        _stand(lambda facts: (a.granted for a in facts.approvals if a.state == "in_force")),
+    ),
+    "bundles_adopted": Measure(
+        Text("adoptions of policies", "次策略生效"), _happened("policy.bundle.adopted")
+    ),
+    "approvals": Measure(Text("Approvals of flows", "流向批准"), tables.approvals),
+    "adoptions": Measure(Text("Policies put in force", "策略生效记录"), tables.adoptions),
+    # ---- the log itself 日志
+    "entries_logged": Measure(Text("log entries", "条日志"), lambda facts: Figure.count(facts.inside)),
+    "timeline": Measure(Text("Log entries over time", "日志条目的时间分布"), timeline),
+    "legal_bases": Measure(Text("Legal bases relied on", "所依据的规定"), tables.legal_bases),
+}

@@ -1,7 +1,7 @@
-"""Rendering: a home's report declaration and template → one self-contained page.
+"""Rendering: a home's declaration and template → one self-contained page.
 
-The template is sandboxed and everything it prints is escaped; an undefined name is an error. The page asks
-nothing of any other host and runs no script.
+The template runs in Jinja's sandbox, everything it prints is escaped, an undefined name is an error, and what it
+made is refused if it would load or run anything (see ``closed``). It is handed forms and words, never the entries.
 """
 
 from __future__ import annotations
@@ -9,32 +9,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import jinja2
-import yaml
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from huanshu.auditlog.entries import Entry
 from huanshu.catalog import Home
+from huanshu.catalog.folder import Folder
 from huanshu.errors import ContentError, Text, Where
-from huanshu.report.measures import Body, Summary, summarise
+from huanshu.report.closed import POLICY, openings
+from huanshu.report.declaration import Declaration, read_declaration
+from huanshu.report.evidence import Body, bound_entries, cite, run_text, runs, signs
+from huanshu.report.facts import Facts
+from huanshu.report.measures import MEASURES
+from huanshu.report.picture import TIMELINE_HEIGHT, TIMELINE_WIDTH
+from huanshu.report.standing import headline
+from huanshu.report.wording import Wording
 
-_KEYS = {"report", "title", "audience", "template", "sections"}
-SECTIONS = (
-    "headline",
-    "flow",
-    "receivers",
-    "intake",
-    "refused",
-    "findings",
-    "reads",
-    "approvals",
-    "evidence",
-)
+Language = Literal["zh", "en"]
+
+#: Runs of indices shown beneath a figure; a figure with more of them is cited in full in the annex.
+_SHOWN: Final = 6
 
 
 def build(
-    entries: Iterable[Body],
+    entries: Iterable[Body | Entry],
     home: Home,
     window: tuple[datetime, datetime],
     now: datetime,
@@ -43,140 +43,76 @@ def build(
     sandbox: bool,
     report: str = "exchange_summary",
 ) -> str:
-    """The page as HTML. ``checkpoint``: origin, size, root (hex) and note of the log it was made from.
-    Raises ContentError for a malformed declaration or template, naming file and line."""
-    folder = Path(home.path) / "audit" / "reports" / report
-    declared = _declaration(folder, report)
-    template = _template(folder, report, str(declared["template"]))
-    summary = summarise(entries, home, window, now)
-    return template.render(
-        lang=lang,
-        title=declared["title"],
-        sections=declared["sections"],
-        summary=summary,
-        window=window,
-        now=now,
-        checkpoint=checkpoint,
-        sandbox=sandbox,
-        names=_Names(home, lang),
-        district=home.policies.domains.district.name.in_language(lang),
-        say=lambda zh, en: zh if lang == "zh" else en,
-        bars=_bars(summary),
-    )
+    """One page as HTML in ``lang`` (``zh`` or ``en``; the other language stands beside it).
 
-
-class _Names:
-    """Names of things as a reader of one language knows them; a code that names nothing stays a code."""
-
-    def __init__(self, home: Home, lang: str) -> None:
-        self._home = home
-        self._lang = lang
-
-    def domain(self, code: str) -> str:
-        domains = self._home.policies.domains
-        return domains[code].name.in_language(self._lang) if code in domains else code
-
-    def person(self, person: str) -> str:
-        known = self._home.policies.persons.get(person)
-        return known.name if known else person
-
-    def purpose(self, purpose: str) -> str:
-        known = self._home.policies.purposes.get(purpose)
-        return known.title.in_language(self._lang) if known else purpose
-
-    def field(self, name: str) -> str:
-        for contract in self._home.contracts.values():
-            for field in contract.fields:
-                if field.name == name:
-                    return field.title.in_language(self._lang)
-        return name
-
-    def sensitive(self, name: str) -> bool:
-        """Level 3 and above, or sensitive personal information, in any contract."""
-        contracts = self._home.contracts.values()
-        return any(field.sealed for contract in contracts for field in contract.fields if field.name == name)
-
-    def rule(self, rule: str) -> str:
-        for suite in self._home.suites.values():
-            for expectation in suite.expectations:
-                if expectation.rule == rule:
-                    return expectation.title.in_language(self._lang)
-        if rule.startswith("contract_"):
-            field = self.field(rule.removeprefix("contract_"))
-            return f"{field}：符合数据契约" if self._lang == "zh" else f"{field}: as the contract says"
-        return rule
-
-    def flow(self, name: str) -> str:
-        flow = self._home.flows.get(name)
-        return flow.title.in_language(self._lang) if flow else name
-
-    def obligation(self, key: str) -> tuple[str, bool]:
-        known = self._home.obligations[key]
-        return known.citation, known.verified
-
-    def reason(self, code: str) -> str:
-        """A refusal's code in words; the code itself when it has none here."""
-        return _REASONS.get(code, Text(code, code)).in_language(self._lang)
-
-    def rung(self, word: str) -> str:
-        return _RUNGS[word].in_language(self._lang) if word in _RUNGS else word
-
-
-_RUNGS = {
-    "count": Text("counts only", "仅统计"),
-    "match": Text("token only", "仅比对"),
-    "mask": Text("masked", "脱敏"),
-    "reveal": Text("value", "明文"),
-}
-_REASONS = {
-    "access.request.denied": Text("no right by the rules", "规则未授权"),
-    "identity.post.not_held": Text("the post is not held", "未任该岗位"),
-    "exchange.flow.unapproved": Text("the flow is not approved", "流向未经批准"),
-    "policy.bundle.unadopted": Text("the policies are not in force", "策略未生效"),
-    "keeper.append.stale_policy": Text("decided under old policies", "判定所依策略已失效"),
-    "exchange.receiver.undeclared": Text("an undeclared receiver", "接收方未声明"),
-}
-
-
-def _bars(summary: Summary) -> list[dict[str, Any]]:
-    """The timeline as bars in a 600 × 80 box."""
-    top = max((count for _, count in summary.days), default=1)
-    width = 600 / max(len(summary.days), 1)
-    return [
+    ``entries`` are all entries of ``checkpoint`` {origin, size, root (hex), note (signed note or "")} in order.
+    What happened is counted for from ≤ at < until of ``window``, what stands is judged at ``now`` (all aware).
+    Raises ContentError for a faulty declaration or template, with file and line, and TamperedError
+    ``report.log.differs`` when the entries are not the checkpoint's."""
+    declared = read_declaration(home, report)
+    facts = Facts(bound_entries(entries, checkpoint), home, *window, now)
+    wording = Wording(home, now.astimezone(facts.zone))
+    cites = _Citations()
+    html = _render(
+        home,
+        declared,
         {
-            "x": round(place * width + 1, 1),
-            "w": round(max(width - 2, 1), 1),
-            "h": round(count / top * 70 + 2, 1),
-            "label": label[5:] if len(label) == 10 else label[11:],
-            "count": count,
-        }
-        for place, (label, count) in enumerate(summary.days)
-    ]
-
-
-def _declaration(folder: Path, report: str) -> Mapping[str, Any]:
-    where = Where(f"audit/reports/{report}/report.yaml")
-    try:
-        declared = yaml.safe_load((folder / "report.yaml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        raise _malformed(where, Text("the declaration cannot be read", "报告声明无法读取")) from None
-    if not isinstance(declared, dict) or set(declared) != _KEYS:
-        raise _malformed(
-            where, Text(f"its keys are {', '.join(sorted(_KEYS))}", f"键应为 {'、'.join(sorted(_KEYS))}")
+            "lang": lang,
+            "other": "en" if lang == "zh" else "zh",
+            "policy": POLICY,
+            "report": declared,
+            "district": home.policies.domains.district.name,
+            "audience": wording.audience(declared.audience),
+            "headline": headline(facts, wording),
+            "sections": [
+                (section, [(name, MEASURES[name], MEASURES[name].answer(facts)) for name in section.measures])
+                for section in declared.sections
+            ],
+            "begin": facts.begin.astimezone(facts.zone),
+            "until": facts.until.astimezone(facts.zone),
+            "now": facts.now.astimezone(facts.zone),
+            "checkpoint": checkpoint,
+            "signed": signs(str(checkpoint["note"]), checkpoint),
+            "vkey": next((str(b["detail"]["vkey"]) for b in facts.ever("log.origin.created")), ""),
+            "sandbox": sandbox,
+            "cites": cites,
+            "timeline": {"width": TIMELINE_WIDTH, "height": TIMELINE_HEIGHT},
+        },
+    )
+    if found := openings(html):
+        raise ContentError(
+            "report.page.open",
+            Text(f"the page would load, run or lead away: {', '.join(found)}", f"页面含有外联或可执行内容：{'、'.join(found)}"),
+            remedy=Text("keep everything inside the page, without scripts", "请将内容全部内嵌，且不使用脚本"),
+            where=Where(f"{declared.folder}/{declared.template}"),
         )
-    unknown = [name for name in declared["sections"] if name not in SECTIONS]
-    if unknown:
-        raise _malformed(
-            where, Text(f"no section {unknown[0]}; known: {', '.join(SECTIONS)}", f"没有章节 {unknown[0]}")
-        )
-    if "/" in str(declared["template"]):
-        raise _malformed(where, Text("the template lies beside the declaration", "模板须与声明在同一目录"))
-    return declared
+    return html
 
 
-def _template(folder: Path, report: str, name: str) -> jinja2.Template:
+class _Citations:
+    """Cites figures while a page is rendered, and remembers those that go on in the annex."""
+
+    def __init__(self) -> None:
+        self._annex: dict[tuple[int, ...], int] = {}
+
+    def short(self, entries: tuple[int, ...]) -> tuple[str, int]:
+        """(citation, number in the annex): the whole of it and 0, or its beginning and where it goes on."""
+        found = runs(entries)
+        if len(found) <= _SHOWN:
+            return cite(entries), 0
+        number = self._annex.setdefault(entries, len(self._annex) + 1)
+        return ", ".join(map(run_text, found[: _SHOWN - 2])), number
+
+    def annex(self) -> list[tuple[int, int, str]]:
+        """(number, entries, whole citation) of every figure cut short so far."""
+        return [(number, len(entries), cite(entries)) for entries, number in self._annex.items()]
+
+
+def _render(home: Home, declared: Declaration, shown: Mapping[str, Any]) -> str:
+    file = f"{declared.folder}/{declared.template}"
+    source = Folder(Path(home.path)).text(file)
     environment = ImmutableSandboxedEnvironment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.DictLoader({declared.template: source}),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -184,22 +120,25 @@ def _template(folder: Path, report: str, name: str) -> jinja2.Template:
     )
     environment.filters["thousands"] = lambda number: f"{number:,}"
     try:
-        return environment.get_template(name)
+        return environment.get_template(declared.template).render(shown)
     except jinja2.TemplateSyntaxError as error:
-        raise _malformed(
-            Where(f"audit/reports/{report}/{name}", error.lineno),
-            Text("the template is malformed", "模板语法有误"),
-        ) from None
-    except jinja2.TemplateNotFound:
-        raise _malformed(
-            Where(f"audit/reports/{report}"), Text(f"no template {name}", f"没有模板 {name}")
-        ) from None
-
-
-def _malformed(where: Where, what: Text) -> ContentError:
-    return ContentError(
-        "report.declaration.malformed",
-        what,
-        remedy=Text("compare with the sample home", "请参照示例"),
-        where=where,
+        line: int | None = error.lineno
+        what = error.message or "syntax"
+    except jinja2.TemplateError as error:
+        line, what = _line(error), error.message or type(error).__name__
+    raise ContentError(
+        "report.template.malformed",
+        Text(f"the template fails: {what}", f"模板有误：{what}"),
+        remedy=Text("compare with the sample home's template", "请对照示例目录中的模板"),
+        where=Where(file, line),
     )
+
+
+def _line(error: BaseException) -> int | None:
+    """The template's line in which it failed: Jinja rewrites the traceback to say so."""
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

@@ -41,7 +41,7 @@ class Checkpoint:
             made = cls(origin, int(size), base64.b64decode(root, validate=True))
         except ValueError:
             raise _malformed() from None
-        if end or not origin or len(made.root) != 32 or made.text != text:
+        if end or not origin or size.startswith("-") or len(made.root) != 32 or made.text != text:
             raise _malformed()
         return made
 

@@ -1,0 +1,179 @@
+"""Wording: what a code of the log is called by people, in both languages. Names come from the home.
+
+A code that names nothing any more stays a code: a report never drops what it cannot name.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from huanshu.catalog import Flow, Holding, Home, Purpose
+from huanshu.errors import Text
+from huanshu.report.evidence import Body
+from huanshu.report.forms import same
+
+#: Why something was refused, not delivered or stopped. The code itself stands beneath the words on the page.
+REASONS: Final = {
+    "access.request.denied": Text("not granted by the rules", "规则未授权"),
+    "approval.flow.ended": Text("the approval had no future end", "批准截止时间已过"),
+    "approval.flow.other_digest": Text("the flow's file is not the one approved", "流向文件与所批准的不符"),
+    "exchange.delivery.superseded": Text("replaced by a newer delivery", "被更新的交付取代"),
+    "exchange.flow.unapproved": Text("the flow is not approved", "流向未经有效批准"),
+    "exchange.flow.unknown": Text("no such flow", "没有该流向"),
+    "exchange.receiver.undeclared": Text("the flow does not go to this receiver", "流向未声明该接收方"),
+    "exchange.sender.undeclared": Text("the flow names another sender", "报送方与流向声明不符"),
+    "exchange.staging.changed": Text("the staged data was changed", "暂存数据被改动"),
+    "exchange.staging.incomplete": Text("the staged data was incomplete", "暂存数据不完整"),
+    "identity.person.missing": Text("no natural person behind it", "没有对应的责任人"),
+    "identity.person.stated": Text("the person was only stated", "责任人仅为自称"),
+    "identity.person.unestablished": Text("the person was not established", "责任人身份未确立"),
+    "identity.post.not_held": Text("the person does not hold the post", "未任该岗位"),
+    "keeper.append.stale_policy": Text("decided under superseded policies", "判定所依策略已失效"),
+    "keeper.database.away": Text("the log could not be written", "日志无法写入"),
+    "keeper.event.not_admitted": Text("nobody may write such an entry", "不允许写入此类条目"),
+    "keeper.lend.not_named": Text("keys the ticket does not name", "凭据未载明所借钥匙"),
+    "keeper.open.not_named": Text("values the ticket does not name", "凭据未载明所开值"),
+    "keeper.open.too_many": Text("too many values at once", "一次开启过多"),
+    "keeper.origin.acting": Text("a fictional person outside a sandbox", "非演练环境使用虚构人员"),
+    "keeper.origin.exists": Text("the log has begun already", "日志已有起点"),
+    "keeper.socket.unreachable": Text("the keeper did not answer", "钥匙保管无应答"),
+    "keeper.ticket.approval_ended": Text("the approval ended meanwhile", "其间批准已到期"),
+    "keeper.ticket.expired": Text("the ticket had expired", "凭据已过期"),
+    "keeper.ticket.flow_changed": Text("the flow changed meanwhile", "其间流向已改动"),
+    "keeper.ticket.other_kind": Text("a ticket of another kind", "凭据种类不符"),
+    "keeper.ticket.policy_changed": Text("the policies changed meanwhile", "其间策略已变更"),
+    "keeper.ticket.unknown": Text("no such ticket", "没有该凭据"),
+    "key.sender.unknown": Text("an unknown sender", "报送方不存在"),
+    "policy.bundle.other": Text("the policies are other than stated", "策略摘要与申请不符"),
+    "policy.bundle.unadopted": Text("the policies are not in force", "策略尚未生效"),
+    "quality.batch.failed": Text("the extract failed as a whole", "整批质量不合格"),
+    "store.server.unreachable": Text("the receiving store could not be reached", "接收库无法连接"),
+}
+
+#: What was asked for, by the event that would have been logged.
+ASKED: Final = {
+    "access.record.authorised": Text("view a single record", "逐条查看"),
+    "access.record.missed": Text("view a single record", "逐条查看"),
+    "access.record.sought": Text("look up a person", "按标识查找"),
+    "approval.flow.granted": Text("approve a flow", "批准流向"),
+    "approval.flow.revoked": Text("revoke an approval", "撤销批准"),
+    "exchange.delivery.authorised": Text("deliver", "交付"),
+    "exchange.delivery.signed": Text("sign a delivery", "签收"),
+    "exchange.intake.authorised": Text("take in an extract", "接收报送"),
+    "exchange.run.completed": Text("complete a run", "结束运行"),
+    "exchange.run.started": Text("run a flow", "运行流向"),
+    "finding.case.opened": Text("open a finding", "登记问题"),
+    "finding.case.settled": Text("settle a finding", "了结问题"),
+    "key.sender.enrolled": Text("enrol a sender's key", "登记报送方密钥"),
+    "log.origin.created": Text("begin a log", "创建日志"),
+    "policy.bundle.adopted": Text("put policies in force", "使策略生效"),
+    "report.page.built": Text("build a report", "生成报告"),
+}
+
+#: Rungs from the highest down, and the write actions of an intake.
+RUNGS: Final = {
+    "reveal": Text("full value", "明文"),
+    "mask": Text("masked", "脱敏"),
+    "match": Text("token for matching", "仅可比对"),
+    "count": Text("counts only", "仅统计"),
+    "write": Text("written", "写入"),
+}
+
+NOBODY: Final = Text("no post established", "未确立岗位")
+
+
+class Wording:
+    """Names of one home, at one time (posts change hands)."""
+
+    def __init__(self, home: Home, at: datetime) -> None:
+        self._home = home
+        self._at = at
+
+    def reason(self, code: str) -> Text:
+        return REASONS.get(code, Text("another reason", "其他原因"))
+
+    def asked(self, event: str) -> Text:
+        return ASKED.get(event, same(event))
+
+    def rung(self, word: str) -> Text:
+        return RUNGS.get(word, same(word))
+
+    def domain(self, code: str) -> Text:
+        domains = self._home.policies.domains
+        return domains[code].name if code in domains else same(code)
+
+    def person(self, person: str) -> Text:
+        known = self._home.policies.persons.get(person)
+        return same(known.name if known else person)
+
+    def post(self, post: str) -> Text:
+        held = self._holdings(post)
+        return held[0].title if held else same(post)
+
+    def holders(self, post: str) -> Text:
+        """The persons who hold a post now, the holder first; empty when nobody does."""
+        return listed([self.person(h.person) for h in self._home.policies.holders(post, self._at)])
+
+    def signatory(self, body: Body) -> tuple[Text, Text]:
+        """(person, post) of an entry."""
+        post = body.get("post")
+        return self.person(str(body["person"])), self.post(str(post)) if post else NOBODY
+
+    def audience(self, role: str) -> list[tuple[Text, Text]]:
+        """(person, post) of those who hold ``role`` in the district now, holders before deputies."""
+        district = self._home.policies.domains.district.code
+        posts = dict.fromkeys(
+            h.post for h in self._home.policies.holdings if h.role == role and h.domain == district
+        )
+        return [
+            (self.person(h.person), h.title)
+            for post in posts
+            for h in self._home.policies.holders(post, self._at)
+        ]
+
+    def flow(self, name: str) -> Text:
+        flow: Flow | None = self._home.flows.get(name)
+        return flow.title if flow else same(name)
+
+    def purpose(self, name: str) -> Text:
+        purpose: Purpose | None = self._home.policies.purposes.get(name)
+        return purpose.title if purpose else same(name)
+
+    def field(self, dataset: str, name: str) -> Text:
+        """A field's title; ★ marks level 3 and above and sensitive personal information."""
+        contract = self._home.contracts.get(dataset)
+        for field in contract.fields if contract else ():
+            if field.name == name:
+                star = "★" if field.sealed else ""
+                return Text(field.title.en + star, field.title.zh + star)
+        return same(name)
+
+    def dataset(self, name: str) -> Text:
+        contract = self._home.contracts.get(name)
+        return contract.title if contract else same(name)
+
+    def rule(self, dataset: str, rule: str) -> Text:
+        """A quality rule's title; rules that follow from the contract are named by their field."""
+        suite = self._home.suites.get(dataset)
+        for expectation in suite.expectations if suite else ():
+            if expectation.rule == rule:
+                return expectation.title
+        if rule.startswith("contract_"):
+            field = self.field(dataset, rule.removeprefix("contract_"))
+            en, zh = field.en.rstrip("★"), field.zh.rstrip("★")
+            return Text(f"{en}: as the contract says", f"{zh}：符合数据契约")
+        return same(rule)
+
+    def _holdings(self, post: str) -> list[Holding]:
+        return [holding for holding in self._home.policies.holdings if holding.post == post]
+
+
+def listed(words: list[Text]) -> Text:
+    """Words in a row, as each language separates them."""
+    return Text(", ".join(word.en for word in words), "、".join(word.zh for word in words))
+
+
+def plural(number: int, one: str, many: str) -> str:
+    """``1 delivery``, ``1,204 deliveries``."""
+    return f"{number:,} {one if number == 1 else many}"

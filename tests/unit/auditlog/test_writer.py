@@ -1,0 +1,168 @@
+"""The writer against real PostgreSQL: dense, durable, single, and no role that can rewrite."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from huanshu.auditlog import Draft
+from huanshu.errors import InputError, TamperedError, UnavailableError
+from huanshu.store import connect
+from huanshu.store.urls import with_database
+from huanshu.tlog import Frontier, leaf_hash
+
+
+def test_indices_are_dense_and_every_commit_has_its_checkpoint(ground: Any, make_draft: Any) -> None:
+    writer = ground.started()
+    first = writer.append([make_draft(0)])
+    more = writer.append([make_draft(1), make_draft(2), make_draft(3)])
+    assert [a.entry.index for a in first + more] == [0, 1, 2, 3]
+    assert all(a.fresh and a.leaf_hash == leaf_hash(a.entry.leaf) for a in first + more)
+    assert ground.rows("SELECT size FROM log.checkpoint ORDER BY size") == [(1,), (4,)]
+    stored = [bytes(row[0]) for row in ground.rows("SELECT leaf FROM log.entry ORDER BY index")]
+    assert stored == [a.entry.leaf for a in first + more]
+    assert writer.root == Frontier(map(leaf_hash, stored)).root
+    head = ground.signer.read_checkpoint("qinghe.example/huanshu", ground.head.read())
+    assert (head.size, head.root) == (4, writer.root)
+
+
+def test_a_new_start_yields_the_same_entries_and_goes_on(ground: Any, make_draft: Any) -> None:
+    writer = ground.started()
+    made = writer.append([make_draft(n) for n in range(3)])
+    writer.close()
+    again = ground.writer()
+    assert list(again.start()) == [(a.entry, a.leaf_hash) for a in made]
+    assert again.append([make_draft(3)])[0].entry.index == 3
+
+
+def test_once_finds_what_was_appended(ground: Any, make_draft: Any) -> None:
+    writer = ground.started()
+    assert writer.find("k/1") is None
+    (made,) = writer.append([make_draft(0, "k/1")])
+    found = writer.find("k/1")
+    assert found is not None
+    assert (found.entry, found.leaf_hash, found.fresh) == (made.entry, made.leaf_hash, False)
+    with pytest.raises(TamperedError):
+        writer.append([make_draft(1, "k/1")])
+    assert [entry.index for entry, _ in writer.recover()] == []
+    assert writer.append([make_draft(1)])[0].entry.index == 1
+
+
+def test_time_never_runs_backwards(ground: Any, make_draft: Any) -> None:
+    writer = ground.started()
+    (first,) = writer.append([make_draft(0)])
+    ground.clock.at -= timedelta(days=1)
+    (second,) = writer.append([make_draft(1)])
+    writer.close()
+    (third,) = ground.started().append([make_draft(2)])
+    assert first.entry.body["at"] == second.entry.body["at"] == third.entry.body["at"]
+    assert first.entry.body["at"] == "2026-07-01T09:00:00.000000+08:00"
+
+
+def test_one_refused_draft_appends_nothing(ground: Any, make_draft: Any) -> None:
+    writer = ground.started()
+    bad = Draft({**make_draft(1).body, "event": "report.page.other"})
+    with pytest.raises(InputError):
+        writer.append([make_draft(0), bad])
+    assert ground.rows("SELECT count(*) FROM log.entry") == [(0,)]
+    assert writer.append([make_draft(0)])[0].entry.index == 0
+
+
+def test_an_entry_longer_than_a_leaf_may_be_is_refused(ground: Any, make_draft: Any) -> None:
+    writer = ground.started()
+    body = make_draft(0).body
+    long = Draft({**body, "detail": {**body["detail"], "report": ["x" * 1_000] * 70}})
+    with pytest.raises(InputError, match=r"auditlog\.entry\.too_long"):
+        writer.append([long])
+    assert writer.append([make_draft(0)])[0].entry.index == 0
+
+
+def test_a_second_writer_is_refused_until_the_first_has_gone(ground: Any) -> None:
+    first = ground.started()
+    with pytest.raises(UnavailableError, match=r"auditlog\.log\.has_writer"):
+        ground.started()
+    first.close()
+    ground.started()
+
+
+def test_a_start_that_was_given_up_does_not_keep_the_lock(ground: Any, make_draft: Any) -> None:
+    writer = ground.started()
+    writer.append([make_draft(0), make_draft(1)])
+    writer.close()
+    given_up = ground.writer().start()
+    next(given_up)
+    given_up.close()
+    ground.started()
+
+
+def test_a_server_that_promises_nothing_is_refused(ground: Any) -> None:
+    with connect(ground.tamper_url) as admin:
+        admin.execute("ALTER DATABASE huanshu SET synchronous_commit = off")
+    with pytest.raises(UnavailableError, match=r"store\.server\.promises_nothing.*") as refused:
+        ground.started()
+    assert "synchronous_commit" in str(refused.value)
+    with connect(ground.tamper_url) as admin:
+        admin.execute("ALTER DATABASE huanshu SET synchronous_commit = on")
+    ground.started()
+
+
+TABLES = ("entry", "checkpoint", "bitmap", "loan")
+
+
+@pytest.mark.parametrize("role", ["huanshu_keeper", "huanshu_app"])
+@pytest.mark.parametrize("table", TABLES)
+def test_no_role_can_rewrite_the_log(ground: Any, make_draft: Any, role: str, table: str) -> None:
+    writer = ground.started()
+    writer.append([make_draft(0)])
+    column = {"entry": "event", "checkpoint": "note", "bitmap": "sealed", "loan": "kind"}[table]
+    with connect(ground.roles[role]) as connection:
+        assert connection.execute(f"SELECT count(*) FROM log.{table}".encode()).fetchone() is not None
+        for statement in (
+            f"UPDATE log.{table} SET {column} = {column}",
+            f"DELETE FROM log.{table}",
+            f"TRUNCATE log.{table} CASCADE",
+            f"DROP TABLE log.{table} CASCADE",
+            f"ALTER TABLE log.{table} DISABLE TRIGGER ALL",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+
+
+INSERTS = (
+    "INSERT INTO log.entry VALUES (9, 'e', '', decode(repeat('00', 32), 'hex'), NULL)",
+    "INSERT INTO log.checkpoint VALUES (9, 'note')",
+    "INSERT INTO log.bitmap VALUES (decode(repeat('00', 32), 'hex'), '')",
+    "INSERT INTO log.loan (entry_index, kind, chunk, fields, amount) VALUES (0, 'keys', 0, '{}', 0)",
+)
+
+
+@pytest.mark.parametrize("role", ["huanshu_app", "huanshu_courier", "huanshu_airflow"])
+def test_only_the_keeper_inserts(ground: Any, role: str) -> None:
+    url = with_database(ground.roles[role], "huanshu")
+    try:
+        connection = connect(url)
+    except UnavailableError:
+        assert role == "huanshu_airflow"  # it may not even connect to the district's database
+        return
+    with connection:
+        for statement in INSERTS:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+    if role == "huanshu_app":
+        with connect(url) as app, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            app.execute("SELECT * FROM keys.wrapped")
+
+
+def test_a_loan_needs_its_entry(ground: Any, make_draft: Any) -> None:
+    writer = ground.started()
+    writer.append([make_draft(0)])
+    writer.record_loan(0, "keys", 3, ["name"], 1)
+    assert ground.rows("SELECT entry_index, kind, chunk, fields, amount FROM log.loan") == [
+        (0, "keys", 3, ["name"], 1)
+    ]
+    with pytest.raises(UnavailableError):
+        writer.record_loan(7, "keys", 0, ["name"], 1)
+    assert writer.recover() == []
