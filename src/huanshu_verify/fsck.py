@@ -83,7 +83,7 @@ def _indices(log: _Log) -> None:
 
 
 def _leaves(log: _Log) -> None:
-    said = dict(log.connection.execute("SELECT index, event FROM log.entry").fetchall())
+    said: dict[int, str] = dict(log.connection.execute("SELECT index, event FROM log.entry").fetchall())
     for index, leaf, stored in _entries(log.connection):
         hashed = merkle.leaf(leaf)
         if hashed != stored:

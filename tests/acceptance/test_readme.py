@@ -5,6 +5,8 @@ The commands and their answers are read from README.md itself, so the page canno
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
@@ -116,3 +118,23 @@ def test_tampering_was_put_back(shell: Shell) -> None:
     ended = shell.huanshu("--json", "verify")
     assert ended.returncode == 0, ended.stdout
     assert json.loads(ended.stdout)["problems"] == []
+
+
+def test_no_resident_lies_in_airflow_or_the_databases(shell: Shell) -> None:
+    """Invariant 2, through real Airflow: its metadata database, its logs, the stores, the WAL, the reports."""
+    state = shell.folder / "state"
+    extract = (state / "intake/resident.psb_to_district").glob("*.csv")
+    rows = list(csv.DictReader(io.StringIO(next(iter(sorted(extract))).read_bytes().decode("utf-8"))))
+    phones = [row["phone"] for row in rows if len(row["phone"]) == 11][:10]
+    numbers = [row["citizen_number"] for row in rows[:10]]
+    names = [row["name"] for row in rows if len(row["name"]) >= 3][:10]
+    assert len(phones) == len(numbers) == len(names) == 10
+    needles = [value.encode() for value in (*phones, *numbers, *names)]
+    searched = [path for path in state.rglob("*") if path.is_file() and "intake" not in path.parts]
+    assert any("airflow" in path.parts and path.suffix == ".log" for path in searched)
+    assert any("pg_wal" in path.parts for path in searched)
+    hits = []
+    for path in searched:
+        raw = path.read_bytes()
+        hits += [(str(path), needle[:2]) for needle in needles if needle in raw]
+    assert hits == []

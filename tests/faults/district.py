@@ -1,7 +1,7 @@
 """A district to break: real servers, real keeper process, the sample home, and a worker that kills.
 
-    python district.py HOME STATE FLOW RECEIVER POINT VICTIM_PID|self      (deliver, kill at a point)
-    python district.py HOME STATE FLOW intake  POINT VICTIM_PID|self      (take in, kill at a point)
+python district.py HOME STATE FLOW RECEIVER POINT VICTIM_PID|self      (deliver, kill at a point)
+python district.py HOME STATE FLOW intake  POINT VICTIM_PID|self      (take in, kill at a point)
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ class District:
         )  # fmt: skip
 
     def take_in(self) -> None:
-        run_intake(connect(self.settings).ground(), INTAKE, f"t-{uuid.uuid4()}", self.settings.intake_folder / INTAKE)
+        run_intake(
+            connect(self.settings).ground(), INTAKE, f"t-{uuid.uuid4()}", self.settings.intake_folder / INTAKE
+        )
 
     def change(self) -> None:
         self.write_change()
@@ -106,14 +108,19 @@ class District:
     def due(self, home: str) -> list[tuple[int, int]]:
         with connect(self.settings).district() as district:
             return district.execute(
-                "SELECT record, version FROM district.resident WHERE batch_out IS NULL AND home = %s ORDER BY 1", (home,)
+                "SELECT record, version FROM district.resident WHERE batch_out IS NULL AND home = %s ORDER BY 1",
+                (home,),
             ).fetchall()
 
     def holds(self, receiver: str) -> list[tuple[int, int]]:
         with connect(self.settings).receiver(receiver) as store:
-            if store.execute("SELECT to_regclass(%s)", (f"receiver_{receiver}.resident",)).fetchone() == (None,):
+            if store.execute("SELECT to_regclass(%s)", (f"receiver_{receiver}.resident",)).fetchone() == (
+                None,
+            ):
                 return []
-            return store.execute(f"SELECT record, version FROM receiver_{receiver}.resident ORDER BY 1".encode()).fetchall()
+            return store.execute(
+                f"SELECT record, version FROM receiver_{receiver}.resident ORDER BY 1".encode()
+            ).fetchall()
 
     def entries(self, event: str) -> list[dict]:
         with connect(self.settings).district() as district:
@@ -121,10 +128,15 @@ class District:
 
     def loans(self, delivery: str) -> dict[int, int]:
         """Chunk → how often keys were lent for it, over all entries that authorised this delivery."""
-        authorised = [e["index"] for e in self.entries("exchange.delivery.authorised") if e["detail"]["delivery"] == delivery]
+        authorised = [
+            e["index"]
+            for e in self.entries("exchange.delivery.authorised")
+            if e["detail"]["delivery"] == delivery
+        ]
         with connect(self.settings).district() as district:
             rows = district.execute(
-                "SELECT chunk, count(*) FROM log.loan WHERE entry_index = ANY(%s) GROUP BY chunk", (authorised,)
+                "SELECT chunk, count(*) FROM log.loan WHERE entry_index = ANY(%s) GROUP BY chunk",
+                (authorised,),
             ).fetchall()
         return dict(rows)
 

@@ -46,7 +46,9 @@ def check_delivery(district: District, receiver: str, point: str, victim: str) -
     assert set(loans) == set(range(-(-len(due) // 2)))
     reopened = {chunk: times for chunk, times in loans.items() if times > 1}
     # Only the chunk that was open but not yet staged when the world stopped may be opened a second time.
-    allowed = {0} if point == "c:opened:0" else ({1} if point == "c:chunk:0" and victim != "worker" else set())
+    allowed = (
+        {0} if point == "c:opened:0" else ({1} if point == "c:chunk:0" and victim != "worker" else set())
+    )
     assert set(reopened) <= allowed, reopened
 
 

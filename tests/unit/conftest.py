@@ -115,7 +115,9 @@ def kept_roles(server: EmbeddedServer) -> dict[str, str]:
 def ground(kept_roles: dict[str, str], server: EmbeddedServer, tmp_path: Path) -> Iterator[Ground]:
     made = Ground(kept_roles, server.admin_url, tmp_path)
     with connect(made.tamper_url) as admin:
-        admin.execute(b"TRUNCATE log.entry, log.checkpoint, log.bitmap, log.loan RESTART IDENTITY")
+        admin.execute(
+            b"TRUNCATE log.entry, log.checkpoint, log.bitmap, log.loan, keys.wrapped RESTART IDENTITY"
+        )
     yield made
     made.close()
 

@@ -126,13 +126,23 @@ class LogWriter:
         self._require_signed(connection, tree)
         self._tree = tree
 
-    def recover(self) -> list[tuple[Entry, bytes]]:
+    def recover(self) -> list[tuple[Entry, bytes]] | None:
         """After the database was away: reconnect and read what became of an unclear append. Returns entries
-        that are in the log but were not acknowledged; [] when nothing was wrong."""
-        if self._connection is not None and not self._connection.broken and not self._connection.closed:
-            return []
+        that are in the log but were not acknowledged; None when nothing was wrong."""
+        if self._answers():
+            return None
         before = self._tree.size
         return [(entry, hashed) for entry, hashed in self.start() if entry.index >= before]
+
+    def _answers(self) -> bool:
+        """Whether the session (and with it the writer's lock) is still there; one round trip."""
+        if self._connection is None or self._connection.closed:
+            return False
+        try:
+            self._connection.execute("SELECT 1")
+        except psycopg.Error:
+            return False
+        return True
 
     def close(self) -> None:
         if self._connection is not None:
@@ -191,6 +201,13 @@ class LogWriter:
         except psycopg.Error:
             raise self._lost() from None
 
+    def values_opened(self) -> dict[int, int]:
+        """Entry index → values opened against it so far, as its loans say."""
+        rows = self._alive().execute(
+            "SELECT entry_index, sum(amount) FROM log.loan WHERE kind = 'opened' GROUP BY entry_index"
+        )
+        return {int(index): int(total) for index, total in rows}
+
     def _commit(
         self, connection: psycopg.Connection, made: Sequence[tuple[Appended, Draft]], size: int, note: str
     ) -> None:
@@ -236,8 +253,12 @@ class LogWriter:
     def _open(self) -> psycopg.Connection:
         self.close()
         connection = self._connect()
-        require_promises(connection)
-        held = connection.execute(_LOCK).fetchone()
+        try:
+            require_promises(connection)
+            held = connection.execute(_LOCK).fetchone()
+        except BaseException:
+            connection.close()
+            raise
         if held is None or not held[0]:
             connection.close()
             raise UnavailableError(

@@ -55,7 +55,7 @@ def receive(link: socket.socket) -> dict[str, Any] | None:
     raw = _exactly(link, length, may_end=False)
     try:
         message = json.loads(raw or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _malformed("no JSON", "不是 JSON") from None
     if not isinstance(message, dict):
         raise _malformed("no object", "不是对象")

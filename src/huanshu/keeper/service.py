@@ -25,7 +25,7 @@ from huanshu.errors import DeniedError, Text, UnavailableError
 from huanshu.keeper.admission import Admission
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.establish import Asker, Peer, establish
-from huanshu.keeper.tickets import OpenTickets, Ticket, refused, require_lendable, still_valid
+from huanshu.keeper.tickets import SETTLING, OpenTickets, Ticket, refused, require_lendable, still_valid
 from huanshu.keeper.vault import Vault
 from huanshu.sealing import LINK_KINDS, CellContext, KeyName, mask, open_column
 from huanshu.sealing import link as linked
@@ -61,6 +61,8 @@ class Service:
         self._enforcer = parts.enforcer(self._home)
         for entry, hashed in parts.writer.start():
             self._apply(entry, hashed)
+        for index, values in parts.writer.values_opened().items():
+            self._tickets.opened_before(index, values)
 
     def close(self) -> None:
         """Let go of the log and the vault."""
@@ -200,7 +202,9 @@ class Service:
         return self._write(body, once, sealed)
 
     def _write(self, body: Mapping[str, Any], once: str | None, sealed: bytes | None) -> Ticket:
-        stamped: dict[str, Any] = {**body, "policy": self._home.policies.digest}
+        adopted = self._register.policy_digest
+        current = adopted if adopted and body["event"] not in _BEFORE_ADOPTION else self._home.policies.digest
+        stamped: dict[str, Any] = {**body, "policy": current}
         trace = telemetry.trace_id()
         if trace is not None:
             stamped["trace"] = trace
@@ -233,8 +237,8 @@ class Service:
     def _require_current(self, claim: Mapping[str, Any]) -> None:
         """Compare-and-append: no entry under rules that are not the adopted ones, or not those decided under."""
         digest = self._home.policies.digest
-        if claim["event"] in _BEFORE_ADOPTION:
-            return
+        if claim["event"] in _BEFORE_ADOPTION or claim["event"] in SETTLING:
+            return  # what has happened is told even while the rules are in doubt
         if self._register.policy_digest != digest:
             raise DeniedError(
                 "policy.bundle.unadopted",
@@ -299,7 +303,7 @@ class Service:
         """After the database was away: reconnect, take in what an unclear append left, go on."""
         try:
             fresh = self._parts.writer.recover()
-            if self._parts.vault.closed:
+            if fresh is not None or self._parts.vault.closed:
                 self._parts.vault.use(self._parts.connect())
         except psycopg.Error:
             raise UnavailableError(
@@ -307,7 +311,7 @@ class Service:
                 Text("the keeper's database cannot be reached", "钥匙保管无法连接数据库"),
                 remedy=Text("start the database, then run again", "请启动数据库后重试"),
             ) from None
-        for entry, hashed in fresh:
+        for entry, hashed in fresh or ():
             self._apply(entry, hashed)
 
     def _refresh(self) -> None:

@@ -23,7 +23,7 @@ from huanshu.errors import DeniedError, Text
 from huanshu.sealing import keys
 from huanshu.sealing.keys import KeyName
 
-_SETTLES = {
+SETTLING = {
     "exchange.delivery.arrived",
     "exchange.delivery.stopped",
     "exchange.intake.promoted",
@@ -49,7 +49,7 @@ class OpenTickets:
     def apply(self, ticket: Ticket, entry: Entry) -> None:
         if entry.event.endswith(".authorised"):
             self._open[entry.index] = (ticket, entry.body)
-        elif entry.event in _SETTLES:
+        elif entry.event in SETTLING:
             self._open.pop(int(entry.body["detail"]["authorised"]), None)
 
     def about(self, event: str, about: str) -> Ticket | None:
@@ -70,6 +70,10 @@ class OpenTickets:
                 remedy=Text("ask the gate again", "请重新向闸口申请"),
             )
         return known[1]
+
+    def opened_before(self, index: int, values: int) -> None:
+        """What was opened against an entry before this process began counts too."""
+        self._values_opened[index] = values
 
     def count_opening(self, ticket: Ticket, values: int, limit: int) -> None:
         """Counts values opened against one ticket; at most ``limit`` over its life (never twice)."""
@@ -106,13 +110,19 @@ def lendable(body: Mapping[str, Any], home: Home) -> frozenset[str]:
 
 
 def require_lendable(names: Iterable[KeyName], body: Mapping[str, Any], home: Home) -> None:
+    """Raises DeniedError unless the entry names every key. Of a data key also the epochs before the one in
+    force: records that have not changed since are still sealed under them."""
     allowed = lendable(body, home)
     for name in names:
-        with_epoch = name.split("/", 1)[0] in {"data", "quarantine"}
+        use = name.split("/", 1)[0]
         prefix, _, epoch = name.rpartition("/")
-        known = (
-            prefix in allowed and epoch == str(home.policies.keys.epoch) if with_epoch else name in allowed
-        )
+        current = home.policies.keys.epoch
+        if use == "data":
+            known = prefix in allowed and epoch in {str(past) for past in range(1, current + 1)}
+        elif use == "quarantine":
+            known = prefix in allowed and epoch == str(current)
+        else:
+            known = name in allowed
         if not known:
             raise refused("keeper.lend.not_named", f"the entry does not name {name}", f"条目未载明 {name}")
 

@@ -51,7 +51,15 @@ class Vault:
     def key(self, name: KeyName) -> bytes:
         """The key of that name, made now if it has none yet."""
         if name not in self._plain:
-            self._plain[name] = self._read(name) or self._create(name)
+            try:
+                self._plain[name] = self._read(name) or self._create(name)
+            except psycopg.Error:
+                self._connection.close()
+                raise UnavailableError(
+                    "keeper.vault.away",
+                    Text("the key store cannot be reached", "密钥库无法访问"),
+                    remedy=Text("start the database, then run again", "请启动数据库后重试"),
+                ) from None
         return self._plain[name]
 
     @property
@@ -65,6 +73,7 @@ class Vault:
 
     def use(self, connection: psycopg.Connection) -> None:
         """Go on with another connection after the database was away."""
+        self._connection.close()
         self._connection = connection
 
     def _read(self, name: KeyName) -> bytes | None:

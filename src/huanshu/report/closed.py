@@ -12,14 +12,33 @@ from typing import Final
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _ACTIVE: Final = frozenset(
-    "script link iframe frame frameset object embed applet base form input button portal audio video source "
-    "track image feimage foreignobject".split()
+    {
+        *("script", "link", "base", "iframe", "frame", "frameset", "object", "embed", "applet", "portal"),
+        *(
+            "form",
+            "input",
+            "button",
+            "audio",
+            "video",
+            "source",
+            "track",
+            "image",
+            "feimage",
+            "foreignobject",
+        ),
+    }
 )
 #: Attributes that make a browser fetch or go somewhere; a place on the page (#…) is allowed.
 _PLACES: Final = frozenset(
-    "src href xlink:href srcset poster data action formaction background ping manifest cite".split()
+    {
+        *("src", "srcset", "href", "xlink:href", "poster", "data", "action", "formaction"),
+        *("background", "ping", "manifest", "cite"),
+    }
 )
-_STYLE: Final = re.compile(r"url\s*\(|@import|image-set|expression\s*\(|\\", re.IGNORECASE)
+#: In a style: a fetch, or an escape that could hide one. ``url(#…)`` names a pattern of the page itself.
+_STYLE: Final = re.compile(r"url\s*\((?!#)|@import|image-set|expression\s*\(|\\", re.IGNORECASE)
+#: SVG takes addresses in attributes of any name (fill, filter, marker-end, …).
+_ADDRESS: Final = re.compile(r"url\s*\((?!#)", re.IGNORECASE)
 
 
 class _Looking(HTMLParser):
@@ -41,11 +60,14 @@ class _Looking(HTMLParser):
             self.found.append(f"<meta http-equiv={equiv}>")
         for name, value in attrs:
             text = (value or "").strip()
-            if name.startswith("on") or (name == "style" and _STYLE.search(text)):
+            inline = tag == "img" and name == "src" and text.startswith("data:image/")
+            if (
+                name.startswith("on")
+                or (name in _PLACES and not text.startswith("#") and not inline)
+                or (name == "style" and _STYLE.search(text))
+                or _ADDRESS.search(text)
+            ):
                 self.found.append(f"<{tag} {name}>")
-            elif name in _PLACES and not text.startswith("#"):
-                if not (tag == "img" and name == "src" and text.startswith("data:image/")):
-                    self.found.append(f"<{tag} {name}>")
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "style":

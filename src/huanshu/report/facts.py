@@ -191,9 +191,7 @@ class Facts:
         late = [body for body in self.findings if self.finding_due(body) < self.now]
         late += [d.arrived for d in self.unsigned if d.arrived and self.signature_due(d) < self.now]
         late += [
-            d.authorised
-            for d in self.under_way
-            if not self._found(d) and self.arrival_due(d) < self.now
+            d.authorised for d in self.under_way if not self._found(d) and self.arrival_due(d) < self.now
         ]
         return tuple(late)
 

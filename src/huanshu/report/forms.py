@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from huanshu.errors import Text
 from huanshu.report.evidence import Figure
 
 #: Each level has a shape, a colour and words of its own, so that none of them carries the meaning alone.
 Level = Literal["good", "wait", "none", "bad"]
+
+
+NOTHING: Final = Text("", "")
 
 
 def same(word: str) -> Text:
@@ -29,7 +32,7 @@ class Words:
 
     kind: ClassVar[str] = "words"
     text: Text
-    note: Text = Text("", "")
+    note: Text = NOTHING
     code: str = ""
     entries: tuple[int, ...] = ()
 
@@ -52,7 +55,7 @@ class State:
     kind: ClassVar[str] = "state"
     level: Level
     text: Text
-    note: Text = Text("", "")
+    note: Text = NOTHING
     entries: tuple[int, ...] = ()
 
 

@@ -6,7 +6,7 @@ is the same in every district. A measure never looks at data, only at entries; e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ from huanshu.errors import Text
 from huanshu.report import tables
 from huanshu.report.evidence import Body, Figure, indices
 from huanshu.report.facts import Facts
-from huanshu.report.forms import Level, Table
+from huanshu.report.forms import NOTHING, Level, Table
 from huanshu.report.picture import Flows, Timeline, flows, timeline
 
 Form = Figure | Table | Flows | Timeline
@@ -29,7 +29,7 @@ class Measure:
     #: For a figure above zero: ``none`` says nothing, ``wait`` asks for action, ``bad`` is late or failed.
     level: Level = "none"
     #: Said beside the title; for a figure, its unit.
-    note: Text = Text("", "")
+    note: Text = NOTHING
 
 
 def _happened(event: str) -> Callable[[Facts], Figure]:
@@ -56,7 +56,7 @@ def _receivers_reached(facts: Facts) -> Figure:
 def _fields_at(rung: str) -> Callable[[Facts], Figure]:
     def answer(facts: Facts) -> Figure:
         moved = tables.delivered_fields(facts)
-        found: Sequence[tuple[str, ...]] = [key for key in moved if key[2] == rung]
+        found = [key for key in moved if key[2] == rung]
         return Figure(len({key[:2] for key in found}), indices(b for key in found for b in moved[key]))
 
     return answer
@@ -78,20 +78,20 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "fields_masked": Measure(Text("fields masked", "个字段脱敏交付"), _fields_at("mask")),
     "fields_matched": Measure(Text("fields as tokens", "个字段仅可比对"), _fields_at("match")),
     "deliveries_stopped": Measure(
-        Text("deliveries stopped", "次交付中止"), _happened("exchange.delivery.stopped"), "wait"
+        Text("deliveries stopped", "次交付中止"), _happened("exchange.delivery.stopped")
     ),
     "fields_delivered": Measure(
         Text("Fields delivered, by rung", "交付的字段与可见级别"), tables.fields_delivered
     ),
     "deliveries_stopped_list": Measure(Text("Stopped deliveries", "中止的交付"), tables.stopped),
-    "receivers": Measure(Text("Receivers", "各社区"), tables.receivers),
+    "receivers": Measure(Text("How each receiver stands", "各接收方现状"), tables.receivers),
     "flows": Measure(
-        Text("How the records moved", "数据怎么走"), flows, note=Text("in records, this period", "单位：条记录，本期")
+        Text("How the records moved", "数据怎么走"),
+        flows,
+        note=Text("in records, this period", "单位：条记录，本期"),
     ),
     # ---- refused 拒绝
-    "requests_denied": Measure(
-        Text("requests refused", "次请求被拒绝"), _happened("access.request.denied")
-    ),
+    "requests_denied": Measure(Text("requests refused", "次请求被拒绝"), _happened("access.request.denied")),
     "denials": Measure(Text("Refusals by reason and post", "拒绝，按原因与岗位"), tables.denials),
     # ---- overdue, open, to be signed 逾期、未了结、待签
     "matters_overdue": Measure(
@@ -120,9 +120,7 @@ MEASURES: Final[Mapping[str, Measure]] = {
         Text("extracts refused", "批报送被退回"), _happened("exchange.intake.refused"), "wait"
     ),
     "records_good": Measure(Text("good rows", "行合格"), _summed(_PROMOTED, "good")),
-    "records_unchanged": Measure(
-        Text("of them unchanged", "行与上期相同"), _summed(_PROMOTED, "unchanged")
-    ),
+    "records_unchanged": Measure(Text("of them unchanged", "行与上期相同"), _summed(_PROMOTED, "unchanged")),
     "records_quarantined": Measure(Text("rows quarantined", "行被隔离"), _summed(_PROMOTED, "quarantined")),
     "records_left": Measure(Text("left the register", "人退出登记"), _summed(_PROMOTED, "withdrawn")),
     "intakes": Measure(Text("Extracts", "各批报送"), tables.intakes),

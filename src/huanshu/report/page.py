@@ -82,7 +82,10 @@ def build(
     if found := openings(html):
         raise ContentError(
             "report.page.open",
-            Text(f"the page would load, run or lead away: {', '.join(found)}", f"页面含有外联或可执行内容：{'、'.join(found)}"),
+            Text(
+                f"the page would load, run or lead away: {', '.join(found)}",
+                f"页面含有外联或可执行内容：{'、'.join(found)}",
+            ),
             remedy=Text("keep everything inside the page, without scripts", "请将内容全部内嵌，且不使用脚本"),
             where=Where(f"{declared.folder}/{declared.template}"),
         )

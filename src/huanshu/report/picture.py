@@ -150,9 +150,8 @@ def timeline(facts: Facts) -> Timeline:
     total = Figure.count(bodies)
     if not bodies:
         return Timeline(Text("hour", "小时"), (), 0, total, Figure.count(denied))
-    first, last = (
-        datetime.combine(facts.at(body).date(), time.min) for body in (min(bodies, key=facts.at), max(bodies, key=facts.at))
-    )
+    days = [facts.at(body).date() for body in bodies]
+    first, last = (datetime.combine(day, time.min) for day in (min(days), max(days)))
     span = last - first + timedelta(days=1)
     step, word = (
         (timedelta(hours=1), Text("hour", "小时"))

@@ -36,9 +36,7 @@ def standing_of(facts: Facts, wording: Wording, receiver: str) -> Standing:
     holding = facts.holding(receiver)
     unsigned = tuple(delivery for delivery in facts.unsigned if delivery.receiver == receiver)
     last_ids = {str(body["detail"]["delivery"]) for body in holding}
-    signed = tuple(
-        d.signed for d in facts.deliveries if d.signed is not None and d.delivery in last_ids
-    )
+    signed = tuple(d.signed for d in facts.deliveries if d.signed is not None and d.delivery in last_ids)
     findings = facts.findings_about(receiver)
     return Standing(
         receiver=receiver,
@@ -122,7 +120,9 @@ def headline(facts: Facts, wording: Wording) -> Headline:
         level = "wait"
     return Headline(
         level,
-        _sentence(facts, len(standings), arrivals.value, overdue.value, unsigned.value, findings.value, denied.value),
+        _sentence(
+            facts, len(standings), arrivals.value, overdue.value, unsigned.value, findings.value, denied.value
+        ),
         _WORDS[level],
         tuple(
             (label, figure)
@@ -144,7 +144,9 @@ def _sentence(
     domains = facts.home.policies.domains
     kinds = {domains[code].kind if code in domains else "" for code in facts.receivers}
     one, many, zh = (
-        ("community", "communities", "社区") if kinds <= {"community"} else ("receiver", "receivers", "接收方")
+        ("community", "communities", "社区")
+        if kinds <= {"community"}
+        else ("receiver", "receivers", "接收方")
     )
     if not receivers:
         there = Text("No delivery is declared", "尚未声明任何交付")

@@ -131,9 +131,7 @@ def fields_delivered(facts: Facts) -> Table:
         rows,
         Text("No field left the district store.", "本期没有字段离开区数据库。"),
         notes=(
-            Text(
-                "★ level 3 or above, or sensitive personal information.", "★ 三级及以上或敏感个人信息。"
-            ),
+            Text("★ level 3 or above, or sensitive personal information.", "★ 三级及以上或敏感个人信息。"),
         )
         if rows
         else (),
@@ -228,12 +226,14 @@ def findings(facts: Facts) -> Table:
 
 
 def under_way(facts: Facts) -> Table:
-    rows = [
-        _waiting(facts, delivery, delivery.authorised, facts.arrival_due, RECEIPT_DUE)
-        for delivery in facts.under_way
-    ]
+    rows = [_waiting(facts, delivery, delivery.authorised, RECEIPT_DUE) for delivery in facts.under_way]
     return Table(
-        (_RECEIVER, Column(Text("Accountable post", "责任岗位")), Column(Text("Authorised", "授权时间")), _DUE),
+        (
+            _RECEIVER,
+            Column(Text("Accountable post", "责任岗位")),
+            Column(Text("Authorised", "授权时间")),
+            _DUE,
+        ),
         rows,
         Text("Every authorised delivery has arrived or was stopped.", "所有已授权的交付均已到达或中止。"),
         notes=(_basis(facts, RECEIPT_DUE),) if rows else (),
@@ -243,7 +243,7 @@ def under_way(facts: Facts) -> Table:
 def signatures(facts: Facts) -> Table:
     """Who must sign is whoever holds a post in the receiving domain: named here by domain, not guessed."""
     rows = [
-        _waiting(facts, delivery, delivery.arrived, facts.signature_due, SIGNATURE_DUE)
+        _waiting(facts, delivery, delivery.arrived, SIGNATURE_DUE)
         for delivery in facts.unsigned
         if delivery.arrived is not None
     ]
@@ -255,9 +255,7 @@ def signatures(facts: Facts) -> Table:
     )
 
 
-def _waiting(
-    facts: Facts, delivery: Delivery, body: Body | None, due: Callable[[Delivery], object], key: str
-) -> list[Cell]:
+def _waiting(facts: Facts, delivery: Delivery, body: Body | None, key: str) -> list[Cell]:
     assert body is not None
     wording, deadline = _wording(facts), facts.due(body, key)
     if key == SIGNATURE_DUE:
@@ -513,7 +511,11 @@ def legal_bases(facts: Facts) -> Table:
         if matters:
             duty = facts.obligation(key)
             rows.append(
-                [Words(duty.title, Text("deadline", "期限")), Words(same(duty.citation)), _verified(duty.verified)]
+                [
+                    Words(duty.title, Text("deadline", "期限")),
+                    Words(same(duty.citation)),
+                    _verified(duty.verified),
+                ]
             )
     return Table(
         (

@@ -49,7 +49,8 @@ _OS_USER = "pgserver"
 _PATIENCE_SECONDS = 15.0
 _SOCKET_LIMIT = 90  # bytes; sun_path holds 104 on macOS, and PostgreSQL appends its file name
 _ACCESS = "# TYPE  DATABASE  USER  METHOD\nlocal   all       all   scram-sha-256\n"
-# The server's own log names no statement, no value and no row: only what stopped it.
+# The server's own log names no statement, no value and no row: only what stopped it. (``terse``: a session that is
+# cut off in the middle of a COPY would log the line it was at, as context.)
 _CONFIG = """
 listen_addresses = ''
 unix_socket_permissions = 0700
@@ -59,6 +60,7 @@ shared_buffers = 192MB
 max_wal_size = 2GB
 log_min_messages = fatal
 log_min_error_statement = panic
+log_error_verbosity = terse
 log_statement = none
 """
 

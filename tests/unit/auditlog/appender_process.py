@@ -17,7 +17,9 @@ def main() -> None:
     url, folder = sys.argv[1], Path(sys.argv[2])
     head = HeadFile(folder / "head")
     signer = Signer.load(folder / "log.key")
-    writer = LogWriter(lambda: connect(url), signer, "qinghe.example/huanshu", head, lambda: datetime.now(UTC))
+    writer = LogWriter(
+        lambda: connect(url), signer, "qinghe.example/huanshu", head, lambda: datetime.now(UTC)
+    )
     list(writer.start())
     sys.stdout.write("ready\n")
     while True:

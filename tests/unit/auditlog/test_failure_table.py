@@ -150,7 +150,12 @@ def test_a_writer_killed_at_any_moment_loses_nothing_acknowledged(ground: Any) -
     said: dict[int, str] = {}
     for turn in range(5):
         child = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("appender_process.py")), ground.keeper_url, ground.folder],
+            [
+                sys.executable,
+                str(Path(__file__).with_name("appender_process.py")),
+                ground.keeper_url,
+                ground.folder,
+            ],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": str(src)},

@@ -40,7 +40,9 @@ def test_an_approval_is_of_one_digest_and_ends_when_revoked() -> None:
     assert register.approval("f", "d2") is None
     assert register.approval("g", "d1") is None
     assert register.sandbox
-    assert folded(GRANTED, ("approval.flow.revoked", {"flow": "f", "digest": "d1"})).approval("f", "d1") is None
+    assert (
+        folded(GRANTED, ("approval.flow.revoked", {"flow": "f", "digest": "d1"})).approval("f", "d1") is None
+    )
     assert folded(GRANTED, ("approval.flow.revoked", {"flow": "f", "digest": "d2"})).approval("f", "d1")
     again = folded(GRANTED, ("approval.flow.revoked", {"flow": "f", "digest": "d1"}), GRANTED)
     assert again.approval("f", "d1") is not None
@@ -53,5 +55,7 @@ def test_a_senders_newest_key_counts() -> None:
 
 def test_findings_stay_open_until_settled() -> None:
     opened = [("finding.case.opened", {"finding": name, "kind": "k"}) for name in ("one", "two")]
-    register = folded(*opened, ("finding.case.settled", {"finding": "one"}), ("finding.case.settled", {"finding": "?"}))
+    register = folded(
+        *opened, ("finding.case.settled", {"finding": "one"}), ("finding.case.settled", {"finding": "?"})
+    )
     assert [(f["finding"], f["opened"]) for f in register.findings] == [("two", 1)]

@@ -48,7 +48,9 @@ TAMPERINGS: dict[str, Callable[[Any], None]] = {
     ),
     "leaf no JSON": by_sql("UPDATE log.entry SET leaf = 'rubbish' WHERE index = 2"),
     "leaf no object": by_sql("UPDATE log.entry SET leaf = '[]' WHERE index = 2"),
-    "leaf without a time": by_sql("""UPDATE log.entry SET leaf = '{"index":2,"event":"x"}' WHERE index = 2"""),
+    "leaf without a time": by_sql(
+        """UPDATE log.entry SET leaf = '{"index":2,"event":"x"}' WHERE index = 2"""
+    ),
     "two entries exchanged": by_sql(
         "UPDATE log.entry SET index = 99 WHERE index = 1",
         "UPDATE log.entry SET index = 1 WHERE index = 2",

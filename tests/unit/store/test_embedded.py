@@ -93,10 +93,7 @@ def test_its_log_keeps_no_statement(spare: EmbeddedServer) -> None:
         for statement in (f"SELECT '{CANARY}'::int", f"SELECT '{CANARY}' FROM nowhere"):
             with pytest.raises(psycopg.Error, match=r"canary|nowhere"):
                 admin.execute(statement.encode())
-        cut = (
-            "DO $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(9), %s; END $$"
-            % f"'{CANARY}'"
-        )
+        cut = f"DO $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(9), '{CANARY}'; END $$"
         with connect(spare.admin_url) as victim, pytest.raises(psycopg.errors.AdminShutdown):
             victim.execute(cut.encode())
     log = (spare.folder / "data" / "server.log").read_text()

@@ -19,9 +19,7 @@ SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 CHECKPOINT = Checkpoint(ORIGIN, 42, bytes(range(32)))
 NOTE = SIGNER.checkpoint_note(CHECKPOINT)
 origins = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=20)
-checkpoints = st.builds(
-    Checkpoint, origins, st.integers(0, 2**53), st.binary(min_size=32, max_size=32)
-)
+checkpoints = st.builds(Checkpoint, origins, st.integers(0, 2**53), st.binary(min_size=32, max_size=32))
 
 
 @given(checkpoints)
@@ -98,7 +96,9 @@ def test_every_removed_character_is_refused_or_means_the_same() -> None:
     assert refused > len(NOTE) - 4
 
 
-@pytest.mark.parametrize("changed", ["", "\n\n", "no note", NOTE.replace("\n\n", "\n"), NOTE.split("\n\n")[0] + "\n\n"])
+@pytest.mark.parametrize(
+    "changed", ["", "\n\n", "no note", NOTE.replace("\n\n", "\n"), NOTE.split("\n\n")[0] + "\n\n"]
+)
 def test_a_note_without_our_signature_is_refused(changed: str) -> None:
     with pytest.raises(TamperedError):
         split_note(changed, ORIGIN, SIGNER.public_key)

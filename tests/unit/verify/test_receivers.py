@@ -60,7 +60,8 @@ def receiver(ground: Any) -> Any:
         )
         for row, digest in zip(ROWS, digests, strict=True):
             courier.execute(
-                f"INSERT INTO {SCHEMA}.resident VALUES (%s, %s, %s, %s, %s, %s, 'd1', %s)".encode(), (*row, digest)
+                f"INSERT INTO {SCHEMA}.resident VALUES (%s, %s, %s, %s, %s, %s, 'd1', %s)".encode(),
+                (*row, digest),
             )
         courier.execute(
             f"INSERT INTO {SCHEMA}.inbox VALUES ('d1', 'f', 'resident', 3, 1, 3, %s, %s)".encode(),

@@ -47,7 +47,14 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_exit_codes_and_what_is_said(ground: Any, make_draft: Any) -> None:
     writer = ground.started()
     writer.append([make_draft(0), make_draft(1)])
-    where = ("--url", ground.roles["huanshu_app"], "--vkey", writer.vkey, "--head", str(ground.folder / "head"))
+    where = (
+        "--url",
+        ground.roles["huanshu_app"],
+        "--vkey",
+        writer.vkey,
+        "--head",
+        str(ground.folder / "head"),
+    )
     clean = run(*where)
     assert (clean.returncode, clean.stderr) == (0, "")
     assert "核验通过" in clean.stdout

@@ -35,7 +35,13 @@ def _body(event: str, detail: dict[str, Any], **members: Any) -> dict[str, Any]:
 
 def _of_flow(**members: Any) -> dict[str, Any]:
     flow = {"id": "resident.district_to_communities", "digest": "ef" * 32, "approval": 0, "run": "r1"}
-    return {"post": "psb.exchange_officer", "domain": RECEIVER, "dataset": "resident", "flow": flow, **members}
+    return {
+        "post": "psb.exchange_officer",
+        "domain": RECEIVER,
+        "dataset": "resident",
+        "flow": flow,
+        **members,
+    }
 
 
 def authorised(delivery: str, bitmap: bytes) -> Draft:
@@ -43,7 +49,13 @@ def authorised(delivery: str, bitmap: bytes) -> Draft:
     return Draft(
         _body(
             "exchange.delivery.authorised",
-            {"delivery": delivery, "receiver": RECEIVER, "upserts": 2, "withdrawals": 0, "until": "2026-12-31"},
+            {
+                "delivery": delivery,
+                "receiver": RECEIVER,
+                "upserts": 2,
+                "withdrawals": 0,
+                "until": "2026-12-31",
+            },
             **_of_flow(purpose="grassroots_service", fields={"name": "reveal", "phone": "mask"}, how="moved"),
             contract="cd" * 32,
             subjects={"count": 2, "sha256": "00" * 32, "sealed_sha256": digest},
@@ -57,7 +69,9 @@ def arrived(delivery: str, index: int, whole: str = "00" * 32) -> Draft:
         "delivery": delivery, "receiver": RECEIVER, "authorised": index, "count": 2, "withdrawn": 0, "holds": 2,
         "digest": "11" * 32, "slice_digest": whole,
     }  # fmt: skip
-    return Draft(_body("exchange.delivery.arrived", detail, **_of_flow()), f"exchange.delivery.arrived/{delivery}")
+    return Draft(
+        _body("exchange.delivery.arrived", detail, **_of_flow()), f"exchange.delivery.arrived/{delivery}"
+    )
 
 
 @pytest.fixture

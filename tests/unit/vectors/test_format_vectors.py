@@ -1,0 +1,148 @@
+"""docs/FORMAT.md read twice: the generator (our code) makes the stored vectors again, byte for byte; and a reading
+from the page alone, with bare primitives or the outside verifier, gives the same."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import json
+import struct
+import unicodedata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.cmac import CMAC
+
+from huanshu_verify import merkle
+from huanshu_verify.fsck import _canonical, _framed
+from huanshu_verify.notes import VerifierKey, open_checkpoint
+
+FOLDER = Path(__file__).parents[2] / "vectors"
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate_vectors", FOLDER / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def stored(name: str) -> Any:
+    return json.loads((FOLDER / name).read_text(encoding="utf-8"))
+
+
+SEALING, LOG, DIGESTS = stored("sealing.json"), stored("log.json"), stored("digests.json")
+
+
+def framed(part: bytes | None) -> bytes:
+    return b"\xff\xff\xff\xff" if part is None else struct.pack(">I", len(part)) + part
+
+
+def siv(key: str, associated: list[bytes], plain: bytes) -> str:
+    return AESSIV(bytes.fromhex(key)).encrypt(plain, associated).hex()
+
+
+def mac(key: str, message: bytes) -> str:
+    made = CMAC(AES(bytes.fromhex(key)))
+    made.update(message)
+    return made.finalize().hex()
+
+
+def test_our_code_makes_every_stored_vector_again(generator: ModuleType) -> None:
+    assert len(generator.VECTORS) == 3
+    for name, make in generator.VECTORS.items():
+        assert json.loads(json.dumps(make())) == stored(name), name
+
+
+def test_padding() -> None:
+    assert {cell["value"] is None for cell in SEALING["cells"]} == {True, False}
+    for cell in SEALING["cells"]:
+        width, value = cell["width"], cell["value"]
+        padded = bytes(width + 1) if value is None else (value.encode() + b"\x80").ljust(width + 1, b"\0")
+        assert cell["padded"] == padded.hex()
+
+
+def test_cells_with_bare_aes_siv() -> None:
+    for cell in SEALING["cells"]:
+        named = b"".join(framed(cell[name].encode()) for name in ("domain", "dataset", "field", "rung"))
+        context = b"huanshu/cell/1" + named + struct.pack(">I", cell["epoch"])
+        row = struct.pack(">QI", cell["record"], cell["version"])
+        assert siv(SEALING["siv_key"], [context, row], bytes.fromhex(cell["padded"])) == cell["cell"]
+        assert len(cell["cell"]) == 2 * (cell["width"] + 17)
+    assert len({cell["cell"] for cell in SEALING["cells"]}) == len(SEALING["cells"]) >= 6
+
+
+def test_blobs_and_wrapped_keys_with_bare_aes_siv() -> None:
+    assert SEALING["blobs"]
+    assert SEALING["wrapped_keys"]
+    for blob in SEALING["blobs"]:
+        associated = [b"huanshu/blob/1", blob["name"].encode(), blob["place"].encode()]
+        assert siv(SEALING["siv_key"], associated, bytes.fromhex(blob["bytes"])) == blob["blob"]
+    for key in SEALING["wrapped_keys"]:
+        associated = [b"huanshu/wrap/1", key["name"].encode()]
+        assert siv(SEALING["siv_key"], associated, bytes.fromhex(key["key"])) == key["wrapped"]
+
+
+def test_links_tokens_and_marks_with_bare_cmac() -> None:
+    assert SEALING["links"]
+    assert SEALING["content_marks"]
+    for given in SEALING["links"]:
+        assert unicodedata.normalize("NFKC", given["value"]).strip().upper() == given["folded"]
+        assert mac(SEALING["mac_key"], given["folded"].encode()) == given["link"]
+        assert mac(SEALING["token_key"], bytes.fromhex(given["link"])) == given["token"]
+    for given in SEALING["content_marks"]:
+        parts = b"".join(framed(None if value is None else value.encode()) for value in given["values"])
+        assert mac(SEALING["mac_key"], parts) == given["mark"]
+
+
+def test_leaves_tree_and_checkpoints_with_the_outside_verifier() -> None:
+    key = VerifierKey.parse(LOG["vkey"])
+    assert open_checkpoint(LOG["empty"], key) == (0, hashlib.sha256().digest())
+    hashes = []
+    for size, made in enumerate(LOG["entries"], start=1):
+        leaf = bytes.fromhex(made["leaf"])
+        assert _canonical(leaf) == made["entry"]
+        hashes.append(merkle.leaf(leaf))
+        assert hashes[-1].hex() == made["leaf_hash"]
+        (told,) = merkle.roots_at(hashes, {size})
+        assert told == (size, bytes.fromhex(made["root"])) == open_checkpoint(made["note"], key)
+    assert len(hashes) == 3
+
+
+def test_checkpoints_with_bare_ed25519() -> None:
+    private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(LOG["seed"]))
+    public, origin = private.public_key().public_bytes_raw(), LOG["origin"]
+    identity = hashlib.sha256(origin.encode() + b"\n\x01" + public).digest()[:4]
+    encoded = base64.b64encode(b"\x01" + public).decode()
+    assert LOG["vkey"] == f"{origin}+{identity.hex()}+{encoded}"
+    for size, made in enumerate(LOG["entries"], start=1):
+        text = f"{origin}\n{size}\n{base64.b64encode(bytes.fromhex(made['root'])).decode()}\n"
+        signature = base64.b64encode(identity + private.sign(text.encode())).decode()
+        assert made["note"] == f"{text}\n\u2014 {origin} {signature}\n"
+
+
+def test_row_delivery_and_slice_digests() -> None:
+    digests = []
+    for row in DIGESTS["rows"]:
+        cells = [None if c is None else c.get("text", bytes.fromhex(c.get("hex", ""))) for c in row["cells"]]
+        numbers = [str(row[name]) for name in ("record", "version", "epoch")]
+        raw = [None if c is None else c.encode() if isinstance(c, str) else c for c in (*numbers, *cells)]
+        by_page = b"".join(map(framed, raw))
+        assert by_page == b"".join(map(_framed, (*numbers, *cells)))  # the verifier's reading
+        digests.append(hashlib.sha256(by_page).digest())
+        assert digests[-1].hex() == row["digest"]
+    assert len(digests) == 3
+    for delivery in DIGESTS["deliveries"]:
+        upserts = b"".join(digests[place] for place in delivery["upserts"])
+        withdrawn = b"".join(f"{record}\n".encode() for record in delivery["withdrawn"])
+        assert hashlib.sha256(upserts + withdrawn).hexdigest() == delivery["digest"]
+    assert hashlib.sha256(b"".join(digests)).hexdigest() == DIGESTS["slice_digest"]

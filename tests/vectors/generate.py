@@ -1,0 +1,131 @@
+"""Makes the test vectors of docs/FORMAT.md beside this file, with the platform's own code and fixed keys.
+
+Run: PYTHONPATH=src python tests/vectors/generate.py. The keys are counters, never secrets.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from huanshu.auditlog import Signer
+from huanshu.canonical import canonical
+from huanshu.exchange.digests import delivery_digest, row_digest, slice_digest
+from huanshu.sealing import CellContext, content_mark, link, seal_column, token
+from huanshu.sealing.blobs import seal_blob
+from huanshu.sealing.keys import KeyName, Root
+from huanshu.sealing.padding import pad
+from huanshu.tlog import Checkpoint, Frontier, leaf_hash
+
+SIV_KEY, MAC_KEY, OTHER_MAC_KEY = bytes(range(64)), bytes(range(32)), bytes(range(32, 64))
+SEED = bytes(range(32))
+ORIGIN = "qinghe.example/huanshu"
+
+
+def sealing() -> dict[str, Any]:
+    cells = []
+    for domain, field, rung, epoch, width, record, version, value in (
+        ("990101001001", "name", "reveal", 1, 60, 1, 1, "张三"),
+        ("990101001001", "name", "reveal", 1, 60, 1, 2, "张三"),
+        ("990101001001", "name", "mask", 1, 60, 1, 1, "张*"),
+        ("990101001001", "disability_grade", "reveal", 1, 1, 2**40, 7, None),
+        ("990101001002", "disability_grade", "reveal", 2, 1, 0, 1, ""),
+        ("990101001002", "phone", "reveal", 2**32 - 1, 11, 2**64 - 1, 2**32 - 1, "13800000000"),
+    ):
+        context = CellContext(domain, "resident", field, rung, epoch)
+        (cell,) = seal_column(SIV_KEY, context, width, [record], [version], [value])
+        cells.append({
+            "domain": domain, "dataset": "resident", "field": field, "rung": rung, "epoch": epoch, "width": width,
+            "record": record, "version": version, "value": value, "padded": pad(value, width).hex(),
+            "cell": cell.hex(),
+        })  # fmt: skip
+    names = ("data/990101001001/resident/name/1", "link/citizen_number")
+    wrapped = [
+        {"name": name, "key": key.hex(), "wrapped": Root(SIV_KEY).wrap(KeyName(name), key).hex()}
+        for name, key in zip(names, (SIV_KEY[::-1], MAC_KEY[::-1]), strict=True)
+    ]
+    blob = seal_blob(SIV_KEY, KeyName("bitmap/1"), "ab" * 32, b"bitmap")
+    linked = link(MAC_KEY, "citizen_number", " 99010119900101001x ")
+    values = ["张三", None, "", "1"]
+    return {
+        "siv_key": SIV_KEY.hex(), "mac_key": MAC_KEY.hex(), "token_key": OTHER_MAC_KEY.hex(), "cells": cells,
+        "wrapped_keys": wrapped,
+        "blobs": [{"name": "bitmap/1", "place": "ab" * 32, "bytes": b"bitmap".hex(), "blob": blob.hex()}],
+        "links": [{
+            "kind": "citizen_number", "value": " 99010119900101001x ", "folded": "99010119900101001X",
+            "link": linked.hex(), "token": token(OTHER_MAC_KEY, linked).hex(),
+        }],
+        "content_marks": [{"values": values, "mark": content_mark(MAC_KEY, values).hex()}],
+    }  # fmt: skip
+
+
+def log() -> dict[str, Any]:
+    signer = Signer(Ed25519PrivateKey.from_private_bytes(SEED))
+    entries = []
+    tree = Frontier()
+    for index in range(3):
+        entry = {
+            "v": 1, "index": index, "event": "report.page.built", "person": "p.xu", "policy": "ab" * 32,
+            "at": f"2026-07-01T09:00:00.00000{index}+08:00", "established": {"by": "os", "account": "qh_xu"},
+            "detail": {"report": "数据交换“汇总”", "entries": index, "sha256": "cd" * 32},
+        }  # fmt: skip
+        leaf = canonical(entry)
+        tree.append(leaf_hash(leaf))
+        note = signer.checkpoint_note(Checkpoint(ORIGIN, tree.size, tree.root))
+        entries.append({
+            "entry": entry, "leaf": leaf.hex(), "leaf_hash": leaf_hash(leaf).hex(), "root": tree.root.hex(),
+            "note": note,
+        })  # fmt: skip
+    empty = signer.checkpoint_note(Checkpoint(ORIGIN, 0, Frontier().root))
+    return {
+        "seed": SEED.hex(),
+        "origin": ORIGIN,
+        "vkey": signer.vkey(ORIGIN),
+        "empty": empty,
+        "entries": entries,
+    }
+
+
+def digests() -> dict[str, Any]:
+    rows = []
+    for record, version, epoch, cells in (
+        (7, 1, 1, ["1", b"\x01\x02", None]),
+        (12, 3, 1, ["", b"", "石桥"]),
+        (2**40, 1, 2, []),
+    ):
+        shown = [
+            None if c is None else {"text": c} if isinstance(c, str) else {"hex": c.hex()} for c in cells
+        ]
+        digest = row_digest(record, version, epoch, cells)
+        rows.append(
+            {"record": record, "version": version, "epoch": epoch, "cells": shown, "digest": digest.hex()}
+        )
+    raw = [bytes.fromhex(row["digest"]) for row in rows]
+    return {
+        "rows": rows,
+        "deliveries": [
+            {
+                "upserts": [0, 2],
+                "withdrawn": [3, 10],
+                "digest": delivery_digest([raw[0], raw[2]], [3, 10]).hex(),
+            },
+            {"upserts": [], "withdrawn": [], "digest": delivery_digest([], []).hex()},
+        ],
+        "slice_digest": slice_digest(raw).hex(),
+    }
+
+
+VECTORS = {"sealing.json": sealing, "log.json": log, "digests.json": digests}
+
+
+def main() -> None:
+    for name, make in VECTORS.items():
+        text = json.dumps(make(), ensure_ascii=False, indent=1) + "\n"
+        Path(__file__).with_name(name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
