@@ -14,7 +14,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,12 +50,12 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     made = Shell(tmp_path_factory.mktemp("newcomer"))
     shown = made.huanshu("--json", "demo", "--residents", "300")
     assert shown.returncode == 0, shown.stderr[-2000:]
     made.told = json.loads(shown.stdout)  # type: ignore[attr-defined]
-    yield made
+    return made
 
 
 def attempts() -> list[tuple[str, str]]:

@@ -60,7 +60,7 @@ def test_a_delivery_has_its_effect_exactly_once(district: District, point: str, 
     assert district.verify() == []
 
 
-@pytest.mark.parametrize("victim", ("worker", "keeper", "district"))
+@pytest.mark.parametrize("victim", ["worker", "keeper", "district"])
 @pytest.mark.parametrize("point", INTAKE_POINTS)
 def test_an_intake_is_promoted_exactly_once(district: District, point: str, victim: str) -> None:
     district.write_change()

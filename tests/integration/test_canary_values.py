@@ -174,7 +174,7 @@ def test_the_canaries_really_went_through(lived) -> None:  # type: ignore[no-unt
 
 def test_the_search_can_find(lived) -> None:  # type: ignore[no-untyped-def]
     """The control: written plainly into a table, a canary lies in the data folder and in the WAL."""
-    settings, stack, *_ = lived
+    _, stack, *_ = lived
     server = stack.deployment.server("district")
     url = psycopg.conninfo.make_conninfo(server.admin_url, dbname="postgres")
     marker = "金丝雀对照样本甲乙丙"
