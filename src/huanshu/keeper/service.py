@@ -57,12 +57,16 @@ class Service:
         self._lock = threading.Lock()
         self._register = Register()
         self._tickets = OpenTickets()
-        self._home = parts.read_home()
-        self._enforcer = parts.enforcer(self._home)
-        for entry, hashed in parts.writer.start():
-            self._apply(entry, hashed)
-        for index, values in parts.writer.values_opened().items():
-            self._tickets.opened_before(index, values)
+        try:
+            self._home = parts.read_home()
+            self._enforcer = parts.enforcer(self._home)
+            for entry, hashed in parts.writer.start():
+                self._apply(entry, hashed)
+            for index, values in parts.writer.values_opened().items():
+                self._tickets.opened_before(index, values)
+        except BaseException:  # a keeper that does not start holds no lock and no key
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let go of the log and the vault."""

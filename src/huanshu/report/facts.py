@@ -108,7 +108,7 @@ class Facts:
                 flow=str(body["flow"]["id"]),
                 authorised=body,
                 arrived=arrived.get(delivery),
-                stopped=None if delivery in arrived else stopped.get(int(body["index"])),
+                stopped=stopped.get(int(body["index"])),
                 signed=signed.get(delivery),
             )
             for delivery, body in sorted(last.items(), key=lambda item: int(item[1]["index"]))

@@ -28,7 +28,7 @@ def same(word: str) -> Text:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A cell of text. ``note`` stands small beneath it, ``code`` as well, in a fixed-width face."""
+    """A cell of text. ``note`` stands small beneath it; ``code`` (a code, digest or time) too, fixed-width."""
 
     kind: ClassVar[str] = "words"
     text: Text

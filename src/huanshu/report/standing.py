@@ -23,21 +23,38 @@ class Standing:
     #: The signatures under the last arrivals.
     signed: tuple[Body, ...]
     findings: tuple[Body, ...]
+    #: Authorised, and neither arrived nor stopped.
+    under_way: tuple[Delivery, ...]
     state: State
 
     @property
-    def reached(self) -> bool:
-        """Has something, and nothing on its way to it is open."""
-        return self.state.level in ("good", "wait") and self.last is not None
+    def arrived(self) -> bool:
+        """Has something, and nothing on its way to it is open. Signed or not is another matter."""
+        return self.last is not None and not self.findings and not self.under_way
 
 
 def standing_of(facts: Facts, wording: Wording, receiver: str) -> Standing:
     """How ``receiver`` stands at ``now``."""
     holding = facts.holding(receiver)
-    unsigned = tuple(delivery for delivery in facts.unsigned if delivery.receiver == receiver)
     last_ids = {str(body["detail"]["delivery"]) for body in holding}
     signed = tuple(d.signed for d in facts.deliveries if d.signed is not None and d.delivery in last_ids)
+    unsigned = tuple(delivery for delivery in facts.unsigned if delivery.receiver == receiver)
+    under_way = tuple(delivery for delivery in facts.under_way if delivery.receiver == receiver)
     findings = facts.findings_about(receiver)
+    if findings:
+        state = State("bad", Text("open finding", "有未了结问题"), entries=indices(findings))
+    elif under_way:
+        late = any(facts.arrival_due(delivery) < facts.now for delivery in under_way)
+        words = Text("not arrived, overdue", "未到达，已逾期") if late else Text("on its way", "交付途中")
+        cited = indices(delivery.authorised for delivery in under_way)
+        state = State("bad" if late else "none", words, entries=cited)
+    elif not holding:
+        state = State("none", Text("nothing yet", "尚无数据"))
+    elif unsigned:
+        state = unsigned_state(facts, unsigned)
+    else:
+        people = list(dict.fromkeys(wording.signatory(body)[0] for body in signed))
+        state = State("good", Text("signed", "已签收"), listed(people), indices(signed))
     return Standing(
         receiver=receiver,
         holds=Figure.total(holding, "holds"),
@@ -45,43 +62,20 @@ def standing_of(facts: Facts, wording: Wording, receiver: str) -> Standing:
         unsigned=unsigned,
         signed=signed,
         findings=findings,
-        state=_state(facts, wording, receiver, holding, unsigned, signed, findings),
+        under_way=under_way,
+        state=state,
     )
 
 
-def _state(
-    facts: Facts,
-    wording: Wording,
-    receiver: str,
-    holding: tuple[Body, ...],
-    unsigned: tuple[Delivery, ...],
-    signed: tuple[Body, ...],
-    findings: tuple[Body, ...],
-) -> State:
-    under_way = [delivery for delivery in facts.under_way if delivery.receiver == receiver]
-    if findings:
-        return State("bad", Text("open finding", "有未了结问题"), entries=indices(findings))
-    if under_way:
-        late = any(facts.arrival_due(delivery) < facts.now for delivery in under_way)
-        words = Text("not arrived, overdue", "未到达，已逾期") if late else Text("on its way", "交付途中")
-        return State("bad" if late else "none", words, entries=indices(d.authorised for d in under_way))
-    if not holding:
-        return State("none", Text("nothing yet", "尚无数据"))
-    if unsigned:
-        dues = [facts.signature_due(delivery) for delivery in unsigned]
-        late = min(dues) < facts.now
-        day = f"{min(dues):%Y-%m-%d}"
-        return State(
-            "bad" if late else "wait",
-            Text(f"{len(unsigned)} to sign", f"待签收 {len(unsigned)} 次"),
-            Text(f"overdue since {day}", f"{day} 已逾期") if late else Text(f"due {day}", f"期限 {day}"),
-            indices(delivery.arrived for delivery in unsigned),
-        )
+def unsigned_state(facts: Facts, unsigned: tuple[Delivery, ...]) -> State:
+    """What is to be signed, until when; ``unsigned`` is not empty."""
+    first = min(facts.signature_due(delivery) for delivery in unsigned)
+    late, day = first < facts.now, f"{first:%Y-%m-%d}"
     return State(
-        "good",
-        Text("signed", "已签收"),
-        listed(list(dict.fromkeys(wording.signatory(body)[0] for body in signed))),
-        indices(signed),
+        "bad" if late else "wait",
+        Text(f"{len(unsigned)} to sign", f"待签收 {len(unsigned)} 次"),
+        Text(f"overdue since {day}", f"期限 {day}，已逾期") if late else Text(f"due {day}", f"期限 {day}"),
+        indices(delivery.arrived for delivery in unsigned),
     )
 
 
@@ -106,7 +100,7 @@ _WORDS: dict[Level, Text] = {
 def headline(facts: Facts, wording: Wording) -> Headline:
     """The headline. ``bad`` only when something is overdue; ``none`` when nobody has received anything."""
     standings = [standing_of(facts, wording, code) for code in facts.receivers]
-    reached = [s for s in standings if s.reached]
+    reached = [s for s in standings if s.arrived]
     overdue, denied = Figure.count(facts.overdue), Figure.count(facts.lately("access.request.denied"))
     unsigned = Figure.count(d.arrived for d in facts.unsigned if d.arrived is not None)
     findings, unapproved = Figure.count(facts.findings), len(facts.unapproved)

@@ -9,7 +9,7 @@ from huanshu.errors import Text
 from huanshu.report.evidence import Body, Figure, indices
 from huanshu.report.facts import RECEIPT_DUE, SIGNATURE_DUE, Delivery, Facts
 from huanshu.report.forms import Cell, Column, Level, Moment, State, Table, Words, same
-from huanshu.report.standing import standing_of
+from huanshu.report.standing import Standing, standing_of, unsigned_state
 from huanshu.report.wording import NOBODY, RUNGS, Wording, listed
 
 K = TypeVar("K", bound=Hashable)
@@ -39,23 +39,6 @@ def receivers(facts: Facts) -> Table:
     for code in facts.receivers:
         standing = standing_of(facts, wording, code)
         mine = [body for body in arrivals if body["domain"] == code]
-        signer: Cell = Words(same("—"))
-        if standing.signed:
-            latest = max(standing.signed, key=lambda body: int(body["index"]))
-            person, post = wording.signatory(latest)
-            when = f"{facts.at(latest):%m-%d %H:%M}"
-            signer = Words(
-                person, Text(f"{post.en} · {when}", f"{post.zh} · {when}"), entries=indices(standing.signed)
-            )
-        state = standing.state
-        if standing.findings:
-            first = standing.findings[0]
-            reason = wording.reason(str(first["detail"]["kind"]))
-            day = f"{facts.finding_due(first):%Y-%m-%d}"
-            note = Text(f"{reason.en}; due {day}", f"{reason.zh}；期限 {day}")
-            state = State("bad", state.text, note, state.entries)
-        elif state.level == "good":
-            state = State("good", state.text, entries=state.entries)
         rows.append(
             [
                 Words(wording.domain(code), code=code),
@@ -66,8 +49,8 @@ def receivers(facts: Facts) -> Table:
                     facts.at(standing.last) if standing.last else None,
                     indices([standing.last]),
                 ),
-                signer,
-                state,
+                _signature(facts, wording, standing),
+                _now(facts, standing),
             ]
         )
     return Table(
@@ -90,6 +73,31 @@ def receivers(facts: Facts) -> Table:
             ),
         ),
     )
+
+
+def _signature(facts: Facts, wording: Wording, standing: Standing) -> Cell:
+    """Who signed for what the receiver holds, or what is still to be signed."""
+    if standing.unsigned:
+        return unsigned_state(facts, standing.unsigned)
+    if not standing.signed:
+        return Words(same("—"))
+    latest = max(standing.signed, key=lambda body: int(body["index"]))
+    person, post = wording.signatory(latest)
+    when = f"{facts.at(latest):%Y-%m-%d %H:%M}"
+    return Words(person, post, when, indices(standing.signed))
+
+
+def _now(facts: Facts, standing: Standing) -> State:
+    """The state without what the cell of the signature says already."""
+    state = standing.state
+    if standing.findings:
+        day = f"{facts.finding_due(standing.findings[0]):%Y-%m-%d}"
+        return State(state.level, state.text, Text(f"due {day}", f"期限 {day}"), state.entries)
+    if state.level == "good":
+        return State("good", Text("in order", "正常"))
+    if state.level in ("wait", "bad") and standing.arrived:
+        return State(state.level, Text("arrived, to be signed", "已到达，待签收"))
+    return state
 
 
 def delivered_fields(facts: Facts) -> dict[tuple[str, str, str], list[Body]]:
@@ -506,13 +514,16 @@ def legal_bases(facts: Facts) -> Table:
                 _verified(known.legal_basis_verified if known else False),
             ]
         )
-    applied = {SIGNATURE_DUE: facts.unsigned, RECEIPT_DUE: (*facts.under_way, *facts.findings)}
+    applied: dict[str, list[Body | None]] = {
+        SIGNATURE_DUE: [delivery.arrived for delivery in facts.unsigned],
+        RECEIPT_DUE: [*(delivery.authorised for delivery in facts.under_way), *facts.findings],
+    }
     for key, matters in applied.items():
         if matters:
             duty = facts.obligation(key)
             rows.append(
                 [
-                    Words(duty.title, Text("deadline", "期限")),
+                    Words(duty.title, Text("deadline", "期限"), entries=indices(matters)),
                     Words(same(duty.citation)),
                     _verified(duty.verified),
                 ]

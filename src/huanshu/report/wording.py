@@ -71,13 +71,15 @@ ASKED: Final = {
     "report.page.built": Text("build a report", "生成报告"),
 }
 
-#: Rungs from the highest down, and the write actions of an intake.
+#: Rungs from the highest down, then the write actions.
 RUNGS: Final = {
     "reveal": Text("full value", "明文"),
     "mask": Text("masked", "脱敏"),
     "match": Text("token for matching", "仅可比对"),
     "count": Text("counts only", "仅统计"),
     "write": Text("written", "写入"),
+    "propose": Text("proposed", "提议更正"),
+    "approve": Text("approved", "批准"),
 }
 
 NOBODY: Final = Text("no post established", "未确立岗位")

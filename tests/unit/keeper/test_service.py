@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from huanshu.access import Enforcer
 from huanshu.auditlog import HeadFile, LogWriter, create_head
 from huanshu.catalog import Home, read_home
-from huanshu.errors import DeniedError, HuanshuError
+from huanshu.errors import DeniedError, HuanshuError, TamperedError
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.establish import Peer
 from huanshu.keeper.service import Parts, Service
@@ -162,3 +163,17 @@ def test_no_refusal_tells_a_value(keeper: Keeper) -> None:
         keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()])
     assert refused.value.code == "keeper.ticket.expired"
     assert "张三" not in str(refused.value)
+
+
+def test_a_keeper_that_does_not_start_holds_no_session(keeper: Keeper) -> None:
+    keeper.service.close()
+    keeper.ground.tamper("DELETE FROM log.entry WHERE index = 0")
+    keeper.vault.use(connect(keeper.ground.keeper_url))
+    with pytest.raises(TamperedError, match=r"auditlog\.log\.not_ours"):
+        keeper.started()
+    assert keeper.vault.closed
+    for _ in range(100):
+        if not keeper.ground.rows("SELECT 1 FROM pg_stat_activity WHERE usename = 'huanshu_keeper'"):
+            return
+        time.sleep(0.02)
+    raise AssertionError("a session of the keeper is still open")
