@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="huanshu-verify",
         description="Verify a Huanshu log and the slices it speaks of, without trusting Huanshu. 独立核验。",
-        epilog="example: huanshu-verify --url postgresql://… --vkey-file log.vkey --receiver 990101001001=postgresql://…",
+        epilog="example: huanshu-verify --url postgresql://… --vkey NAME+HASH+KEY --receiver 990101001001=postgresql://…",
     )
     parser.add_argument("--url", help="the district database (a role that may read log.*)")
     parser.add_argument("--vkey", help="the log's verifier key (name+hash+key)")

@@ -59,7 +59,7 @@ def _begin(settings: Settings, *, sandbox: bool, acting_as: str | None) -> None:
     if status["size"] == 0 and not sandbox:
         create_origin(keeper, sandbox=False)
     keeper.close()
-    if status["sandbox"] and (sandbox or status["size"] > 0):
+    if status["sandbox"] or (sandbox and status["size"] == 0):
         prepare(settings)
 
 

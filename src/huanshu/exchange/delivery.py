@@ -27,6 +27,7 @@ from huanshu.exchange import due as dues
 from huanshu.exchange.due import Due
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.receiving import Inbox
+from huanshu.exchange.tables import create, district_tables
 from huanshu.gate.bulk import Rows, reseal
 from huanshu.keeper.tickets import Ticket
 
@@ -82,6 +83,7 @@ class _Delivery:
         self._policy = str(ground.keeper.status()["policy"])
 
     def run(self) -> Outcome:
+        create(self._district, *district_tables(self._contract))
         finished = self._finish_promoted()
         due = dues.freeze(
             self._district,

@@ -49,7 +49,9 @@ def diagnose(ground: Ground, name: str) -> list[Symptom]:
     ]
     with ground.district() as district:
         found += (
-            _batches(district, flow.dataset) if flow.kind == "intake" else _deliveries(ground, district, name)
+            _batches(district, flow.flow, flow.dataset)
+            if flow.kind == "intake"
+            else _deliveries(ground, district, name)
         )
     return found
 
@@ -84,7 +86,7 @@ def _deliveries(ground: Ground, district: psycopg.Connection, name: str) -> list
     return found
 
 
-def _batches(district: psycopg.Connection, dataset: str) -> list[Symptom]:
+def _batches(district: psycopg.Connection, flow: str, dataset: str) -> list[Symptom]:
     rows = district.execute(
         "SELECT batch, sequence, state FROM district.batch"
         " WHERE dataset = %s AND state <> 'promoted' ORDER BY sequence",
@@ -101,7 +103,7 @@ def _batches(district: psycopg.Connection, dataset: str) -> list[Symptom]:
                 "质量不合格被拒；请报送方更正后重报",
             ),
             "",
-            "huanshu flow run" if state == "staging" else "",
+            f"huanshu flow run {flow}" if state == "staging" else "",
         )
         for batch, sequence, state in rows
     ]

@@ -10,6 +10,7 @@ from huanshu.access import Enforcer, PlanRequest
 from huanshu.errors import Text
 from huanshu.exchange.due import difference, slice_size
 from huanshu.exchange.ground import Ground
+from huanshu.exchange.tables import create, district_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ def plan_delivery(ground: Ground, name: str) -> FlowPlan:
     now = ground.clock()
     receivers = []
     with ground.district() as connection:
+        create(connection, *district_tables(contract))
         for code in flow.receivers:
             due = difference(connection, ground.home, contract, flow, code)
             upserts = sum(act == "upsert" for _, _, act in due)

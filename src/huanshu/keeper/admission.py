@@ -176,12 +176,14 @@ class Admission:
             "detail": {**claim["detail"], "until": until.isoformat()},
         }
 
-    def _settling(self, _asker: Asker, claim: Claim) -> dict[str, Any]:
-        """``arrived``, ``stopped``, ``promoted``, ``refused``: settles exactly one open ticket of the same flow.
+    def _settling(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        """``arrived``, ``stopped``, ``promoted``, ``refused``: settles exactly one open ticket of the same flow,
+        by whoever may run that flow.
 
         Not bound to the policy of now: an effect that has happened is told even when the rule has gone."""
         ticket = Ticket(claim["ticket"]["index"], claim["ticket"]["leaf_hash"])
         opened = self.tickets.entry(ticket)
+        self.require_runner(asker, str(opened["post"]))
         kind = claim["event"].rsplit(".", 1)[0]
         if opened["event"] != f"{kind}.authorised":
             raise _denied("keeper.ticket.other_kind", "the ticket is of another kind", "凭据种类不符")
@@ -198,14 +200,22 @@ class Admission:
         return {**self._for_flow(asker, claim, flow, flow.source), "detail": dict(claim["detail"])}
 
     def _signature(self, asker: Asker, claim: Claim) -> dict[str, Any]:
-        receiver, dataset = claim["domain"], claim["dataset"]
+        """By a post of the receiving domain, for a delivery that has arrived there; all else is looked up."""
+        arrived = self.tickets.arrived(str(claim["detail"]["delivery"]))
+        if arrived is None or arrived.body["domain"] != claim["domain"]:
+            raise _denied(
+                "exchange.receipt.unknown",
+                "no such delivery has arrived at this domain",
+                "该域没有收到此次交付",
+            )
+        receiver = str(arrived.body["domain"])
         post = self._post_in(asker, receiver)
         return {
             **self._in_person(asker),
             "post": post,
             "domain": receiver,
-            "dataset": dataset,
-            "detail": dict(claim["detail"]),
+            "dataset": arrived.body["dataset"],
+            "detail": {"delivery": arrived.body["detail"]["delivery"], "arrived": arrived.index},
         }
 
     # -- single records -------------------------------------------------------------------------
@@ -235,10 +245,11 @@ class Admission:
     # -- findings, reports, drills --------------------------------------------------------------
 
     def _finding(self, asker: Asker, claim: Claim) -> dict[str, Any]:
-        if claim.get("flow") is not None:
-            flow = self._flow(claim)
-            return {**self._for_flow(asker, claim, flow, claim["domain"]), "detail": dict(claim["detail"])}
-        return {**self._in_person(asker), "detail": dict(claim["detail"])}
+        """Findings belong to a flow, whose approver's run opens and settles them."""
+        if claim.get("flow") is None:
+            raise _denied("finding.case.unowned", "a finding belongs to a flow", "发现须归属某一流向")
+        flow = self._flow(claim)
+        return {**self._for_flow(asker, claim, flow, claim["domain"]), "detail": dict(claim["detail"])}
 
     def _by_person(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         return {**self._in_person(asker), "detail": dict(claim["detail"])}
@@ -272,8 +283,7 @@ class Admission:
 
     def _for_flow(self, asker: Asker, claim: Claim, flow: Flow, domain: str) -> dict[str, Any]:
         """Members of a flow run's entry. A system runs in the approver's name; a person must hold the post."""
-        if asker.person is not None:
-            self._require_post(asker, flow.accountable_post)
+        self.require_runner(asker, flow.accountable_post)
         approval = self._flow_approval(flow)
         named: dict[str, Any] = {"id": flow.flow, "digest": flow.digest, "approval": approval.index}
         if claim["flow"].get("run"):
@@ -304,6 +314,17 @@ class Admission:
         if asker.person is None:
             raise _denied("identity.person.missing", "a system cannot do this", "系统账号不能执行此操作")
         return {"person": asker.person, "established": {"by": asker.by, "account": asker.account}}
+
+    def require_runner(self, asker: Asker, post: str) -> None:
+        """Who may run a flow: a person who holds its post now, a scheduler, or the owner of a sandbox."""
+        if asker.person is not None:
+            self._require_post(asker, post)
+            return
+        system = self.home.policies.systems.get(asker.system or "")
+        if asker.by != "sandbox" and (system is None or system.kind != "scheduler"):
+            raise _denied(
+                "identity.system.no_scheduler", "this system runs no flows", "该系统账号不能运行流向"
+            )
 
     def _require_post(self, asker: Asker, post: str) -> None:
         person = self._in_person(asker)["person"]

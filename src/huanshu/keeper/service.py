@@ -191,7 +191,14 @@ class Service:
         if claim["event"] == "log.origin.created":
             named = {"origin": self._home.log_origin, "vkey": self._parts.writer.vkey}
             claim = {**claim, "detail": {**claim["detail"], **named}}
-        admission = Admission(self._home, self._enforcer, self._register, self._tickets, self._parts.clock())
+        elif self._parts.writer.size == 0:
+            # Not even a refusal may be entry 0: what kind of log this is must be said first, for ever.
+            raise UnavailableError(
+                "auditlog.log.not_begun",
+                Text("the log has not been begun", "日志尚未创建"),
+                remedy=Text("huanshu up (or huanshu up --sandbox)", "huanshu up（或 huanshu up --sandbox）"),
+            )
+        admission = self._admission()
         try:
             self._require_current(claim)
             body = admission.admit(asker, claim)
@@ -234,9 +241,13 @@ class Service:
 
     def _require_party(self, asker: Asker, body: Mapping[str, Any]) -> None:
         """A run's keys go to a system that runs flows, or to a person who holds the flow's post now."""
-        holders = self._home.policies.holders(body["post"], self._parts.clock())
-        if asker.person is not None and asker.person not in {holder.person for holder in holders}:
-            raise refused("keeper.ticket.not_yours", "it is another post's", "凭据属于其他岗位")
+        try:
+            self._admission().require_runner(asker, str(body["post"]))
+        except DeniedError:
+            raise refused("keeper.ticket.not_yours", "it is another post's", "凭据属于其他岗位") from None
+
+    def _admission(self) -> Admission:
+        return Admission(self._home, self._enforcer, self._register, self._tickets, self._parts.clock())
 
     def _require_current(self, claim: Mapping[str, Any]) -> None:
         """Compare-and-append: no entry under rules that are not the adopted ones, or not those decided under."""

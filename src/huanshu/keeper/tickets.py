@@ -45,12 +45,19 @@ class OpenTickets:
     def __init__(self) -> None:
         self._open: dict[int, tuple[Ticket, Mapping[str, Any]]] = {}
         self._values_opened: dict[int, int] = {}
+        self._arrived: dict[str, Entry] = {}
 
     def apply(self, ticket: Ticket, entry: Entry) -> None:
         if entry.event.endswith(".authorised"):
             self._open[entry.index] = (ticket, entry.body)
         elif entry.event in SETTLING:
             self._open.pop(int(entry.body["detail"]["authorised"]), None)
+            if entry.event == "exchange.delivery.arrived":
+                self._arrived[str(entry.body["detail"].get("delivery"))] = entry
+
+    def arrived(self, delivery: str) -> Entry | None:
+        """The entry by which a delivery arrived, or None: nobody signs for what did not."""
+        return self._arrived.get(delivery)
 
     def about(self, event: str, about: str) -> Ticket | None:
         """The open ticket of an event whose delivery or batch is ``about``."""
