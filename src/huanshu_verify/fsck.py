@@ -247,15 +247,18 @@ def _slice(log: _Log, store: psycopg.Connection, code: str, schema: str, dataset
             cells = dict(zip(names, row, strict=True))
             log.report.rows += 1
             digest = hashlib.sha256()
-            for part in (
-                *(str(cells[n]) for n in ("record", "version", "epoch")),
-                *(cells[n] for n in fields),
-            ):
+            numbers = (cells[n] for n in ("record", "version", "epoch"))
+            for part in (*_numbers(*numbers), *(cells[n] for n in fields)):
                 digest.update(_framed(part))
             if digest.digest() != bytes(cells["digest"]):
                 log.find("6 slices", f"{code} {dataset} record {cells['record']}", "the row was changed")
             whole.update(digest.digest())
     return whole.hexdigest()
+
+
+def _numbers(record: int, version: int, epoch: int) -> tuple[bytes, bytes, bytes]:
+    """As big-endian integers of 8, 4 and 4 bytes."""
+    return record.to_bytes(8, "big", signed=True), version.to_bytes(4, "big"), epoch.to_bytes(4, "big")
 
 
 def _framed(part: object) -> bytes:

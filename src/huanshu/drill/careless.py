@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from psycopg import sql
+import pyarrow as pa
 
 from huanshu.access import Decision, Enforcer, Plan, PlanRequest, Request
 from huanshu.catalog import Rung
 from huanshu.errors import Text
-from huanshu.exchange.digests import row_digest
-from huanshu.exchange.receiving import Cell, Receiving
+from huanshu.exchange.digests import row_digests
+from huanshu.exchange.receiving import Receiving, Upserts, Withdrawn
+from huanshu.store.copying import copy_in
 
 _YES = Text("nobody asked the rules", "未经规则判定")
 
@@ -45,24 +45,8 @@ class AllowsEverything(Enforcer):
 class StraightIntoTheSlice(Receiving):
     """A receiving side without staging: every chunk shows at once, whether the rest ever comes or not."""
 
-    def stage(
-        self,
-        delivery: str,
-        chunk: int,  # noqa: ARG002 - the careful one keeps it apart
-        records: Sequence[int],
-        versions: Sequence[int],
-        epoch: int,
-        cells: Mapping[str, Sequence[Cell]],
-        withdrawn: Sequence[tuple[int, int]],  # noqa: ARG002
-    ) -> None:
-        columns = [cells[name] for name in self._fields]
-        names = ["record", "version", "epoch", *self._fields, "delivery", "digest"]
-        statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
-            self._slice,
-            sql.SQL(", ").join(map(sql.Identifier, names)),
-            sql.SQL(", ").join(sql.Placeholder() * len(names)),
-        )
+    def stage(self, delivery: str, chunk: int, upserts: Upserts, withdrawn: Withdrawn) -> None:  # noqa: ARG002
+        columns = {**upserts.columns(), "delivery": pa.repeat(delivery, len(upserts.record))}
+        columns["digest"] = pa.array(row_digests(upserts.columns()), pa.large_binary())
         with self._connection.transaction():
-            for record, version, *row in zip(records, versions, *columns, strict=True):
-                digest = row_digest(record, version, epoch, row)
-                self._connection.execute(statement, (record, version, epoch, *row, delivery, digest))
+            copy_in(self._connection, self._slice, columns)

@@ -13,11 +13,12 @@ dropped and ``.stopped`` names the subjects that were really opened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import psycopg
+import pyarrow as pa
 from psycopg import sql
 
 from huanshu import telemetry
@@ -26,10 +27,11 @@ from huanshu.errors import DeniedError, HuanshuError
 from huanshu.exchange import due as dues
 from huanshu.exchange.due import Due
 from huanshu.exchange.ground import Ground
-from huanshu.exchange.receiving import Inbox
-from huanshu.exchange.tables import create, district_tables
+from huanshu.exchange.receiving import Inbox, Upserts, Withdrawn
+from huanshu.exchange.tables import create, delivered_fields, district_tables
 from huanshu.gate.bulk import Rows, reseal
 from huanshu.keeper.tickets import Ticket
+from huanshu.store.copying import copy_out
 
 State = Literal["arrived", "unchanged"]
 
@@ -144,47 +146,55 @@ class _Delivery:
 
     def _stage(self, due: Due, ticket: Ticket) -> int:
         there = self._receiving.staged_chunks(due.delivery)
-        epoch = self._ground.home.policies.keys.epoch
         opened = 0
         for chunk in range(due.chunks):
             if chunk not in there:
-                rows, withdrawn = self._read(due.delivery, chunk)
-                cells: Mapping[str, Sequence[Any]] = {name: [] for name in self._flow.fields}
-                if rows.record:
-                    cells = reseal(
-                        self._ground.keeper,
-                        ticket,
-                        chunk,
-                        self._contract,
-                        self._flow,
-                        self._receiver,
-                        epoch,
-                        rows,
-                    )
+                rows = self._read(due.delivery, chunk)
+                upserts = self._resealed(ticket, chunk, rows)
                 self._ground.pause(f"c:opened:{chunk}")
-                self._receiving.stage(due.delivery, chunk, rows.record, rows.version, epoch, cells, withdrawn)
+                self._receiving.stage(due.delivery, chunk, upserts, self._withdrawn(due.delivery, chunk))
                 opened += len(rows.record)
                 self._ground.pause(f"c:chunk:{chunk}")
             self._ground.progress(self._receiver, chunk + 1, due.chunks)
         return opened
 
-    def _read(self, delivery: str, chunk: int) -> tuple[Rows, list[tuple[int, int]]]:
-        names = list(self._flow.fields)
-        linked = [n for n, rung in self._flow.fields.items() if rung is Rung.MATCH]
-        wanted = ["record", "version", "home", "epoch", *names, *(f"link_{name}" for name in linked)]
+    def _resealed(self, ticket: Ticket, chunk: int, rows: Rows) -> Upserts:
+        epoch = self._ground.home.policies.keys.epoch
+        cells: Mapping[str, pa.Array] = {}
+        if len(rows.record):
+            cells = reseal(
+                self._ground.keeper, ticket, chunk, self._contract, self._flow, self._receiver, epoch, rows
+            )
+        return Upserts(rows.record, rows.version, epoch, cells)
+
+    def _read(self, delivery: str, chunk: int) -> Rows:
+        names = [field.name for field in delivered_fields(self._contract, self._flow)]
+        linked = [n for n in names if self._flow.fields[n] is Rung.MATCH]
+        types: dict[str, pa.DataType] = {
+            "record": pa.int64(),
+            "version": pa.int32(),
+            "home": pa.large_string(),
+            "epoch": pa.int32(),
+        }
+        for name in names:
+            types[name] = pa.large_binary() if self._contract.field(name).sealed else pa.large_string()
+        types |= {f"link_{name}": pa.large_binary() for name in linked}
         query = sql.SQL(
             "SELECT {} FROM district.delivery_item i JOIN {} v USING (record, version)"
-            " WHERE i.delivery = %s AND i.chunk = %s AND i.act = 'upsert' ORDER BY record"
-        ).format(sql.SQL(", ").join(map(sql.Identifier, wanted)), dues.versions_table(self._contract))
+            " WHERE i.delivery = {} AND i.chunk = {} AND i.act = 'upsert' ORDER BY record"
+        ).format(
+            sql.SQL(", ").join(map(sql.Identifier, types)),
+            dues.versions_table(self._contract),
+            delivery,
+            chunk,
+        )
         with self._district.transaction():
-            found = self._district.execute(query, (delivery, chunk)).fetchall()
-            withdrawn = self._district.execute(
-                "SELECT record, version FROM district.delivery_item"
-                " WHERE delivery = %s AND chunk = %s AND act = 'withdraw' ORDER BY record",
-                (delivery, chunk),
-            ).fetchall()
-        columns = dict(zip(wanted, zip(*found, strict=True) if found else ([] for _ in wanted), strict=True))
-        rows = Rows(
+            found = pa.Table.from_batches(
+                copy_out(self._district, query, types),
+                pa.schema([pa.field(name, type_) for name, type_ in types.items()]),
+            ).combine_chunks()
+        columns = {name: _whole(found.column(name)) for name in types}
+        return Rows(
             record=columns["record"],
             version=columns["version"],
             home=columns["home"],
@@ -192,7 +202,18 @@ class _Delivery:
             cells={name: columns[name] for name in names},
             links={name: columns[f"link_{name}"] for name in linked},
         )
-        return rows, withdrawn
+
+    def _withdrawn(self, delivery: str, chunk: int) -> Withdrawn:
+        with self._district.transaction():
+            found = self._district.execute(
+                "SELECT record, version FROM district.delivery_item"
+                " WHERE delivery = %s AND chunk = %s AND act = 'withdraw' ORDER BY record",
+                (delivery, chunk),
+            ).fetchall()
+        return (
+            pa.array([record for record, _ in found], pa.int64()),
+            pa.array([version for _, version in found], pa.int32()),
+        )
 
     # -- (e) ------------------------------------------------------------------------------------
 
@@ -297,6 +318,14 @@ class _Delivery:
 
     def _named(self) -> dict[str, str]:
         return {"id": self._flow.flow, "run": self._run}
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return (
+        column.chunk(0)
+        if column.num_chunks == 1
+        else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
+    )
 
 
 def failed(error: HuanshuError) -> str:

@@ -1,6 +1,7 @@
 """Digests that a receiver's machine can check and an outside verifier can recompute (docs/FORMAT.md).
 
-Row digest       SHA-256 over length-framed parts: record, version, epoch, then each delivered cell.
+Row digest       SHA-256 over length-framed parts: record, version, epoch, then each delivered cell; these are
+                 the bytes of the row in PostgreSQL's binary COPY, after its field count.
 Delivery digest  SHA-256 over the upserts' row digests in record order, then each withdrawn record's id.
 Slice digest     SHA-256 over the row digests of the whole slice, in record order.
 """
@@ -9,15 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+import pyarrow as pa
+
+from huanshu.store.copying import row_images
 
 _ABSENT = b"\xff\xff\xff\xff"
+_NUMBERS = struct.Struct(">IqIiIi")  # record, version and epoch, each after its length
 
 
 def row_digest(record: int, version: int, epoch: int, cells: Sequence[str | bytes | None]) -> bytes:
     """32 bytes binding one delivered row."""
-    digest = hashlib.sha256()
-    for part in (str(record), str(version), str(epoch), *cells):
+    digest = hashlib.sha256(_NUMBERS.pack(8, record, 4, version, 4, epoch))
+    for part in cells:
         if part is None:
             digest.update(_ABSENT)
         else:
@@ -25,6 +31,11 @@ def row_digest(record: int, version: int, epoch: int, cells: Sequence[str | byte
             digest.update(struct.pack(">I", len(raw)))
             digest.update(raw)
     return digest.digest()
+
+
+def row_digests(columns: Mapping[str, pa.Array]) -> list[bytes]:
+    """``row_digest`` of every row. ``columns`` begins with record (int64), version and epoch (int32)."""
+    return [hashlib.sha256(image).digest() for image in row_images(columns)]
 
 
 def delivery_digest(upserts: Iterable[bytes], withdrawn: Iterable[int]) -> bytes:

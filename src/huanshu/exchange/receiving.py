@@ -10,20 +10,37 @@ Trust: who can change these tables can show this receiver old or missing rows (f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 from psycopg import sql
 from sqlalchemy import Table
 
 from huanshu.catalog import Contract, Flow
 from huanshu.errors import InputError, TamperedError, Text
-from huanshu.exchange.digests import delivery_digest, row_digest, slice_digest
-from huanshu.exchange.tables import create, delivered_fields, receiver_tables
+from huanshu.exchange.digests import delivery_digest, row_digests, slice_digest
+from huanshu.exchange.tables import create, delivered_fields, receiver_tables, stored_plain
+from huanshu.store.copying import copy_in, copy_out
 
-Cell = str | bytes | None
+Withdrawn = tuple[pa.Array, pa.Array]  # records and versions that leave the slice
+
+
+@dataclass(frozen=True, slots=True)
+class Upserts:
+    """The rows of a chunk, in columns. ``cells`` holds every delivered field, in contract order."""
+
+    record: pa.Array
+    version: pa.Array
+    epoch: int
+    cells: Mapping[str, pa.Array]
+
+    def columns(self) -> dict[str, pa.Array]:
+        """As they lie in the slice: what the row digest covers, in its order."""
+        epoch = pa.repeat(pa.scalar(self.epoch, pa.int32()), len(self.record))
+        return {"record": self.record, "version": self.version, "epoch": epoch, **self.cells}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +62,9 @@ class Receiving:
         self._connection = connection
         self._contract = contract
         self._flow = flow
-        self._fields = [field.name for field in delivered_fields(contract, flow)]
+        fields = delivered_fields(contract, flow)
+        self._plain = {field.name: stored_plain(field, flow.fields[field.name]) for field in fields}
+        self._fields = list(self._plain)
         tables = receiver_tables(contract, flow, receiver)
         with connection.transaction():
             create(connection, *tables)
@@ -67,31 +86,23 @@ class Receiving:
         with self._connection.transaction():
             return {row[0] for row in self._connection.execute(query, (delivery,))}
 
-    def stage(
-        self,
-        delivery: str,
-        chunk: int,
-        records: Sequence[int],
-        versions: Sequence[int],
-        epoch: int,
-        cells: Mapping[str, Sequence[Cell]],
-        withdrawn: Sequence[tuple[int, int]],
-    ) -> None:
+    def stage(self, delivery: str, chunk: int, upserts: Upserts, withdrawn: Withdrawn) -> None:
         """Write one chunk to the staging, in one transaction: all of it or none."""
-        columns = [cells[name] for name in self._fields]
-        rows = zip(records, versions, *columns, strict=True)
-        names = ["delivery", "chunk", "act", "record", "version", "epoch", *self._fields, "digest"]
-        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-            self._staging, sql.SQL(", ").join(map(sql.Identifier, names))
-        )
-        with self._connection.transaction(), self._connection.cursor().copy(statement) as copy:
-            for record, version, *row in rows:
-                digest = row_digest(record, version, epoch, row)
-                copy.write_row((delivery, chunk, "upsert", record, version, epoch, *row, digest))
-            for record, version in withdrawn:
-                copy.write_row(
-                    (delivery, chunk, "withdraw", record, version, None, *([None] * len(self._fields)), None)
-                )
+        columns = upserts.columns()
+        digests = pa.array(row_digests(columns), pa.large_binary())
+        with self._connection.transaction():
+            for act, rows in (
+                ("upsert", {**columns, "digest": digests}),
+                ("withdraw", dict(zip(("record", "version"), withdrawn, strict=True))),
+            ):
+                count = len(rows["record"])
+                named = {
+                    "delivery": pa.repeat(delivery, count),
+                    "chunk": pa.repeat(pa.scalar(chunk, pa.int32()), count),
+                    "act": pa.repeat(act, count),
+                }
+                if count:
+                    copy_in(self._connection, self._staging, {**named, **rows})
 
     def promote(self, delivery: str, upserts: int, withdrawals: int) -> Inbox:
         """Step (d). Raises InputError when what was staged is not what the delivery announced."""
@@ -114,10 +125,13 @@ class Receiving:
                 ).format(**names),
                 (delivery,),
             )
-            rows = self._connection.execute(
-                sql.SQL("SELECT digest FROM {slice} ORDER BY record").format(**names)
-            ).fetchall()
-            whole = slice_digest(bytes(row[0]) for row in rows)
+            held = sql.SQL("SELECT digest FROM {slice} ORDER BY record").format(**names)
+            rows = [
+                digest
+                for batch in copy_out(self._connection, held, {"digest": pa.large_binary()})
+                for digest in batch.column("digest").to_pylist()
+            ]
+            whole = slice_digest(rows)
             line = Inbox(
                 delivery, upserts, withdrawals, len(rows), delivery_digest(digests, withdrawn), whole
             )
@@ -149,29 +163,29 @@ class Receiving:
             )
 
     def _check(self, delivery: str, upserts: int, withdrawals: int) -> tuple[list[bytes], list[int]]:
-        columns = sql.SQL(", ").join(
-            map(sql.Identifier, ["act", "record", "version", "epoch", "digest", *self._fields])
-        )
-        query = sql.SQL("SELECT {} FROM {} WHERE delivery = %s ORDER BY record").format(
-            columns, self._staging
+        types: dict[str, pa.DataType] = {"record": pa.int64(), "version": pa.int32(), "epoch": pa.int32()}
+        types |= {
+            name: pa.large_string() if plain else pa.large_binary() for name, plain in self._plain.items()
+        }
+        types["digest"] = pa.large_binary()
+        query = sql.SQL("SELECT {} FROM {} WHERE delivery = {} AND act = 'upsert' ORDER BY record").format(
+            sql.SQL(", ").join(map(sql.Identifier, types)), self._staging, delivery
         )
         digests: list[bytes] = []
-        withdrawn: list[int] = []
-        for act, record, version, epoch, digest, *cells in self._connection.execute(query, (delivery,)):
-            if act == "withdraw":
-                withdrawn.append(record)
-                continue
-            row = [bytes(cell) if isinstance(cell, (bytes, memoryview)) else cell for cell in cells]
-            if row_digest(record, version, epoch, row) != bytes(digest):
-                raise TamperedError(
-                    "exchange.staging.changed",
-                    Text(f"staged record {record} was changed", f"暂存记录 {record} 被改动"),
-                    remedy=Text(
-                        "run huanshu flow diagnose, tell security staff",
-                        "运行 huanshu flow diagnose 并通知安全人员",
-                    ),
-                )
-            digests.append(bytes(digest))
+        for batch in copy_out(self._connection, query, types):
+            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+            stored = columns.pop("digest").to_pylist()
+            for found, record, digest in zip(row_digests(columns), columns["record"], stored, strict=True):
+                if found != digest:
+                    raise _changed(record.as_py())
+            digests += stored
+        left = self._connection.execute(
+            sql.SQL("SELECT record FROM {} WHERE delivery = %s AND act = 'withdraw' ORDER BY record").format(
+                self._staging
+            ),
+            (delivery,),
+        ).fetchall()
+        withdrawn = [int(row[0]) for row in left]
         if (len(digests), len(withdrawn)) != (upserts, withdrawals):
             raise InputError(
                 "exchange.staging.incomplete",
@@ -186,6 +200,17 @@ class Receiving:
     def _one(self, query: sql.Composed, given: tuple[object, ...]) -> tuple[Any, ...] | None:
         with self._connection.transaction():
             return self._connection.execute(query, given).fetchone()
+
+
+def _changed(record: int) -> TamperedError:
+    return TamperedError(
+        "exchange.staging.changed",
+        Text(f"staged record {record} was changed", f"暂存记录 {record} 被改动"),
+        remedy=Text(
+            "run huanshu flow diagnose, tell security staff",
+            "运行 huanshu flow diagnose 并通知安全人员",
+        ),
+    )
 
 
 def _identifier(table: Table) -> sql.Identifier:

@@ -1,14 +1,17 @@
 """Sealing: field values in, ciphertext that fits one place and one time out (invariant 6).
 
-Modules, each one idea: ``padding`` (fixed widths, absent values), ``cells`` (AES-SIV over a column),
+Modules, each one idea: ``padding`` (fixed widths, absent values), ``cells`` (AES-SIV, value by value),
+``columns`` and ``padded`` (the same bytes for a column at once), ``arrow`` (matrices and Arrow),
 ``links`` (CMAC links, purpose tokens, content marks), ``masks`` (the ``mask`` rung), ``keys`` (names and
 wrapping). Nothing here does I/O, knows a clock, or decides who may open anything: it is handed keys.
 """
 
 from huanshu.sealing.cells import CellContext, open_column, seal_column
+from huanshu.sealing.columns import open_padded, seal_padded
 from huanshu.sealing.keys import KeyName, Keyring, new_key
-from huanshu.sealing.links import LINK_KINDS, content_mark, link, token
-from huanshu.sealing.masks import MASKS, mask
+from huanshu.sealing.links import LINK_KINDS, content_mark, link, token, token_column
+from huanshu.sealing.masks import MASKS, mask, mask_column
+from huanshu.sealing.padded import pad_column, unpad_column
 
 __all__ = [
     "LINK_KINDS",
@@ -19,8 +22,14 @@ __all__ = [
     "content_mark",
     "link",
     "mask",
+    "mask_column",
     "new_key",
     "open_column",
+    "open_padded",
+    "pad_column",
     "seal_column",
+    "seal_padded",
     "token",
+    "token_column",
+    "unpad_column",
 ]

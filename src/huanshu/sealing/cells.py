@@ -79,6 +79,19 @@ def open_column(
         raise refused() from None
 
 
+def bound_row(record: int, version: int) -> bytes:
+    """The associated data of one row."""
+    return _ROW.pack(record, version)
+
+
+def open_one(key: bytes, context: CellContext, row: bytes, cell: bytes) -> bytes:
+    """The padded value of one cell. TamperedError (one shape, no detail) if it does not fit."""
+    try:
+        return AESSIV(key).decrypt(cell, [context.bound(), row])
+    except (InvalidTag, ValueError):
+        raise refused() from None
+
+
 def refused() -> TamperedError:
     """The one error for a cell that does not open here and now."""
     return TamperedError(

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from huanshu.errors import InputError, TamperedError, Text
 
-_END = b"\x80"
+#: The byte that ends a present value.
+END = 0x80
+_END = bytes([END])
 
 
 def pad(value: str | None, width: int) -> bytes:
@@ -17,11 +19,7 @@ def pad(value: str | None, width: int) -> bytes:
         return bytes(width + 1)
     raw = value.encode()
     if len(raw) > width:
-        raise InputError(
-            "sealing.value.too_long",
-            Text(f"a value is longer than its field's {width} bytes", f"某值超出字段宽度 {width} 字节"),
-            remedy=Text("quarantine it by rule, or widen huanshu.width", "按规则隔离，或加宽 huanshu.width"),
-        )
+        raise too_long(width)
     return (raw + _END).ljust(width + 1, b"\0")
 
 
@@ -33,3 +31,12 @@ def unpad(padded: bytes) -> str | None:
     if not stripped.endswith(_END):
         raise TamperedError("sealing.cell.refused", Text("a sealed value was refused", "密封值校验未通过"))
     return stripped[:-1].decode()
+
+
+def too_long(width: int) -> InputError:
+    """The error for a value that its field has no room for; it does not say which."""
+    return InputError(
+        "sealing.value.too_long",
+        Text(f"a value is longer than its field's {width} bytes", f"某值超出字段宽度 {width} 字节"),
+        remedy=Text("quarantine it by rule, or widen huanshu.width", "按规则隔离，或加宽 huanshu.width"),
+    )

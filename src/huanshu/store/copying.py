@@ -14,6 +14,7 @@ The format is PostgreSQL's documentation of COPY, "Binary Format". Deliberately 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, LiteralString
 
@@ -29,6 +30,7 @@ Counts = NDArray[np.int64]
 
 _HEAD: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _TAIL: Final = b"\xff\xff"
+_COUNT: Final = 2  # bytes of a row's field count
 _CHUNK_ROWS: Final = 4096  # about what the caches hold of a wide row
 _BATCH_BYTES: Final = 4 << 20  # twice as fast to read as 64 MiB at once, for the caches
 _EPOCH_DAYS: Final = 10_957  # PostgreSQL counts days from 2000-01-01, Arrow from 1970-01-01
@@ -109,8 +111,23 @@ def _canonical(column: pa.Array) -> pa.Array:
     return column.cast(pa.large_binary()) if _known(column.type) in (*_TEXTS, *_BLOBS) else column
 
 
+def row_images(columns: Mapping[str, pa.Array]) -> Iterator[memoryview]:
+    """Each row's fields as COPY sends them, without the count before them: length (int32), bytes; -1 for NULL."""
+    arrays = [_canonical(column) for column in columns.values()]
+    for first in range(0, len(arrays[0]), _CHUNK_ROWS):
+        image, offsets = _images([array.slice(first, _CHUNK_ROWS) for array in arrays])
+        for begin, end in itertools.pairwise(offsets.tolist()):
+            yield image[begin + _COUNT : end]
+
+
 def _rows(arrays: Sequence[pa.Array]) -> memoryview:
     """The rows of one chunk in COPY's format, without head and tail."""
+    image, offsets = _images(arrays)
+    return image[int(offsets[0]) : int(offsets[-1])]
+
+
+def _images(arrays: Sequence[pa.Array]) -> tuple[memoryview, Counts]:
+    """The rows of one chunk, one after the other, and where each begins."""
     rows = len(arrays[0])
     block = [np.broadcast_to(_big_endian(np.array([len(arrays)]), 2), (rows, 2))]
     pieces: list[pa.Array] = []
@@ -127,8 +144,8 @@ def _rows(arrays: Sequence[pa.Array]) -> memoryview:
         pieces.append(_as_cells(np.concatenate(block, axis=1)))
     nothing = pa.scalar(b"", pa.large_binary())
     joined = pc.binary_join_element_wise(*pieces, nothing, null_handling="replace", null_replacement="")
-    offsets = np.frombuffer(joined.buffers()[1], np.int64)
-    return memoryview(joined.buffers()[2])[int(offsets[0]) : int(offsets[rows])]
+    offsets = np.frombuffer(joined.buffers()[1], np.int64)[: rows + 1]
+    return memoryview(joined.buffers()[2]), offsets
 
 
 def _cells(array: pa.Array) -> pa.Array:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from huanshu_verify import merkle
-from huanshu_verify.fsck import _canonical, _framed
+from huanshu_verify.fsck import _canonical, _framed, _numbers
 from huanshu_verify.notes import VerifierKey, open_checkpoint
 
 FOLDER = Path(__file__).parents[2] / "vectors"
@@ -134,7 +134,9 @@ def test_row_delivery_and_slice_digests() -> None:
     digests = []
     for row in DIGESTS["rows"]:
         cells = [None if c is None else c.get("text", bytes.fromhex(c.get("hex", ""))) for c in row["cells"]]
-        numbers = [str(row[name]) for name in ("record", "version", "epoch")]
+        sizes = {"record": 8, "version": 4, "epoch": 4}
+        numbers = [row[name].to_bytes(size, "big") for name, size in sizes.items()]
+        assert tuple(numbers) == _numbers(row["record"], row["version"], row["epoch"])
         raw = [None if c is None else c.encode() if isinstance(c, str) else c for c in (*numbers, *cells)]
         by_page = b"".join(map(framed, raw))
         assert by_page == b"".join(map(_framed, (*numbers, *cells)))  # the verifier's reading

@@ -1,0 +1,54 @@
+"""Padding by column: Arrow text in, ``uint8[n, width + 1]`` out, and back. The bytes are those of ``padding``.
+
+No Python object is made per value. What ``pad`` cannot have made is refused, invalid UTF-8 included.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from huanshu.sealing.cells import refused
+from huanshu.sealing.padding import END, too_long
+
+Bytes = NDArray[np.uint8]
+
+
+def pad_column(values: pa.Array, width: int) -> Bytes:
+    """``values`` is nullable text. InputError when a value's UTF-8 is longer than ``width`` bytes."""
+    rows = len(values)
+    plain = pc.fill_null(values.cast(pa.large_string()), "")
+    offsets = np.frombuffer(plain.buffers()[1], np.int64)[plain.offset : plain.offset + rows + 1]
+    lengths = np.diff(offsets)
+    if rows and lengths.max() > width:
+        raise too_long(width)
+    padded = np.zeros((rows, width + 1), np.uint8)
+    if rows:
+        flat = np.frombuffer(plain.buffers()[2] or b"", np.uint8)[offsets[0] : offsets[-1]]
+        padded[np.arange(width + 1) < lengths[:, None]] = flat
+    present = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
+    padded[present, lengths[present]] = END
+    return padded
+
+
+def unpad_column(padded: Bytes) -> pa.StringArray:
+    """Inverse of ``pad_column``. TamperedError for bytes that it cannot have made."""
+    rows, size = padded.shape
+    filled = padded != 0
+    absent = ~filled.any(axis=1)
+    ends = size - 1 - np.argmax(filled[:, ::-1], axis=1)
+    if (padded[np.arange(rows), ends] != END)[~absent].any():
+        raise refused()
+    lengths = np.where(absent, 0, ends)
+    flat = padded[np.arange(size) < lengths[:, None]]
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    made = pa.Array.from_buffers(
+        pa.large_string(), rows, [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(flat))]
+    )
+    try:
+        made.validate(full=True)
+    except pa.ArrowInvalid:
+        raise refused() from None
+    return pc.if_else(pa.array(absent), pa.scalar(None, pa.large_string()), made)
