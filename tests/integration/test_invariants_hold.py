@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pyroaring import BitMap
 
@@ -391,6 +392,7 @@ def test_the_reseal_of_a_rung_that_is_not_offered_fails_closed() -> None:
     contract, flow = home.contracts["resident"], home.flows[DELIVERY]
     for name, rung in (("name", Rung.COUNT), ("phone", Rung.MATCH)):
         odd = replace(flow, fields={name: rung})
-        rows = bulk.Rows([1], [1], [A], [1], {name: [b"x"]}, {})
+        one = pa.array([1])
+        rows = bulk.Rows(one, one, pa.array([A]), one, {name: pa.array([b"x"])}, {})
         with pytest.raises(ContentError, match=r"exchange\.rung\.not_offered"):
-            bulk._column(contract.field(name), rung, odd, A, 1, rows, None)  # type: ignore[arg-type]
+            bulk._Chunk("resident", odd, A, 1, rows, {}, {}).column(contract.field(name), rung)
