@@ -23,6 +23,8 @@ from typing import Any, Literal
 import numpy as np
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 from psycopg import sql
 
 from huanshu import subjects, telemetry
@@ -38,8 +40,10 @@ from huanshu.keeper.tickets import Ticket
 from huanshu.quality import Uniqueness, Verdict, dataset_rules, validate, whole
 from huanshu.quality.verdict import Rows
 from huanshu.sealing import Keyring
+from huanshu.sealing.arrow import as_bytes, as_matrix
+from huanshu.store.copying import copy_in, copy_out
 
-Columns = dict[str, list[str | None]]
+Columns = dict[str, pa.Array]
 State = Literal["promoted", "refused", "known"]
 
 
@@ -108,7 +112,6 @@ class _Intake:
         self._versions = sql.Identifier("district", versions.name)
         self._staging = sql.Identifier("district", staging.name)
         self._batch = manifest.batch
-        self._present: set[int] = set()
         self._good = self._unchanged = self._quarantined = 0
 
     def run(self) -> BatchOutcome:
@@ -224,6 +227,9 @@ class _Intake:
         """Forget what earlier, interrupted attempts staged; then say that this one is under way."""
         with self._district.transaction():
             self._district.execute(sql.SQL("TRUNCATE {}").format(self._staging))
+            # This session's own: what the extract mentions is known to the run that promotes it, or to none.
+            self._district.execute("CREATE TEMPORARY TABLE IF NOT EXISTS present (record bigint NOT NULL)")
+            self._district.execute("TRUNCATE present")
             self._district.execute(
                 "DELETE FROM district.quarantine WHERE batch IN"
                 " (SELECT batch FROM district.batch WHERE dataset = %s AND state = 'staging')",
@@ -275,23 +281,24 @@ class _Intake:
         uniques: Sequence[Uniqueness],
     ) -> list[Rows]:
         """Seal one batch into the staging; returns, per uniqueness rule, the rows that repeat an identifier."""
-        columns: Columns = {name: table.column(name).to_pylist() for name in table.column_names}
+        columns: Columns = {name: table.column(name).combine_chunks() for name in table.column_names}
         district = self._flow.receivers[0]
         communities = {d.code for d in self._ground.home.policies.domains.below(district, "community")}
-        homes = sorted({h for h in columns[self._contract.home_field] if h in communities})
+        homes = sorted(communities.intersection(columns[self._contract.home_field].unique().to_pylist()))
         keys = gate.borrow(self._ground.keeper, ticket, chunk, self._contract, homes, self._epoch)
         linked = gate.linked(keys, self._contract, columns)
         bad: dict[int, tuple[str, ...]] = dict(verdict.quarantine)
         later = []
         for unique in uniques:
-            rows = unique.later(linked.links[unique.field], bad)
+            rows = unique.later(_listed(linked.links[unique.field]), bad)
             later.append(rows)
             for row in rows.tolist():
                 bad[row] = (*bad.get(row, ()), unique.expectation.rule)
-        good = [row for row in range(table.num_rows) if row not in bad]
+        good = np.setdiff1d(np.arange(table.num_rows), np.fromiter(bad, np.int64, len(bad)))
         with self._district.transaction():
             self._quarantine(keys, first, columns, bad)
-            self._stage_good(keys, first, good, columns, linked)
+            if len(good):
+                self._stage_good(keys, first, good, columns, linked)
             self._note_present(linked, columns)
         self._ground.pause(f"intake:batch:{chunk}")
         return later
@@ -299,87 +306,97 @@ class _Intake:
     def _quarantine(
         self, keys: Keyring, first: int, columns: Columns, bad: Mapping[int, tuple[str, ...]]
     ) -> None:
-        names = list(columns)
+        rows = pa.table(dict(columns)).take(pa.array(bad, pa.int64())).to_pylist()
         with self._district.cursor().copy(
             "COPY district.quarantine (batch, row, rules, sealed) FROM STDIN"
         ) as copy:
-            for row, rules in bad.items():
-                source = json.dumps({name: columns[name][row] for name in names}, ensure_ascii=False).encode()
-                number = first + row
+            for (place, rules), cells in zip(bad.items(), rows, strict=True):
+                source = json.dumps(cells, ensure_ascii=False).encode()
+                number = first + place
                 sealed = gate.seal_quarantined(keys, self._contract, self._epoch, self._batch, number, source)
                 copy.write_row((self._batch, number, list(rules), sealed))
         self._quarantined += len(bad)
 
     def _stage_good(
-        self, keys: Keyring, first: int, good: Sequence[int], columns: Columns, linked: gate.Linked
+        self, keys: Keyring, first: int, good: Rows, columns: Columns, linked: gate.Linked
     ) -> None:
         """Seal the changed ones among the good rows as their next version; unchanged ones stay as they are."""
-        key_links = linked.links[self._contract.primary_key.name]
-        records = subjects.records(self._district, self._contract.dataset, [key_links[row] for row in good])
-        current = self._current(records)
-        changed = [
-            (row, record) for row, record in zip(good, records, strict=True)
-            if current.get(record, (0, None))[1] != linked.marks[row]
-        ]  # fmt: skip
+        key = self._contract.primary_key.name
+        records = subjects.records(self._district, self._contract.dataset, linked.links[key][good])
+        last, same = self._current(records, linked.marks[good])
         self._good += len(good)
-        self._unchanged += len(good) - len(changed)
-        rows = [row for row, _ in changed]
-        numbers = [record for _, record in changed]
-        versions = [self._last_version(current, record) + 1 for record in numbers]
-        picked: Columns = {name: [cells[row] for row in rows] for name, cells in columns.items()}
-        homes = [str(home) for home in picked[self._contract.home_field]]
-        cells = gate.seal_rows(keys, self._contract, self._epoch, homes, numbers, versions, picked)
-        about = self._subjects(linked, columns, rows)
-        links = [f"link_{name}" for name in linked.links]
-        names = ["batch", "row", "record", "version", "home", "epoch", "mark", "subjects", *links, *cells]
-        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-            self._staging, sql.SQL(", ").join(map(sql.Identifier, names))
+        self._unchanged += int(same.sum())
+        rows, records, last = good[~same], records[~same], last[~same]
+        if not len(rows):
+            return
+        picked: Columns = {name: cells.take(pa.array(rows)) for name, cells in columns.items()}
+        versions = (last + 1).astype(np.int32)
+        homes = picked[self._contract.home_field]
+        cells = gate.seal_rows(
+            keys, self._contract, self._epoch, gate.Places(homes, records, versions), picked
         )
-        linked_columns = [[values[row] for row in rows] for values in linked.links.values()]
-        with self._district.cursor().copy(statement) as copy:
-            for place, values in enumerate(
-                zip(rows, numbers, versions, homes, about, *linked_columns, *cells.values(), strict=True)
-            ):
-                row, record, version, home, ordinals, *rest = values
-                mark = linked.marks[rows[place]]
-                copy.write_row(
-                    (self._batch, first + row, record, version, home, self._epoch, mark, ordinals, *rest)
-                )
+        staged = {
+            "batch": pa.repeat(self._batch, len(rows)),
+            "row": pa.array((first + rows).astype(np.int32)),
+            "record": pa.array(records),
+            "version": pa.array(versions),
+            "home": homes,
+            "epoch": pa.repeat(pa.scalar(self._epoch, pa.int32()), len(rows)),
+            "mark": as_bytes(linked.marks[rows]),
+            "subjects": self._subjects(linked, columns, rows),
+            **{f"link_{name}": as_bytes(links[rows]) for name, links in linked.links.items()},
+            **cells,
+        }
+        copy_in(self._district, self._staging, staged)
 
-    def _current(self, records: Sequence[int]) -> dict[int, tuple[int, bytes | None]]:
-        """Record → (last version, content mark of the current one or None when it has ended)."""
+    def _current(self, records: Rows, marks: NDArray[np.uint8]) -> tuple[Rows, NDArray[np.bool_]]:
+        """Each record's last version, 0 for a new one, and whether its current content has this mark."""
+        wanted = sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS wanted (record bigint NOT NULL)")
+        self._district.execute(wanted)
+        self._district.execute("TRUNCATE wanted")
+        copy_in(self._district, sql.Identifier("wanted"), {"record": pa.array(np.unique(records))})
+        self._district.execute("ANALYZE wanted")
         query = sql.SQL(
             "SELECT DISTINCT ON (record) record, version, CASE WHEN batch_out IS NULL THEN mark END"
-            " FROM {} WHERE record = ANY(%s) ORDER BY record, version DESC"
+            " FROM wanted JOIN {} USING (record) ORDER BY record, version DESC"
         ).format(self._versions)
-        return {
-            row[0]: (row[1], None if row[2] is None else bytes(row[2]))
-            for row in self._district.execute(query, (list(records),))
-        }
+        types = {"record": pa.int64(), "version": pa.int32(), "mark": pa.large_binary()}
+        found = pa.Table.from_batches(
+            list(copy_out(self._district, query, types)), pa.schema(list(types.items()))
+        )
+        last = np.zeros(len(records), np.int64)
+        same = np.zeros(len(records), np.bool_)
+        if found.num_rows:
+            known = found.column("record").to_numpy()
+            place = np.searchsorted(known, records).clip(max=len(known) - 1)
+            hit = known[place] == records
+            last[hit] = found.column("version").to_numpy()[place[hit]]
+            ended = found.column("mark").is_null().to_numpy()
+            current = as_matrix(pc.fill_null(found.column("mark").combine_chunks(), bytes(16)))
+            same[hit] = ~ended[place[hit]] & (current[place[hit]] == marks[hit]).all(axis=1)
+        return last, same
 
-    @staticmethod
-    def _last_version(current: Mapping[int, tuple[int, bytes | None]], record: int) -> int:
-        return current[record][0] if record in current else 0
-
-    def _subjects(self, linked: gate.Linked, columns: Columns, rows: Sequence[int]) -> list[list[int]]:
-        """The ordinals of each row's subjects; a subject field that is absent names nobody."""
-        about: list[list[int]] = [[] for _ in rows]
-        for subject in self._contract.subjects:
-            named = [place for place, row in enumerate(rows) if columns[subject.field][row] is not None]
-            links = [linked.links[subject.field][rows[place]] for place in named]
-            for place, ordinal in zip(
-                named, subjects.ordinals(self._district, subject.kind, links), strict=True
-            ):
-                about[place].append(ordinal)
-        return about
+    def _subjects(self, linked: gate.Linked, columns: Columns, rows: Rows) -> pa.Array:
+        """The ordinals of each row's subjects, as lists; a subject field that is absent names nobody."""
+        shape = (len(rows), len(self._contract.subjects))
+        about, named = np.zeros(shape, np.int64), np.zeros(shape, np.bool_)
+        for n, subject in enumerate(self._contract.subjects):
+            here = columns[subject.field].is_valid().to_numpy(zero_copy_only=False)[rows]
+            named[:, n] = here
+            if here.any():
+                links = linked.links[subject.field][rows[here]]
+                about[here, n] = subjects.ordinals(self._district, subject.kind, links)
+        offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(named.sum(axis=1))]).astype(np.int32)
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(about[named]))
 
     def _note_present(self, linked: gate.Linked, columns: Columns) -> None:
         """Every record the extract mentions is present, quarantined or not: a faulty row withdraws nobody."""
         key = self._contract.primary_key.name
-        mentioned = [
-            link for link, value in zip(linked.links[key], columns[key], strict=True) if value is not None
-        ]
-        self._present |= subjects.known_records(self._district, self._contract.dataset, mentioned)
+        mentioned = columns[key].is_valid().to_numpy(zero_copy_only=False)
+        _, found = subjects.known_records(
+            self._district, self._contract.dataset, linked.links[key][mentioned]
+        )
+        copy_in(self._district, sql.Identifier("present"), {"record": pa.array(found)})
 
     # -- (d), (e) -------------------------------------------------------------------------------
 
@@ -399,9 +416,9 @@ class _Intake:
                 withdrawn = execute(
                     sql.SQL(
                         "UPDATE {} SET batch_out = %s WHERE batch_out IS NULL AND batch_in <> %s"
-                        " AND record <> ALL(%s)"
-                    ).format(versions),
-                    (self._batch, self._batch, sorted(self._present)),
+                        " AND NOT EXISTS (SELECT 1 FROM present WHERE present.record = {}.record)"
+                    ).format(versions, versions),
+                    (self._batch, self._batch),
                 ).rowcount
             names = [name for name in self._columns if name not in ("batch", "row")]
             listed = sql.SQL(", ").join(map(sql.Identifier, names))
@@ -462,6 +479,12 @@ class _Intake:
 
     def _refused(self, code: str, what: Text, remedy: Text) -> InputError:
         return InputError(code, what, remedy=remedy, where=self._manifest.where)
+
+
+def _listed(links: NDArray[np.uint8]) -> list[bytes]:
+    """Each 16-byte row as bytes."""
+    listed: list[bytes] = np.ascontiguousarray(links).view("V16").ravel().tolist()
+    return listed
 
 
 def _counts(verdict: Verdict, severity: str) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Sealing at intake: plain columns in, links, marks and sealed cells out, against an intake ticket.
 
-The only place where values enter the platform. Sorted by home community and sealed under that community's
-keys; identifiers also get their link, each record its content mark. What fails quality is sealed whole.
+The only place where values enter the platform. Sealed under each row's home community's keys, column by column;
+identifiers also get their link, each record its content mark. What fails quality is sealed whole.
 """
 
 from __future__ import annotations
@@ -9,22 +9,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from huanshu.catalog import Contract, Rung
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from huanshu.catalog import Contract, Field, Rung
 from huanshu.keeper.client import Keeper
 from huanshu.keeper.tickets import Ticket
-from huanshu.sealing import CellContext, KeyName, Keyring, content_mark, link, seal_column
+from huanshu.sealing import (
+    CellContext,
+    KeyName,
+    Keyring,
+    content_marks,
+    link_column,
+    pad_column,
+    seal_padded,
+)
+from huanshu.sealing.arrow import as_bytes
 from huanshu.sealing.blobs import seal_blob
 from huanshu.sealing.keys import content_key, data_key, link_key, quarantine_key
 
-Columns = Mapping[str, Sequence[str | None]]
+Bytes = NDArray[np.uint8]
+Columns = Mapping[str, pa.Array]
 
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """What identifies and marks records, in row order: all 16-byte values."""
+    """What identifies and marks records, in row order: each ``uint8[n, 16]``."""
 
-    links: Mapping[str, Sequence[bytes]]
-    marks: Sequence[bytes]
+    links: Mapping[str, Bytes]
+    marks: Bytes
 
 
 def borrow(
@@ -44,52 +58,42 @@ def borrow(
 def linked(keys: Keyring, contract: Contract, columns: Columns) -> Linked:
     """Links of every identifier field and the content mark of every row. An absent identifier links as ""."""
     links = {
-        field.name: [
-            link(keys[link_key(field.link_kind)], field.link_kind, value or "")
-            for value in columns[field.name]
-        ]
+        field.name: link_column(keys[link_key(field.link_kind)], field.link_kind, columns[field.name])
         for field in contract.fields
         if field.link_kind is not None
     }
-    key = keys[content_key(contract.dataset)]
-    rows = zip(*(columns[field.name] for field in contract.fields), strict=True)
-    return Linked(links, [content_mark(key, row) for row in rows])
+    in_order = {field.name: columns[field.name] for field in contract.fields}
+    return Linked(links, content_marks(keys[content_key(contract.dataset)], in_order))
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where each row belongs and which version it is, in row order: what its cells are bound to."""
+
+    homes: pa.Array
+    records: NDArray[np.int64]
+    versions: NDArray[np.int32]
 
 
 def seal_rows(
-    keys: Keyring,
-    contract: Contract,
-    epoch: int,
-    homes: Sequence[str],
-    records: Sequence[int],
-    versions: Sequence[int],
-    columns: Columns,
-) -> dict[str, list[str | bytes | None]]:
+    keys: Keyring, contract: Contract, epoch: int, places: Places, columns: Columns
+) -> dict[str, pa.Array]:
     """The district store's cells by field: plain fields as they are, sealed ones under their home's key."""
-    by_home: dict[str, list[int]] = {}
-    for place, home in enumerate(homes):
-        by_home.setdefault(home, []).append(place)
-    cells: dict[str, list[str | bytes | None]] = {}
-    for field in contract.fields:
-        values = columns[field.name]
-        if not field.sealed:
-            cells[field.name] = list(values)
-            continue
+    homes = places.homes.dictionary_encode()
+    codes = homes.indices.to_numpy(zero_copy_only=False)
+    by_home = [(home, np.flatnonzero(codes == n)) for n, home in enumerate(homes.dictionary.to_pylist())]
+
+    def sealed(field: Field) -> pa.Array:
         assert field.width is not None  # checked when the contract was read
-        sealed: list[str | bytes | None] = [None] * len(homes)
-        for home, places in by_home.items():
-            column = seal_column(
-                keys[data_key(home, contract.dataset, field.name, epoch)],
-                CellContext(home, contract.dataset, field.name, Rung.REVEAL.word, epoch),
-                field.width,
-                [records[i] for i in places],
-                [versions[i] for i in places],
-                [values[i] for i in places],
-            )
-            for place, cell in zip(places, column, strict=True):
-                sealed[place] = cell
-        cells[field.name] = sealed
-    return cells
+        padded = pad_column(columns[field.name], field.width)
+        cells = np.empty((len(padded), padded.shape[1] + 16), np.uint8)
+        for home, rows in by_home:
+            context = CellContext(home, contract.dataset, field.name, Rung.REVEAL.word, epoch)
+            key = keys[data_key(home, contract.dataset, field.name, epoch)]
+            cells[rows] = seal_padded(key, context, places.records[rows], places.versions[rows], padded[rows])
+        return as_bytes(cells)
+
+    return {field.name: sealed(field) if field.sealed else columns[field.name] for field in contract.fields}
 
 
 def seal_quarantined(

@@ -1,7 +1,7 @@
 """Sealing: field values in, ciphertext that fits one place and one time out (invariant 6).
 
 Modules, each one idea: ``padding`` (fixed widths, absent values), ``cells`` (AES-SIV, value by value),
-``columns`` and ``padded`` (the same bytes for a column at once), ``arrow`` (matrices and Arrow),
+``blocks``, ``columns`` and ``padded`` (the same bytes for a column at once), ``arrow`` (matrices and Arrow),
 ``links`` (CMAC links, purpose tokens, content marks), ``masks`` (the ``mask`` rung), ``keys`` (names and
 wrapping). Nothing here does I/O, knows a clock, or decides who may open anything: it is handed keys.
 """
@@ -9,7 +9,15 @@ wrapping). Nothing here does I/O, knows a clock, or decides who may open anythin
 from huanshu.sealing.cells import CellContext, open_column, seal_column
 from huanshu.sealing.columns import open_padded, seal_padded
 from huanshu.sealing.keys import KeyName, Keyring, new_key
-from huanshu.sealing.links import LINK_KINDS, content_mark, link, token, token_column
+from huanshu.sealing.links import (
+    LINK_KINDS,
+    content_mark,
+    content_marks,
+    link,
+    link_column,
+    token,
+    token_column,
+)
 from huanshu.sealing.masks import MASKS, mask, mask_column
 from huanshu.sealing.padded import pad_column, unpad_column
 
@@ -20,7 +28,9 @@ __all__ = [
     "KeyName",
     "Keyring",
     "content_mark",
+    "content_marks",
     "link",
+    "link_column",
     "mask",
     "mask_column",
     "new_key",

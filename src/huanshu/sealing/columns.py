@@ -15,24 +15,21 @@ Every refusal is ``cells.refused()``: one shape for a changed value, place, time
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import ECB
 from cryptography.hazmat.primitives.cmac import CMAC
 from numpy.typing import NDArray
 
+from huanshu.sealing.blocks import BLOCK, block_cipher, double, encrypt, subkeys
 from huanshu.sealing.cells import CellContext, bound_row, open_one, refused
 
 Bytes = NDArray[np.uint8]
 
 _GROUP: Final = 4096
 _FEW: Final = 64
-_BLOCK: Final = 16
-_POLYNOMIAL: Final = 0x87  # x^128 = x^7 + x^2 + x + 1 (RFC 4493, 2.3)
 _COUNTER_MASK: Final = np.array([255] * 8 + [127, 255, 255, 255] + [127, 255, 255, 255], np.uint8)
 
 
@@ -41,7 +38,7 @@ def seal_padded(
 ) -> Bytes:
     """``uint8[n, w + 16]`` from ``uint8[n, w]``; ``key`` is 64 bytes, row *i* bound to its record and version."""
     rows, width = padded.shape
-    sealed = np.empty((rows, _BLOCK + width), np.uint8)
+    sealed = np.empty((rows, BLOCK + width), np.uint8)
     if rows < _FEW:
         cipher, constant = AESSIV(key), context.bound()
         for i in range(rows):
@@ -52,8 +49,8 @@ def seal_padded(
     for first in range(0, rows, _GROUP):
         here = slice(first, first + _GROUP)
         tags = siv.tags(_rows(records[here], versions[here]), padded[here])
-        sealed[here, :_BLOCK] = tags
-        np.bitwise_xor(padded[here], siv.keystream(tags), out=sealed[here, _BLOCK:])
+        sealed[here, :BLOCK] = tags
+        np.bitwise_xor(padded[here], siv.keystream(tags), out=sealed[here, BLOCK:])
     return sealed
 
 
@@ -62,7 +59,7 @@ def open_padded(
 ) -> Bytes:
     """Inverse of ``seal_padded``. TamperedError if any one of the cells does not fit; then nothing is handed out."""
     rows, size = sealed.shape
-    width = size - _BLOCK
+    width = size - BLOCK
     if width < 1:
         raise refused()
     padded = np.empty((rows, width), np.uint8)
@@ -75,8 +72,8 @@ def open_padded(
     fits = True
     for first in range(0, rows, _GROUP):
         here = slice(first, first + _GROUP)
-        tags = np.ascontiguousarray(sealed[here, :_BLOCK])
-        np.bitwise_xor(sealed[here, _BLOCK:], siv.keystream(tags), out=padded[here])
+        tags = np.ascontiguousarray(sealed[here, :BLOCK])
+        np.bitwise_xor(sealed[here, BLOCK:], siv.keystream(tags), out=padded[here])
         fits &= bool((siv.tags(_rows(records[here], versions[here]), padded[here]) == tags).all())
     if not fits:
         padded.fill(0)
@@ -86,7 +83,7 @@ def open_padded(
 
 def _rows(records: NDArray[np.int64], versions: NDArray[np.int32]) -> Bytes:
     """The row's associated data in its CMAC block: record ‖ version (12 bytes), then RFC 4493's padding."""
-    block = np.zeros((len(records), _BLOCK), np.uint8)
+    block = np.zeros((len(records), BLOCK), np.uint8)
     block[:, :8] = records.astype(">u8").view(np.uint8).reshape(-1, 8)
     block[:, 8:12] = versions.astype(">u4").view(np.uint8).reshape(-1, 4)
     block[:, 12] = 0x80
@@ -98,66 +95,48 @@ class _Siv:
 
     def __init__(self, key: bytes, context: CellContext, width: int) -> None:
         mac_key, counter_key = key[: len(key) // 2], key[len(key) // 2 :]
-        self._mac = Cipher(AES(mac_key), ECB()).encryptor()  # noqa: S305 - the block function of CMAC and CTR
-        self._counter = Cipher(AES(counter_key), ECB()).encryptor()  # noqa: S305
+        self._mac = block_cipher(mac_key)
+        self._counter = block_cipher(counter_key)
         self._width = width
-        self._blocks = -(-width // _BLOCK)
-        whole = _double(self._encrypt(self._mac, np.zeros((1, _BLOCK), np.uint8)))
-        self._subkeys = whole[0], _double(whole)[0]  # RFC 4493, 2.3: K1 for whole blocks, K2 for a padded one
-        first = _double(_mac(mac_key, bytes(_BLOCK))) ^ _mac(mac_key, context.bound())
-        self._chain = _double(first)[0]  # dbl(D) after the first string; the row's CMAC comes on top
+        self._blocks = -(-width // BLOCK)
+        self._subkeys = subkeys(self._mac)
+        first = double(_mac(mac_key, bytes(BLOCK))) ^ _mac(mac_key, context.bound())
+        self._chain = double(first)[0]  # dbl(D) after the first string; the row's CMAC comes on top
 
     def tags(self, rows: Bytes, padded: Bytes) -> Bytes:
         """S2V (RFC 5297, 2.4) of (context, row, padded) for every row."""
-        d = self._encrypt(self._mac, rows ^ self._subkeys[1]) ^ self._chain
-        text = np.zeros((len(padded), self._blocks * _BLOCK), np.uint8)
+        d = encrypt(self._mac, rows ^ self._subkeys[1]) ^ self._chain
+        text = np.zeros((len(padded), self._blocks * BLOCK), np.uint8)
         width = self._width
         text[:, :width] = padded
-        if width >= _BLOCK:
-            text[:, width - _BLOCK : width] ^= d
+        if width >= BLOCK:
+            text[:, width - BLOCK : width] ^= d
         else:
             text[:, width] = 0x80
-            text[:, :_BLOCK] ^= _double(d)
-            width = _BLOCK
-        if width % _BLOCK:
+            text[:, :BLOCK] ^= double(d)
+            width = BLOCK
+        if width % BLOCK:
             text[:, width] = 0x80
-        text[:, -_BLOCK:] ^= self._subkeys[bool(width % _BLOCK)]
+        text[:, -BLOCK:] ^= self._subkeys[bool(width % BLOCK)]
         words = text.view(np.uint64)
         state = np.zeros((len(padded), 2), np.uint64)
         for block in range(self._blocks):
             mixed = state ^ words[:, 2 * block : 2 * block + 2]
-            state = self._encrypt(self._mac, mixed.view(np.uint8)).view(np.uint64)
+            state = encrypt(self._mac, mixed.view(np.uint8)).view(np.uint64)
         return state.view(np.uint8)
 
     def keystream(self, tags: Bytes) -> Bytes:
         """RFC 5297, 2.5: counters from the tag with bits 31 and 63 cleared, so that 32 bits never carry over."""
-        counters = np.empty((len(tags), self._blocks, _BLOCK), np.uint8)
+        counters = np.empty((len(tags), self._blocks, BLOCK), np.uint8)
         counters[:] = (tags & _COUNTER_MASK)[:, None, :]
         low = np.ascontiguousarray(counters[:, :, 12:]).view(">u4").reshape(len(tags), self._blocks)
         low = low + np.arange(self._blocks, dtype=np.uint32)
         counters[:, :, 12:] = low.astype(">u4").view(np.uint8).reshape(len(tags), self._blocks, 4)
-        stream = self._encrypt(self._counter, counters.reshape(-1, _BLOCK))
+        stream = encrypt(self._counter, counters.reshape(-1, BLOCK))
         return stream.reshape(len(tags), -1)[:, : self._width]
-
-    @staticmethod
-    def _encrypt(cipher: Any, blocks: Bytes) -> Bytes:
-        """AES of each 16-byte row."""
-        out = np.empty(blocks.size + _BLOCK - 1, np.uint8)
-        cipher.update_into(np.ascontiguousarray(blocks), out)
-        return out[: blocks.size].reshape(-1, _BLOCK)
 
 
 def _mac(key: bytes, message: bytes) -> Bytes:
     mac = CMAC(AES(key))
     mac.update(message)
-    return np.frombuffer(mac.finalize(), np.uint8).reshape(1, _BLOCK)
-
-
-def _double(blocks: Bytes) -> Bytes:
-    """Each 16-byte row times x in GF(2^128) (RFC 5297, 2.3)."""
-    words = np.ascontiguousarray(blocks).view(">u8").astype(np.uint64)
-    high, low = words[:, 0], words[:, 1]
-    made = np.empty_like(words)
-    made[:, 0] = (high << np.uint64(1)) | (low >> np.uint64(63))
-    made[:, 1] = (low << np.uint64(1)) ^ ((high >> np.uint64(63)) * np.uint64(_POLYNOMIAL))
-    return made.astype(">u8").view(np.uint8)
+    return np.frombuffer(mac.finalize(), np.uint8).reshape(1, BLOCK)

@@ -15,11 +15,16 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher
+import pyarrow as pa
+import pyarrow.compute as pc
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import ECB
 from cryptography.hazmat.primitives.cmac import CMAC
 from numpy.typing import NDArray
+
+from huanshu.sealing.blocks import BLOCK, block_cipher, encrypt, mac_column, subkeys
+from huanshu.store.copying import row_spans
+
+Bytes = NDArray[np.uint8]
 
 
 def _folded(value: str) -> str:
@@ -51,14 +56,34 @@ def token(key: bytes, linked: bytes) -> bytes:
     return _mac(key, linked)
 
 
-def token_column(key: bytes, links: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """``token`` of every row of ``uint8[n, 16]``: one block is one AES call after the subkey (RFC 4493, 2.4)."""
-    zero = Cipher(AES(key), ECB()).encryptor().update(bytes(16))  # noqa: S305 - CMAC's block function
-    doubled = int.from_bytes(zero, "big") << 1
-    subkey = (doubled ^ (0x87 if zero[0] & 0x80 else 0)) & ((1 << 128) - 1)
-    blocks = links ^ np.frombuffer(subkey.to_bytes(16, "big"), np.uint8)
-    tokens = Cipher(AES(key), ECB()).encryptor().update(blocks.tobytes())  # noqa: S305
-    return np.frombuffer(tokens, np.uint8).reshape(links.shape)
+def link_column(key: bytes, kind: str, values: pa.Array) -> Bytes:
+    """``link`` of every value, as ``uint8[n, 16]``; an absent identifier links as the empty one."""
+    messages = _normalised(kind, values)
+    offsets = np.frombuffer(messages.buffers()[1], np.int64)[: len(messages) + 1]
+    flat = np.frombuffer(messages.buffers()[2] or b"", np.uint8)
+    return mac_column(key, flat, offsets[:-1], np.diff(offsets))
+
+
+def _normalised(kind: str, values: pa.Array) -> pa.Array:
+    """The normalised values as ``large_binary`` without an offset; Python's own rules where Arrow's may differ."""
+    normalise = LINK_KINDS[kind]
+    given = pc.fill_null(values.cast(pa.large_string()), "")
+    if normalise is not _folded:
+        made = pa.array(map(normalise, given.to_pylist()), pa.large_string())
+    else:
+        plain = pc.match_substring_regex(given, "^[!-~]*$")
+        made = pc.ascii_upper(given)
+        if not pc.all(plain, min_count=0).as_py():
+            others = pa.array(map(normalise, given.filter(pc.invert(plain)).to_pylist()), pa.large_string())
+            made = pc.replace_with_mask(made, pc.invert(plain), others)
+    # A copy, so that the first offset is 0.
+    return pa.concat_arrays([pa.array([], pa.large_binary()), made.cast(pa.large_binary())])
+
+
+def token_column(key: bytes, links: Bytes) -> Bytes:
+    """``token`` of every row of ``uint8[n, 16]``: one whole block is one AES call (RFC 4493, 2.4)."""
+    cipher = block_cipher(key)
+    return encrypt(cipher, links ^ subkeys(cipher)[0])
 
 
 def content_mark(key: bytes, values: Iterable[str | None]) -> bytes:
@@ -68,3 +93,14 @@ def content_mark(key: bytes, values: Iterable[str | None]) -> bytes:
         for value in values
     )
     return _mac(key, b"".join(parts))
+
+
+def content_marks(key: bytes, columns: Mapping[str, pa.Array]) -> Bytes:
+    """``content_mark`` of every row, as ``uint8[n, 16]``; ``columns`` in contract order, of text.
+
+    A value is framed as PostgreSQL's COPY frames it: its length, -1 when absent, then its bytes."""
+    marks = [
+        mac_column(key, np.frombuffer(image, np.uint8), starts, ends - starts)
+        for image, starts, ends in row_spans(columns)
+    ]
+    return np.concatenate(marks) if marks else np.empty((0, BLOCK), np.uint8)

@@ -48,6 +48,8 @@ def prepare_district(admin_url: str, passwords: Mapping[str, str]) -> None:
         _database(connection, DISTRICT, "huanshu_owner", ("huanshu_keeper", "huanshu_app", "huanshu_courier"))
         _database(connection, AIRFLOW, "huanshu_airflow", ())
         connection.execute(_sql("GRANT CREATE ON DATABASE {} TO huanshu_courier", DISTRICT))
+        # A session's own tables, for joins with what one batch brought: links and record numbers, no values.
+        connection.execute(_sql("GRANT TEMPORARY ON DATABASE {} TO huanshu_app", DISTRICT))
     with connect(with_database(admin_url, DISTRICT)) as connection:
         connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
         connection.execute("GRANT CREATE, USAGE ON SCHEMA public TO huanshu_owner")

@@ -1,0 +1,76 @@
+"""AES blocks by the column: the library's block cipher over ``uint8[n, 16]``, and AES-CMAC (RFC 4493) over messages.
+
+Row *i* of the result belongs to row *i* of what was given. Messages may differ in length: the *j*-th blocks of all
+messages that have one are one AES call, and a message that has ended keeps its state. AES itself is the library's;
+XOR and doubling are numpy. Agreement with the library's CMAC, message by message, is tested.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+
+BLOCK: Final = 16
+_POLYNOMIAL: Final = 0x87  # x^128 = x^7 + x^2 + x + 1 (RFC 4493, 2.3)
+
+
+def block_cipher(key: bytes) -> Any:
+    """AES under this key, for ``encrypt``: the block function of CMAC and CTR, never a mode of its own."""
+    return Cipher(AES(key), ECB()).encryptor()  # noqa: S305
+
+
+def encrypt(cipher: Any, blocks: Bytes) -> Bytes:
+    """AES of each 16-byte row."""
+    out = np.empty(blocks.size + BLOCK - 1, np.uint8)
+    cipher.update_into(np.ascontiguousarray(blocks), out)
+    return out[: blocks.size].reshape(-1, BLOCK)
+
+
+def double(blocks: Bytes) -> Bytes:
+    """Each 16-byte row times x in GF(2^128) (RFC 5297, 2.3)."""
+    words = np.ascontiguousarray(blocks).view(">u8").astype(np.uint64)
+    high, low = words[:, 0], words[:, 1]
+    made = np.empty_like(words)
+    made[:, 0] = (high << np.uint64(1)) | (low >> np.uint64(63))
+    made[:, 1] = (low << np.uint64(1)) ^ ((high >> np.uint64(63)) * np.uint64(_POLYNOMIAL))
+    return made.astype(">u8").view(np.uint8)
+
+
+def subkeys(cipher: Any) -> tuple[Bytes, Bytes]:
+    """(K1 for a whole last block, K2 for a padded one), 16 bytes each (RFC 4493, 2.3)."""
+    whole = double(encrypt(cipher, np.zeros((1, BLOCK), np.uint8)))
+    return whole[0], double(whole)[0]
+
+
+def mac_column(key: bytes, flat: Bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Bytes:
+    """AES-CMAC of every message ``flat[starts[i] : starts[i] + lengths[i]]``, as ``uint8[n, 16]``."""
+    if not len(starts):
+        return np.empty((0, BLOCK), np.uint8)
+    cipher = block_cipher(key)
+    whole, padded = subkeys(cipher)
+    blocks = np.maximum(1, -(-lengths // BLOCK))
+    order = np.argsort(-blocks, kind="stable")  # longest first: those still going on are always a prefix
+    starts, lengths, falling = starts[order], lengths[order], -blocks[order]
+    windows = np.lib.stride_tricks.sliding_window_view(np.append(flat, np.zeros(BLOCK, np.uint8)), BLOCK)
+    state = np.zeros((len(starts), BLOCK), np.uint8)
+    for block in range(-int(falling[0])):
+        active, going_on = np.searchsorted(falling, (-block, -block - 1)).tolist()
+        text = windows[starts[:active] + BLOCK * block]
+        if going_on < active:
+            rest = lengths[going_on:active] - BLOCK * block
+            last = text[going_on:]
+            last[np.arange(BLOCK) >= rest[:, None]] = 0
+            short = rest < BLOCK
+            last[short, rest[short]] = 0x80
+            last ^= np.where(short[:, None], padded, whole)
+        state[:active] = encrypt(cipher, state[:active] ^ text)
+    tags = np.empty_like(state)
+    tags[order] = state
+    return tags
