@@ -23,6 +23,7 @@ import pyarrow as pa
 from huanshu.catalog import Contract
 from huanshu.catalog.words import hint, nearest
 from huanshu.errors import InputError, Text, Where
+from huanshu.exchange.cells import fast_cells
 from huanshu.exchange.manifest import Dialect, Manifest, read_bytes
 
 BATCH_RECORDS: Final = 250_000
@@ -61,46 +62,68 @@ def read_extract(
         raise ValueError("the manifest is of another dataset")
     raw = read_bytes(folder / manifest.file, MAX_EXTRACT)
     _Whole(raw, manifest).check()
-    lines = _lines(raw, manifest)
-    order = _Header(manifest, contract).order(_cells(next(lines)[1], manifest.dialect, 1, manifest.file))
-    return _batches(lines, order, manifest, [field.name for field in contract.fields], batch_size)
+    stretches = _stretches(raw, manifest)
+    (header,) = next(stretches).lines()
+    order = _Header(manifest, contract).order(_cells(header, manifest.dialect, 1, manifest.file))
+    return _batches(stretches, order, manifest, [field.name for field in contract.fields], batch_size)
 
 
 def _batches(
-    lines: Iterator[tuple[int, str]],
+    stretches: Iterator[Stretch],
     order: Sequence[int],
     manifest: Manifest,
     fields: Sequence[str],
     batch_size: int,
 ) -> Iterator[Batch]:
-    rows: list[list[str]] = []
     first = 1
-    for line, text in lines:
+    held: list[pa.Table] = []
+    rows = 0
+    for stretch in stretches:
+        table = fast_cells(stretch.text, manifest.dialect, len(fields), MAX_CELL)
+        if table is None:
+            table = _judged(stretch, manifest, len(fields))
+        while rows + table.num_rows >= batch_size:
+            wanted = batch_size - rows
+            yield Batch(first, _named([*held, table.slice(0, wanted)], order, fields))
+            first += batch_size
+            table = table.slice(wanted)
+            held, rows = [], 0
+        held.append(table)
+        rows += table.num_rows
+    if rows or first == 1:
+        yield Batch(first, _named(held, order, fields))
+
+
+def _judged(stretch: Stretch, manifest: Manifest, width: int) -> pa.Table:
+    """The stretch read line by line: what the fast road does not take is either unusual or wrong."""
+    rows: list[list[str]] = []
+    for line, text in enumerate(stretch.lines(), stretch.first_line):
         cells = _cells(text, manifest.dialect, line, manifest.file)
-        if len(cells) != len(fields):
+        if len(cells) != width:
             raise _wrong(
                 "row.ragged",
                 Text(
-                    f"the line has {len(cells)} cells instead of {len(fields)}",
-                    f"该行有 {len(cells)} 列，应为 {len(fields)} 列",
+                    f"the line has {len(cells)} cells instead of {width}",
+                    f"该行有 {len(cells)} 列，应为 {width} 列",
                 ),
                 manifest.file,
                 line,
             )
         rows.append(cells)
-        if len(rows) == batch_size:
-            yield Batch(first, _table(rows, order, fields))
-            first += len(rows)
-            rows = []
-    if rows or first == 1:
-        yield Batch(first, _table(rows, order, fields))
+    columns: list[tuple[str, ...]] = list(zip(*rows, strict=True)) or [()] * width
+    return pa.table(
+        {str(n): pa.array([cell or None for cell in column], pa.string()) for n, column in enumerate(columns)}
+    )
 
 
-def _table(rows: Sequence[Sequence[str]], order: Sequence[int], fields: Sequence[str]) -> pa.Table:
-    columns: list[tuple[str, ...]] = list(zip(*rows, strict=True)) or [()] * len(fields)
+def _named(tables: Sequence[pa.Table], order: Sequence[int], fields: Sequence[str]) -> pa.Table:
+    """The fields' columns in the contract's order, each in one piece."""
+    if not tables:
+        return pa.table({name: pa.array([], pa.large_string()) for name in fields})
+    whole = pa.concat_tables(tables)
     return pa.table(
         {
-            name: pa.array([cell or None for cell in columns[place]], pa.large_string())
+            name: whole.column(place).cast(pa.large_string()).combine_chunks()
             for name, place in zip(fields, order, strict=True)
         }
     )
@@ -160,13 +183,25 @@ def _reads_as_utf8(raw: bytes) -> bool:
     return len(text.encode()) - len(text) >= _TELLING
 
 
-def _lines(raw: bytes, manifest: Manifest) -> Iterator[tuple[int, str]]:
-    """(line number, text without its end) of every line, decoded strictly."""
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Some whole lines of the file, decoded."""
+
+    first_line: int
+    text: str
+
+    def lines(self) -> Iterator[str]:
+        for piece in self.text.removesuffix("\n").split("\n"):
+            yield piece.removesuffix("\r")
+
+
+def _stretches(raw: bytes, manifest: Manifest) -> Iterator[Stretch]:
+    """The header's line, then the rest in stretches, decoded strictly."""
     # No character of UTF-8 or GB18030 holds the byte of a line feed, so bytes can be cut there.
     start = len(_UTF8_BOM) if manifest.encoding == "utf-8" and raw.startswith(_UTF8_BOM) else 0
     line = 1
     while start < len(raw):
-        end = raw.find(b"\n", start + _STRETCH) + 1 or len(raw)
+        end = raw.find(b"\n", start + (_STRETCH if line > 1 else 0)) + 1 or len(raw)
         try:
             text = raw[start:end].decode(manifest.encoding)
         except UnicodeDecodeError as error:
@@ -178,9 +213,8 @@ def _lines(raw: bytes, manifest: Manifest) -> Iterator[tuple[int, str]]:
             ) from None
         if line == 1 and manifest.encoding == "gb18030":
             text = text.removeprefix(_BOM)
-        for piece in text.removesuffix("\n").split("\n"):
-            yield line, piece.removesuffix("\r")
-            line += 1
+        yield Stretch(line, text)
+        line += raw.count(b"\n", start, end)
         start = end
 
 
