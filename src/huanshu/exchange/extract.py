@@ -1,9 +1,12 @@
-"""A sender's CSV extract → batches of text columns, or one InputError and nothing kept.
+"""A sender's extract → batches of text columns, or one InputError and nothing kept.
 
 The bytes are read once, compared with the manifest's digest, counted and checked as a whole before the first
 batch is handed out. Strict RFC 4180 with one narrowing: a record is one line. A line break inside a cell is
 refused, so that a missing quotation mark is an error at its own line and never swallows the next record, and
 data row *n* always stands on line *n* + 1. An empty cell is absent (null).
+
+Parquet and XLSX have a header and cells too (``tabular``); what holds for a CSV's header, count and digest holds for
+theirs.
 
 No message quotes a cell, and none quotes a header cell that resembles no field: a file without a header
 would show its first resident. Deliberately not here: the manifest's signature, whether values are right.
@@ -23,8 +26,10 @@ import pyarrow as pa
 from huanshu.catalog import Contract
 from huanshu.catalog.words import hint, nearest
 from huanshu.errors import InputError, Text, Where
+from huanshu.exchange import tabular
 from huanshu.exchange.cells import fast_cells
 from huanshu.exchange.manifest import Dialect, Manifest, read_bytes
+from huanshu.exchange.tabular import wrong
 
 BATCH_RECORDS: Final = 250_000
 MAX_EXTRACT: Final = 4 * 1024**3
@@ -61,11 +66,28 @@ def read_extract(
     if manifest.dataset != contract.dataset:
         raise ValueError("the manifest is of another dataset")
     raw = read_bytes(folder / manifest.file, MAX_EXTRACT)
+    _require_digest(raw, manifest)
+    if manifest.format != "csv":
+        return _sliced(
+            tabular.read(raw, manifest.format, manifest.file, MAX_CELL), manifest, contract, batch_size
+        )
     _Whole(raw, manifest).check()
     stretches = _stretches(raw, manifest)
     (header,) = next(stretches).lines()
     order = _Header(manifest, contract).order(_cells(header, manifest.dialect, 1, manifest.file))
     return _batches(stretches, order, manifest, [field.name for field in contract.fields], batch_size)
+
+
+def _sliced(found: tabular.Cells, manifest: Manifest, contract: Contract, batch_size: int) -> Iterator[Batch]:
+    """A table that is in memory as a whole, cut as a CSV is."""
+    order = _Header(manifest, contract).order(found.header)
+    _require_count(len(found.columns[0]) if found.columns else 0, manifest)
+    fields = [field.name for field in contract.fields]
+    whole = _named([pa.table({str(n): column for n, column in enumerate(found.columns)})], order, fields)
+    return (
+        Batch(first + 1, whole.slice(first, batch_size).combine_chunks())
+        for first in range(0, max(1, manifest.records), batch_size)
+    )
 
 
 def _batches(
@@ -100,7 +122,7 @@ def _judged(stretch: Stretch, manifest: Manifest, width: int) -> pa.Table:
     for line, text in enumerate(stretch.lines(), stretch.first_line):
         cells = _cells(text, manifest.dialect, line, manifest.file)
         if len(cells) != width:
-            raise _wrong(
+            raise wrong(
                 "row.ragged",
                 Text(
                     f"the line has {len(cells)} cells instead of {width}",
@@ -129,6 +151,27 @@ def _named(tables: Sequence[pa.Table], order: Sequence[int], fields: Sequence[st
     )
 
 
+def _require_digest(raw: bytes, manifest: Manifest) -> None:
+    if hashlib.sha256(raw).hexdigest() != manifest.sha256:
+        raise wrong(
+            "file.digest",
+            Text("the file is not the one that the manifest describes", "文件与清单所载摘要不符"),
+            manifest.file,
+        )
+
+
+def _require_count(records: int, manifest: Manifest) -> None:
+    if records != manifest.records:
+        raise wrong(
+            "file.count",
+            Text(
+                f"the file has {records} records, the manifest says {manifest.records}",
+                f"文件有 {records} 条记录，清单称 {manifest.records} 条",
+            ),
+            manifest.file,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Whole:
     """What can be said of an extract's bytes before any of it is decoded."""
@@ -138,36 +181,21 @@ class _Whole:
 
     def check(self) -> None:
         raw, manifest = self.raw, self.manifest
-        if hashlib.sha256(raw).hexdigest() != manifest.sha256:
-            raise _wrong(
-                "file.digest",
-                Text("the file is not the one that the manifest describes", "文件与清单所载摘要不符"),
-                manifest.file,
-            )
         if (place := raw.find(b"\0")) >= 0:
             raise self._at("text.nul", Text("the line holds a NUL byte", "该行含有空字节"), place)
         if raw.count(b"\r") != raw.count(b"\r\n"):
             place = next(m.start() for m in re.finditer(rb"\r(?!\n)", raw))
             raise self._at("cell.break", Text("a cell holds a line break", "单元格内含换行"), place)
         if manifest.encoding == "gb18030" and _reads_as_utf8(raw[:_STRETCH]):
-            raise _wrong(
+            raise wrong(
                 "text.encoding",
                 Text("the manifest says gb18030, the file is UTF-8", "清单称编码为 gb18030，文件却是 UTF-8"),
                 manifest.file,
             )
-        records = raw.count(b"\n") - raw.endswith(b"\n")
-        if records != manifest.records:
-            raise _wrong(
-                "file.count",
-                Text(
-                    f"the file has {records} records, the manifest says {manifest.records}",
-                    f"文件有 {records} 条记录，清单称 {manifest.records} 条",
-                ),
-                manifest.file,
-            )
+        _require_count(raw.count(b"\n") - raw.endswith(b"\n"), manifest)
 
     def _at(self, problem: str, what: Text, place: int) -> InputError:
-        return _wrong(problem, what, self.manifest.file, self.raw.count(b"\n", 0, place) + 1)
+        return wrong(problem, what, self.manifest.file, self.raw.count(b"\n", 0, place) + 1)
 
 
 def _reads_as_utf8(raw: bytes) -> bool:
@@ -205,7 +233,7 @@ def _stretches(raw: bytes, manifest: Manifest) -> Iterator[Stretch]:
         try:
             text = raw[start:end].decode(manifest.encoding)
         except UnicodeDecodeError as error:
-            raise _wrong(
+            raise wrong(
                 "text.encoding",
                 Text(f"the line is not {manifest.encoding}", f"该行不是 {manifest.encoding} 编码"),
                 manifest.file,
@@ -277,7 +305,7 @@ class _Header:
             if field is None:
                 raise self._unknown(cell, place + 1, {n for n, f in named.items() if f not in found})
             if field in found:
-                raise _wrong(
+                raise wrong(
                     "header.duplicate",
                     Text(
                         f"columns {found[field] + 1} and {place + 1} are both “{cell}”",
@@ -290,7 +318,7 @@ class _Header:
             found[field] = place
         for name, field in named.items():
             if field not in found:
-                raise _wrong(
+                raise wrong(
                     "header.missing",
                     Text(f"column “{name}” is missing", f"缺少列“{name}”"),
                     self.manifest.file,
@@ -336,20 +364,9 @@ class _Header:
 
 def _oversize(file: str, line: int) -> InputError:
     what = Text(f"a cell has more than {MAX_CELL} characters", f"有单元格超过 {MAX_CELL} 个字符")
-    return _wrong("cell.oversize", what, file, line)
+    return wrong("cell.oversize", what, file, line)
 
 
 def _quotation(file: str, line: int) -> InputError:
     what = Text("a quotation mark is not closed or stands in the wrong place", "引号未闭合或位置错误")
-    return _wrong("cell.quotation", what, file, line)
-
-
-def _wrong(
-    problem: str, what: Text, file: str, line: int | None = None, field: str | None = None
-) -> InputError:
-    return InputError(
-        f"extract.{problem}",
-        what,
-        remedy=Text("correct the extract and send it with a new manifest", "请更正文件并重新生成清单报送"),
-        where=Where(file, line, field),
-    )
+    return wrong("cell.quotation", what, file, line)

@@ -1,10 +1,10 @@
 """The manifest beside an extract: who sends what, in which order, and the digest of its bytes, signed.
 
-``{manifest: 1, sender, dataset, sequence, period, mode, file, encoding, sha256, records, dialect?, columns?,
-signature}``. The signature is Ed25519 over the RFC 8785 bytes of everything but itself (``signing_bytes``);
-whoever holds keys makes and checks it, nothing here does. Parsing is strict: every key once, none unknown,
-every value of its one form; whatever is wrong is one InputError, and no text of the manifest is quoted that
-resembles no known word.
+``{manifest: 1, sender, dataset, sequence, period, mode, file, format?, encoding, sha256, records, dialect?,
+columns?, signature}``; ``format`` is csv when it is not said, and the others are utf-8. The signature is Ed25519
+over the RFC 8785 bytes of everything but itself (``signing_bytes``); whoever holds keys makes and checks it,
+nothing here does. Parsing is strict: every key once, none unknown, every value of its one form; whatever is
+wrong is one InputError, and no text of the manifest is quoted that resembles no known word.
 
 ``read_bytes`` is how every foreign file is read, exactly once: what is digested is what is parsed.
 """
@@ -29,6 +29,7 @@ from huanshu.errors import InputError, Text, Where
 
 Encoding = Literal["utf-8", "gb18030"]
 Mode = Literal["full", "changes"]
+Format = Literal["csv", "parquet", "xlsx"]
 
 MAX_MANIFEST: Final = 64 * 1024
 MAX_SEQUENCE: Final = 2**53 - 1
@@ -37,7 +38,7 @@ _REQUIRED: Final = (
     "manifest", "sender", "dataset", "sequence", "period", "mode", "file", "encoding", "sha256", "records",
     "signature",
 )  # fmt: skip
-_OPTIONAL: Final = ("dialect", "columns")
+_OPTIONAL: Final = ("dialect", "columns", "format")
 _FORMS: Final[Mapping[str, tuple[re.Pattern[str], Text]]] = {
     "sender": (
         re.compile(r"dept\.[a-z][a-z0-9_]{0,42}|[0-9]{12}|[0-9]{15}"),
@@ -84,6 +85,7 @@ class Manifest:
     encoding: Encoding
     sha256: str
     records: int
+    format: Format
     dialect: Dialect
     #: Header of the source → field of the contract; empty when the header already names fields.
     columns: Mapping[str, str]
@@ -133,6 +135,7 @@ def parse_manifest(raw: bytes, file: str) -> Manifest:
         encoding=encoding,
         sha256=texts["sha256"],
         records=_integer(members, "records", 0, place),
+        format=_format(members, place),
         dialect=_dialect(members["dialect"], place) if "dialect" in members else Dialect(),
         columns=_columns(members["columns"], place) if "columns" in members else MappingProxyType({}),
         signature=bytes.fromhex(texts["signature"]),
@@ -241,6 +244,19 @@ def _period(text: str, place: _Place) -> None:
         date.fromisoformat(text if len(text) == 10 else f"{text}-01")
     except ValueError:
         raise place.wrong("period", _FORMS["period"][1]) from None
+
+
+def _format(members: Mapping[str, Any], place: _Place) -> Format:
+    found = members.get("format", "csv")
+    if found == "csv":
+        return "csv"
+    if found not in ("parquet", "xlsx"):
+        raise place.wrong("format", Text("csv, parquet or xlsx", "csv、parquet 或 xlsx"))
+    if members["encoding"] != "utf-8":
+        raise place.wrong("encoding", Text(f"utf-8, as {found} always is", f"utf-8（{found} 均为此编码）"))
+    if "dialect" in members:
+        raise place.wrong("dialect", Text("absent: only csv has one", "不填写（仅 csv 需要）"))
+    return "parquet" if found == "parquet" else "xlsx"
 
 
 def _integer(members: Mapping[str, Any], key: str, low: int, place: _Place) -> int:

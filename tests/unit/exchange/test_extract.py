@@ -45,7 +45,7 @@ def manifest(
     made = Manifest(
         sender="dept.trial", dataset="trial", sequence=1, period="2026-09", mode="full", file="trial.csv",
         encoding=encoding, sha256=hashlib.sha256(raw).hexdigest(), records=lines if records is None else records,
-        dialect=Dialect(), columns={}, signature=b"", signed=b"", where=Where("trial.manifest.json"),
+        format="csv", dialect=Dialect(), columns={}, signature=b"", signed=b"", where=Where("trial.manifest.json"),
     )  # fmt: skip
     return replace(made, **changes)
 
