@@ -11,13 +11,13 @@ module's additions stays a valid ODCS 3.1.0 file.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final, Literal, cast
+from typing import Final, Literal, cast, get_args
 
 from huanshu.catalog import words
 from huanshu.catalog.documents import Node, document
 from huanshu.catalog.faults import Faults
 from huanshu.catalog.folder import Folder
-from huanshu.catalog.nouns import Contract, DomainTree, Field, Subject
+from huanshu.catalog.nouns import Contract, DomainTree, Field, LinkKind, Subject
 from huanshu.errors import ContentError, Text
 
 API_VERSION: Final = "v3.1.0"
@@ -85,7 +85,7 @@ _DATASET_CUSTOM: Final = (
     "huanshu.legalBasis",
 )
 _FIELD_CUSTOM: Final = ("huanshu.title", "huanshu.level", "huanshu.sensitivePersonal")
-_FIELD_CUSTOM_OPTIONAL: Final = ("huanshu.width", "huanshu.link", "huanshu.mask")
+_FIELD_CUSTOM_OPTIONAL: Final = ("huanshu.width", "huanshu.link", "huanshu.mask", "huanshu.authority")
 
 #: Logical types of ODCS that a field may have; time, object and array are refused.
 _LOGICAL: Final = ("string", "integer", "number", "boolean", "date", "timestamp")
@@ -110,7 +110,8 @@ def read_contract(
     _prose(members)
     table = _table(members["schema"], dataset)
     custom = _custom(members["customProperties"], _DATASET_CUSTOM, ())
-    fields = _fields(table["properties"], faults)
+    departments = frozenset(d.code for d in tree if d.kind == "department")
+    fields = _fields(table["properties"], members["domain"].text(), departments, faults)
     if not faults.clean(file):
         return None
     by_name = {f.name: f for f in fields}
@@ -119,7 +120,7 @@ def read_contract(
         version=members["version"].text(),
         title=custom["huanshu.title"].title(),
         description=custom["huanshu.description"].title(),
-        domain=_department(members["domain"], tree),
+        domain=_department(members["domain"], "contract.domain.unknown", departments),
         steward_post=_steward(custom["huanshu.stewardPost"], posts),
         legal_basis=custom["huanshu.legalBasis"].text(),
         home_field=_home_field(custom["huanshu.homeField"], by_name),
@@ -130,13 +131,10 @@ def read_contract(
     )
 
 
-def _department(node: Node, tree: DomainTree) -> str:
+def _department(node: Node, problem: str, departments: Collection[str]) -> str:
     code = words.domain_code(node.text(), node.where)
-    departments = {d.code for d in tree if d.kind == "department"}
-    if tree.by_code and code not in departments:
-        raise words.unknown(
-            "contract.domain.unknown", Text("department", "部门"), code, departments, node.where
-        )
+    if departments and code not in departments:
+        raise words.unknown(problem, Text("department", "部门"), code, departments, node.where)
     return code
 
 
@@ -244,11 +242,13 @@ def _custom(node: Node, required: tuple[str, ...], optional: tuple[str, ...]) ->
 _CLASSIFICATION: Final = frozenset({"huanshu.level", "huanshu.sensitivePersonal"})
 
 
-def _fields(properties: Node, faults: Faults) -> tuple[Field, ...]:
+def _fields(
+    properties: Node, authority: str, departments: Collection[str], faults: Faults
+) -> tuple[Field, ...]:
     found: dict[str, Field] = {}
     for node in properties.list():
         with faults.caught():
-            _add_field(_field(node), found)
+            _add_field(_field(node, authority, departments), found)
     if faults.clean(properties.file):
         _primary_key(properties, found)
     return tuple(found.values())
@@ -280,7 +280,8 @@ def _primary_key(properties: Node, found: Mapping[str, Field]) -> None:
         )
 
 
-def _field(node: Node) -> Field:
+def _field(node: Node, authority: str, departments: Collection[str]) -> Field:
+    """``authority``: the dataset's department, which answers for every field that names no other."""
     members = _obeyed(node, _FIELD_REQUIRED, _FIELD_OPTIONAL)
     _strings(members, ("businessName", "description"))
     name = members["name"].name()
@@ -297,12 +298,28 @@ def _field(node: Node) -> Field:
         level=custom["huanshu.level"].integer(1, 4),
         sensitive_personal=custom["huanshu.sensitivePersonal"].boolean(),
         width=custom["huanshu.width"].integer(1, MAX_WIDTH) if "huanshu.width" in custom else None,
-        link_kind=custom["huanshu.link"].name() if "huanshu.link" in custom else None,
+        link_kind=_link_kind(custom["huanshu.link"]) if "huanshu.link" in custom else None,
         mask=custom["huanshu.mask"].name() if "huanshu.mask" in custom else None,
+        authority=_department(custom["huanshu.authority"], "contract.authority.unknown", departments)
+        if "huanshu.authority" in custom
+        else authority,
         where=members["name"].where,
     )
     _width(field, custom)
     return field
+
+
+def _link_kind(node: Node) -> str:
+    kind = node.text()
+    if kind not in get_args(LinkKind):
+        raise words.unknown(
+            "contract.link.unknown",
+            Text("kind of identifier", "标识种类"),
+            kind,
+            get_args(LinkKind),
+            node.where,
+        )
+    return kind
 
 
 def _width(field: Field, custom: Mapping[str, Node]) -> None:

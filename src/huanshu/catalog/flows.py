@@ -72,8 +72,29 @@ def read_flows(
     for file in flow_files(folder):
         with faults.caught():
             flow = _flow(folder, file, tree, contracts, posts, purposes)
+            _alone(flow, found.values())
             found[flow.flow] = flow
     return found
+
+
+def _alone(flow: Flow, before: Collection[Flow]) -> None:
+    """A receiver has one table a dataset: a second flow into it would withdraw what the first delivered."""
+    for other in before:
+        shared = set(flow.receivers) & set(other.receivers) if other.dataset == flow.dataset else set()
+        if shared:
+            receiver = next(code for code in flow.receivers if code in shared)
+            raise ContentError(
+                "flow.receiver.shared",
+                Text(
+                    f"{receiver} already gets {flow.dataset} by {other.flow}",
+                    f"{receiver} 已由流向 {other.flow} 取得 {flow.dataset}",
+                ),
+                remedy=Text(
+                    "give each receiver one flow of a dataset: join the two, or part their receivers",
+                    "同一数据集对同一接收方只设一条流向：请合并，或分开接收方",
+                ),
+                where=flow.where,
+            )
 
 
 def _flow(

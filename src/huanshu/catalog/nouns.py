@@ -6,7 +6,7 @@ Nothing here does I/O or decides anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum
@@ -16,6 +16,8 @@ from huanshu.errors import Text, Where
 
 DomainKind = Literal["district", "subdistrict", "community", "grid", "department"]
 WriteAction = Literal["propose", "write", "approve"]
+#: Kinds of identifier that a field may link by; how each is normalised is ``huanshu.sealing.links``' business.
+LinkKind = Literal["citizen_number", "credit_code", "person_number", "phone", "record_number"]
 
 
 class Rung(IntEnum):
@@ -53,9 +55,27 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class DomainTree:
-    """All domains by code. A parent always exists and comes before its children in ``by_code``."""
+    """All domains by code. A parent always exists and comes before its children in ``by_code``.
+
+    Who lies above and below whom is worked out once, when the tree is made: it is asked in hot loops."""
 
     by_code: Mapping[str, Domain]
+    _above: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    _below: Mapping[tuple[str, DomainKind | None], tuple[Domain, ...]] = field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        above: dict[str, tuple[str, ...]] = {}
+        below: dict[tuple[str, DomainKind | None], list[Domain]] = {}
+        for domain in self.by_code.values():
+            parent = domain.parent
+            above[domain.code] = () if parent is None else (parent, *above[parent])
+            for code in above[domain.code]:
+                below.setdefault((code, None), []).append(domain)
+                below.setdefault((code, domain.kind), []).append(domain)
+        object.__setattr__(self, "_above", above)
+        object.__setattr__(self, "_below", {key: tuple(found) for key, found in below.items()})
 
     def __getitem__(self, code: str) -> Domain:
         return self.by_code[code]
@@ -68,20 +88,15 @@ class DomainTree:
 
     def ancestors(self, code: str) -> tuple[str, ...]:
         """Codes above ``code``, nearest first, without ``code`` itself."""
-        found: list[str] = []
-        parent = self.by_code[code].parent
-        while parent is not None:
-            found.append(parent)
-            parent = self.by_code[parent].parent
-        return tuple(found)
+        return self._above[code]
 
     def is_below(self, code: str, ancestor: str) -> bool:
         """True when ``code`` lies strictly below ``ancestor``."""
-        return ancestor in self.ancestors(code)
+        return ancestor in self._above[code]
 
     def below(self, ancestor: str, kind: DomainKind | None = None) -> tuple[Domain, ...]:
         """Domains strictly below ``ancestor`` (of one kind), in file order."""
-        return tuple(d for d in self if self.is_below(d.code, ancestor) and (kind is None or d.kind == kind))
+        return self._below.get((ancestor, kind), ())
 
     @property
     def district(self) -> Domain:
@@ -194,6 +209,8 @@ class Field:
     link_kind: str | None
     #: Name of the mask, e.g. "citizen_number"; None when ``mask`` is not offered.
     mask: str | None
+    #: Department that answers for this field's value, though another one may send the record.
+    authority: str
     where: Where
 
     @property
@@ -330,11 +347,18 @@ class Policies:
     keys: KeyPolicy
     model: str  # text of model.conf
     digest: str
+    _by_post: Mapping[str, tuple[Holding, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        found: dict[str, list[Holding]] = {}
+        for holding in self.holdings:
+            found.setdefault(holding.post, []).append(holding)
+        object.__setattr__(self, "_by_post", {post: tuple(held) for post, held in found.items()})
 
     def holders(self, post: str, at: datetime) -> tuple[Holding, ...]:
         """Who holds ``post`` at an instant (its local date): the holder first, then deputies."""
         day = at.date()
-        valid = [h for h in self.holdings if h.post == post and h.valid_from <= day <= h.valid_until]
+        valid = [h for h in self._by_post.get(post, ()) if h.valid_from <= day <= h.valid_until]
         return tuple(sorted(valid, key=lambda h: h.capacity != "holder"))
 
     def posts_of(self, person: str, at: datetime) -> tuple[Holding, ...]:
@@ -342,8 +366,8 @@ class Policies:
         return tuple(h for h in self.holdings if h.person == person and h.valid_from <= day <= h.valid_until)
 
     @property
-    def posts(self) -> frozenset[str]:
-        return frozenset(h.post for h in self.holdings)
+    def posts(self) -> Set[str]:
+        return self._by_post.keys()
 
 
 @dataclass(frozen=True, slots=True)

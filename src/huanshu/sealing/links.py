@@ -9,6 +9,7 @@ Leakage, on purpose: equality within one key. Therefore identifiers of high card
 
 from __future__ import annotations
 
+import re
 import struct
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -31,13 +32,28 @@ def _folded(value: str) -> str:
     return unicodedata.normalize("NFKC", value).strip().upper()
 
 
-#: Normalisation per identifier kind: two spellings of one identifier get one link.
+def _phone(value: str) -> str:
+    """``+86 138-0000-0000`` and ``13800000000`` are one telephone."""
+    plain = "".join(char for char in _folded(value) if not char.isspace() and char not in _HYPHENS)
+    return plain.removeprefix("+86") if plain.startswith("+86") else _NATIONAL.sub("", plain)
+
+
+#: What people put between groups of digits: hyphens, dashes and the minus sign; NFKC leaves most as they are.
+_HYPHENS: Final = frozenset("-\u2010\u2011\u2012\u2013\u2014\u2015\u2212")
+#: The country's code without its plus, only where a whole mobile number follows: a landline may begin with 86.
+_NATIONAL: Final = re.compile(r"^86(?=1[0-9]{10}$)")
+
+#: Normalisation per identifier kind: two spellings of one identifier get one link. The kinds are ``LinkKind``.
 LINK_KINDS: Final[Mapping[str, Callable[[str], str]]] = {
     "citizen_number": _folded,
     "credit_code": _folded,
     "person_number": _folded,
+    "phone": _phone,
     "record_number": _folded,
 }
+
+#: What of each normalisation is left to Arrow: values that need no more than capitals.
+_PLAIN: Final[Mapping[Callable[[str], str], str]] = {_folded: "^[!-~]*$", _phone: "^[0-9]{0,11}$"}
 
 
 def _mac(key: bytes, message: bytes) -> bytes:
@@ -68,14 +84,11 @@ def _normalised(kind: str, values: pa.Array) -> pa.Array:
     """The normalised values as ``large_binary`` without an offset; Python's own rules where Arrow's may differ."""
     normalise = LINK_KINDS[kind]
     given = pc.fill_null(values.cast(pa.large_string()), "")
-    if normalise is not _folded:
-        made = pa.array(map(normalise, given.to_pylist()), pa.large_string())
-    else:
-        plain = pc.match_substring_regex(given, "^[!-~]*$")
-        made = pc.ascii_upper(given)
-        if not pc.all(plain, min_count=0).as_py():
-            others = pa.array(map(normalise, given.filter(pc.invert(plain)).to_pylist()), pa.large_string())
-            made = pc.replace_with_mask(made, pc.invert(plain), others)
+    plain = pc.match_substring_regex(given, _PLAIN[normalise])
+    made = pc.ascii_upper(given)
+    if not pc.all(plain, min_count=0).as_py():
+        others = pa.array(map(normalise, given.filter(pc.invert(plain)).to_pylist()), pa.large_string())
+        made = pc.replace_with_mask(made, pc.invert(plain), others)
     # A copy, so that the first offset is 0.
     return pa.concat_arrays([pa.array([], pa.large_binary()), made.cast(pa.large_binary())])
 

@@ -45,6 +45,7 @@ def _field(name: str, zh: str, level: int, spi: bool, link: str | None, mask: st
         18 if level >= 3 or spi else None,
         link,
         mask,
+        "dept.public_security",
         Where("expectations/resident/contract.yaml", 10, name),
     )
 

@@ -187,6 +187,8 @@ TABLE = [
     Broken("contract.domain.unknown", CONTRACT, "domain: dept.land", "domain: dept.lamd", 6, "dept.land"),
     Broken("contract.domain.unknown", CONTRACT, "domain: dept.land", "domain: '990201000000'", 6),
     Broken("contract.steward.unknown", CONTRACT, "land.steward", "land.stewart", 12, "land.steward"),
+    Broken("contract.link.unknown", CONTRACT, "huanshu.link, value: citizen_number", "huanshu.link, value: citizen_nmber", 27, "citizen_number"),
+    Broken("contract.authority.unknown", CONTRACT, "          - {property: huanshu.mask, value: name}\n", "          - {property: huanshu.mask, value: name}\n          - {property: huanshu.authority, value: dept.lnd}\n", 37, "dept.land"),
     # ---- suite
     Broken("suite.dataset.misfiled", SUITE, "dataset: parcel", "dataset: parcels", 1),
     Broken("suite.type.malformed", SUITE, "type: expect_column_values_to_match", "type: column_values_to_match", 6),
@@ -266,6 +268,7 @@ ELSEWHERE = {
     "home.datasets.none",
     "rule.purpose.uncovered",  # test_readers.py
     "flow.purpose.uncovered",
+    "flow.receiver.shared",
     "calendar.year.missing",  # test_working_days.py
 }
 

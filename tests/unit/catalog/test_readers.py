@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from datetime import date, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def test_nouns(home: Path) -> None:
         ("community", None),
     ]
     assert contract.primary_key.link_kind == "citizen_number"
+    assert {f.authority for f in contract.fields} == {"dept.land"}
     flow = found.flows["parcel.district_to_communities"]
     assert flow.receivers == ("990201001001", "990201001002")
     assert flow.fields == {"owner_number": Rung.MATCH, "owner": Rung.MASK, "community": Rung.REVEAL}
@@ -54,6 +56,34 @@ def test_nouns(home: Path) -> None:
     assert found.retention["quarantine"] == "one_year"
     assert found.policies.holders("land.steward", datetime(2026, 12, 31, 23, 59))
     assert not found.policies.holders("land.steward", datetime(2027, 1, 1))
+
+
+def test_another_department_may_answer_for_a_field(home: Path) -> None:
+    contract = home / "expectations/parcel/contract.yaml"
+    mask = "          - {property: huanshu.mask, value: name}\n"
+    other = mask + "          - {property: huanshu.authority, value: dept.tax}\n"
+    contract.write_text(contract.read_text().replace(mask, other))
+    domains = home / "policies/domains.csv"
+    domains.write_text(domains.read_text() + "dept.tax,税务局,,department,990201000000,\n")
+    authorities = {f.name: f.authority for f in read_home(home).contracts["parcel"].fields}
+    assert authorities == {"owner_number": "dept.land", "owner": "dept.tax", "community": "dept.land"}
+
+
+def test_the_tree_knows_who_lies_above_and_below(root: Path) -> None:
+    tree = read_home(root).policies.domains
+    seen = 0
+    for domain in tree:
+        above = tree.ancestors(domain.code)
+        assert all(tree[lower].parent == upper for lower, upper in pairwise((domain.code, *above)))
+        assert tree[(domain.code, *above)[-1]].parent is None
+        for other in tree:
+            assert tree.is_below(domain.code, other.code) is (other.code in above)
+        below = tree.below(domain.code)
+        assert below == tuple(d for d in tree if domain.code in tree.ancestors(d.code))
+        assert tree.below(domain.code, "grid") == tuple(d for d in below if d.kind == "grid")
+        seen += len(below)
+    assert seen
+    assert tree.below("no.such") == ()
 
 
 def test_digests_are_of_the_bytes(home: Path) -> None:
@@ -97,6 +127,23 @@ def test_purpose_must_cover_the_dataset(home: Path) -> None:
         ("flow.purpose.uncovered", "dags/flows/plot.land_to_district.yaml:7 [purpose]"),
         ("rule.purpose.uncovered", "policies/rules/community.csv:4 [purpose]"),
     ]
+
+
+def test_one_dataset_reaches_a_receiver_by_one_flow(home: Path) -> None:
+    first = home / "dags/flows/parcel.district_to_communities.yaml"
+    text = first.read_text().replace("parcel.district_to_communities", "parcel.district_to_second")
+    everyone = "{kind: community, below: '990201000000'}"
+    assert everyone in text
+    second = home / "dags/flows/parcel.district_to_second.yaml"
+    second.write_text(text.replace(everyone, "['990201001002']"))
+    with pytest.raises(ContentError) as raised:
+        read_home(home)
+    assert raised.value.code == "flow.receiver.shared"
+    assert "990201001002 already gets parcel by parcel.district_to_communities" in raised.value.what.en
+    assert raised.value.where == Where("dags/flows/parcel.district_to_second.yaml", 1)
+    # The twin: two flows that part the receivers between them.
+    first.write_text(first.read_text().replace(everyone, "['990201001001']"))
+    assert len(read_home(home).flows) == 3
 
 
 def test_all_faults_at_once(home: Path) -> None:

@@ -29,7 +29,7 @@ HEADER = "number,name,address\n"
 def contract(fields: Sequence[str] = FIELDS) -> Contract:
     here = Where("contract.yaml", 1)
     made = tuple(
-        Field(name, Text(name, name), "string", False, i == 0, 1, False, None, None, None, here)
+        Field(name, Text(name, name), "string", False, i == 0, 1, False, None, None, None, "dept.trial", here)
         for i, name in enumerate(fields)
     )
     words = Text("trial", "试")

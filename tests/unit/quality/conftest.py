@@ -23,7 +23,7 @@ def field(name: str, **changes: Any) -> Field:
     given = {
         "name": name, "title": Text(name, name), "logical_type": "string", "required": False,
         "primary_key": False, "level": 1, "sensitive_personal": False, "width": None, "link_kind": None,
-        "mask": None, "where": Where("expectations/trial/contract.yaml", 3),
+        "mask": None, "authority": "dept.trial", "where": Where("expectations/trial/contract.yaml", 3),
     }  # fmt: skip
     return Field(**(given | changes))
 

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from huanshu.catalog import LinkKind
 from huanshu.errors import TamperedError
-from huanshu.sealing import MASKS, KeyName, Keyring, content_mark, link, mask, new_key, token
+from huanshu.sealing import (
+    LINK_KINDS,
+    MASKS,
+    KeyName,
+    Keyring,
+    content_mark,
+    link,
+    link_column,
+    mask,
+    new_key,
+    token,
+)
 from huanshu.sealing.blobs import open_blob, seal_blob
 from huanshu.sealing.keys import Root, data_key, link_key, new_root_key
 
@@ -47,6 +62,37 @@ def test_spellings_of_one_identifier_share_a_link() -> None:
     assert link(key, "citizen_number", "990101195001010021") != link(
         key, "citizen_number", "99010119500101002X"
     )
+
+
+PHONES = [
+    "13900000001",
+    " 139 0000 0001",
+    "139-0000-0001",
+    "+8613900000001",
+    "+86 139-0000-0001",
+    "8613900000001",
+    "１３９００００\u20110001",
+    "+86　13900000001 ",
+]
+
+
+def test_spellings_of_one_telephone_share_a_link() -> None:
+    key = bytes(range(32))
+    assert {link(key, "phone", spelling) for spelling in PHONES} == {link(key, "phone", "13900000001")}
+    assert link(key, "phone", "13900000002") != link(key, "phone", "13900000001")
+    # A landline that merely begins with 86 keeps its digits.
+    assert link(key, "phone", "86139000") != link(key, "phone", "139000")
+
+
+def test_a_column_of_telephones_links_as_each_alone() -> None:
+    key = bytes(range(32))
+    values = [*PHONES, None, "", "86139000", "010-86000000", "8613900000002"]
+    column = link_column(key, "phone", pa.array(values, pa.large_string()))
+    assert [bytes(row) for row in column] == [link(key, "phone", value or "") for value in values]
+
+
+def test_every_kind_that_a_contract_may_name_has_a_normalisation() -> None:
+    assert set(LINK_KINDS) == set(get_args(LinkKind))
 
 
 def test_tokens_of_two_purposes_are_unlinkable() -> None:
