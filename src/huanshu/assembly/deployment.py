@@ -76,6 +76,17 @@ def open_deployment(settings: Settings) -> Deployment:
     return Deployment(settings, made["roles"], made["stores"], tuple(made["embedded"]))
 
 
+def upgrade(deployment: Deployment) -> list[str]:
+    """Apply the migrations that this version brings and the deployment does not have, as the owner role; their names.
+    Its servers must be up, its keeper down: nobody works on tables that are being changed."""
+    return _migrate(deployment.roles)
+
+
+def _migrate(roles: dict[str, str]) -> list[str]:
+    with connect(roles["huanshu_owner"]) as owner:
+        return migrate(owner)
+
+
 def create(settings: Settings) -> Deployment:
     """Make the state folder: servers, roles, tables, keys, head. Repeatable after a crash until
     ``deployment.json`` is written, which is the last step. Leaves embedded servers running."""
@@ -93,8 +104,7 @@ def create(settings: Settings) -> Deployment:
         admin = settings.database_url
     prepare_district(admin, passwords)
     roles = {role: role_url(admin, role, passwords) for role in DISTRICT_ROLES}
-    with connect(roles["huanshu_owner"]) as owner:
-        migrate(owner)
+    _migrate(roles)
     stores = {"": roles["huanshu_courier"]}
     named = _named_stores(settings)
     for name in sorted({domain.store for domain in home.policies.domains} - {""}):

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from huanshu.assembly.deployment import Deployment, create, exists, open_deployment
+from huanshu.assembly.deployment import Deployment, create, exists, open_deployment, upgrade
 from huanshu.assembly.running import Running, connect
 from huanshu.errors import HuanshuError, Text, UnavailableError
 from huanshu.keeper.client import Keeper
@@ -47,13 +47,14 @@ class Stack:
         self.stop()
 
     def start(self) -> None:
-        """Make the deployment when there is none, then bring up what is down."""
+        """Make the deployment when there is none; otherwise bring up what is down and apply new migrations."""
         if not exists(self.settings):
             self.deployment = create(self.settings)
         else:
             self.deployment = open_deployment(self.settings)
             for name in self.deployment.embedded:
                 self.deployment.server(name).start()
+            upgrade(self.deployment)
         self.start_keeper()
 
     def start_keeper(self) -> None:
