@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Literal, cast
 
 from huanshu.catalog import words
+from huanshu.catalog.bounds import bounds
 from huanshu.catalog.crosschecks import check_purpose
 from huanshu.catalog.documents import Node, document
 from huanshu.catalog.domains import PARENT_KIND
@@ -106,7 +107,7 @@ def _flow(
     purposes: Mapping[str, Purpose],
 ) -> Flow:
     root = document(folder, file)
-    members = root.mapping(_REQUIRED, ("fields",))
+    members = root.mapping(_REQUIRED, ("fields", "expect"))
     kind = cast("Literal['intake', 'delivery']", members["kind"].word(("intake", "delivery")))
     dataset = members["dataset"].name()
     if contracts and dataset not in contracts:
@@ -145,6 +146,7 @@ def _flow(
         accountable_post=post,
         schedule=schedule(members["schedule"].text(), members["schedule"].where, asset=kind == "delivery"),
         fields=_fields(root, members.get("fields"), kind, contract),
+        expect=bounds(root, members.get("expect"), kind),
         digest=folder.sha256(file),
         where=root.where,
     )

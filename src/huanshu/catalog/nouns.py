@@ -288,6 +288,23 @@ class Suite:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a delivery flow expects of a run, in per cent of what was held before; outside them it is held.
+
+    ``subjects`` bounds the change of the whole flow's number of records, ``per_receiver`` the share of one
+    receiver's records that come new or leave, whichever is larger. A deviation of fewer records than
+    ``at_least`` holds nothing."""
+
+    subjects: int
+    per_receiver: int
+    at_least: int = 1
+
+    def outside(self, percent: int, deviating: int, before: int) -> bool:
+        """Whether ``deviating`` records of ``before`` are more than ``percent`` allows."""
+        return deviating >= self.at_least and deviating * 100 > percent * before
+
+
+@dataclass(frozen=True, slots=True)
 class Flow:
     """流向: one declared exchange. ``digest`` is over the file's bytes, so one changed byte voids
     approvals."""
@@ -302,6 +319,7 @@ class Flow:
     accountable_post: str
     schedule: str  # cron expression, "asset" (when the dataset was updated) or "manual"
     fields: Mapping[str, Rung]  # empty for an intake: every field of the contract is written
+    expect: Bounds | None  # of a delivery, always; of an intake, never
     digest: str
     where: Where
 

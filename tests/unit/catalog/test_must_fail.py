@@ -209,6 +209,13 @@ TABLE = [
     Broken("flow.fields.idle", INTAKE, "schedule: manual", "schedule: manual\nfields: {owner: reveal}", 10),
     Broken("flow.fields.none", DELIVERY, "fields:\n  owner_number: match\n  owner: mask\n  community: reveal\n", "", 1),
     Broken("flow.field.unknown", DELIVERY, "owner: mask", "owmer: mask", 12, "owner"),
+    Broken("flow.expect.missing", DELIVERY, "expect: {subjects: 10 %, per_receiver: 30 %}\n", "", 1, "expect:"),
+    Broken("flow.expect.malformed", DELIVERY, "subjects: 10 %", "subjects: 10", 14, "10 %"),
+    Broken("flow.expect.malformed", DELIVERY, "subjects: 10 %", "subjects: 0.1 %", 14),
+    Broken("flow.expect.malformed", DELIVERY, "subjects: 10 %", "subjects: [10 %]", 14),
+    Broken("flow.expect.idle", INTAKE, "schedule: manual\n", "schedule: manual\nexpect: {subjects: 10 %, per_receiver: 30 %}\n", 10),
+    Broken("content.key.unknown", DELIVERY, "per_receiver: 30 %", "per_reciever: 30 %", 14, "per_receiver"),
+    Broken("content.number.range", DELIVERY, "per_receiver: 30 %", "per_receiver: 30 %, at_least: 0", 14),
     Broken("flow.rung.unoffered", DELIVERY, "community: reveal", "community: mask", 13, "huanshu.mask"),
     Broken("flow.rung.unoffered", DELIVERY, "owner: mask", "owner: match", 12, "huanshu.link"),
     # ---- audit
