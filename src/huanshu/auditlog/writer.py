@@ -16,6 +16,7 @@ the primary keys on index and checkpoint size let only one commit (compare-and-s
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +39,8 @@ def create_head(signer: Signer, origin: str, head: HeadStore) -> None:
     head.write(signer.checkpoint_note(Checkpoint(origin, 0, Frontier().root)))
 
 
+#: Bytes of a trial append: more than one page, so that a full disk says so.
+_PROBE = 16 * 1024
 _LOCK = "SELECT pg_try_advisory_lock(hashtext('huanshu.log.writer'))"
 
 
@@ -183,9 +186,9 @@ class LogWriter:
         self._commit(connection, made, tree.size, note)
         try:
             self._head.write(note)
-        except OSError:
+        except OSError as error:
             # The commit stands but was not acknowledged: ``recover`` adopts it.
-            raise self._lost() from None
+            raise self._lost(error) from None
         self._tree, self._last = tree, at
         return [appended for appended, _ in made]
 
@@ -198,8 +201,8 @@ class LogWriter:
                     "INSERT INTO log.loan (entry_index, kind, chunk, fields, amount) VALUES (%s, %s, %s, %s, %s)",
                     (index, kind, chunk, list(fields), amount),
                 )
-        except psycopg.Error:
-            raise self._lost() from None
+        except psycopg.Error as error:
+            raise self._lost(error) from None
 
     def values_opened(self) -> dict[int, int]:
         """Entry index → values opened against it so far, as its loans say."""
@@ -234,19 +237,26 @@ class LogWriter:
             # Another writer, or an idempotency key that the caller should have looked up first.
             self.close()
             raise _tampered("another writer appended to this log", "另有写入者写入了本日志") from None
-        except psycopg.Error:
-            raise self._lost() from None
+        except psycopg.Error as error:
+            raise self._lost(error) from None
 
-    def _lost(self) -> UnavailableError:
+    def _lost(self, error: Exception | None = None) -> UnavailableError:
         """Whether the commit happened is unknown now: nothing more is written before ``recover``."""
         self.close()
-        return UnavailableError(
-            "auditlog.log.unwritable",
-            Text("the log cannot be written, so nothing is opened", "日志无法写入，因此不开启任何值"),
-            remedy=Text(
-                "is the database up and its disk not full? then run again", "请检查数据库与磁盘空间后重试"
-            ),
-        )
+        return _unwritable(error)
+
+    def probe(self) -> None:
+        """Whether an append would be taken now: tries one and takes it back. Raises what an append would."""
+        connection = self._alive()
+        try:
+            with connection.transaction(force_rollback=True):
+                connection.execute(
+                    "INSERT INTO log.bitmap (sealed_sha256, sealed) VALUES (%s, %s)",
+                    (bytes(32), bytes(_PROBE)),
+                )
+            self._head.write(self._head.read() or "")
+        except (psycopg.Error, OSError) as error:
+            raise _unwritable(error) from None
 
     # -- pieces ---------------------------------------------------------------------------------
 
@@ -302,6 +312,22 @@ class LogWriter:
         """The clock's time, but never before the last entry's: the log's own time does not run backwards."""
         now = self._clock()
         return now if self._last is None else max(now, self._last)
+
+
+def _unwritable(error: Exception | None) -> UnavailableError:
+    if isinstance(error, psycopg.errors.DiskFull) or getattr(error, "errno", None) == errno.ENOSPC:
+        return UnavailableError(
+            "auditlog.log.full",
+            Text("the log's disk is full, so nothing is opened", "日志所在磁盘已满，因此不开启任何值"),
+            remedy=Text("free space, then run again", "请释放空间后重试"),
+        )
+    return UnavailableError(
+        "auditlog.log.unwritable",
+        Text("the log cannot be written, so nothing is opened", "日志无法写入，因此不开启任何值"),
+        remedy=Text(
+            "is the database up and its disk not full? then run again", "请检查数据库与磁盘空间后重试"
+        ),
+    )
 
 
 def _tampered(en: str, zh: str) -> TamperedError:

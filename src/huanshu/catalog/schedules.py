@@ -1,18 +1,19 @@
 """When a flow runs: ``manual``, ``asset`` (its dataset was updated), or a five-field cron expression.
 
 Only what every cron means alike is taken: ``*``, numbers, ranges, lists and steps. Names, ``@daily``,
-``L``, ``W`` and ``#`` differ between readers and are refused. Local time of the district; nothing here
-computes a next run.
+``L``, ``W`` and ``#`` differ between readers and are refused. Local time of the district. ``last_tick`` says when a
+schedule last came round (for what is late); the next run is the scheduler's business.
 """
 
 from __future__ import annotations
 
 import re
+from datetime import datetime, time, timedelta
 from typing import Final
 
 from huanshu.errors import ContentError, Text, Where
 
-_FIELDS: Final = (
+_PLACES: Final = (
     ("minute", "分", 0, 59),
     ("hour", "时", 0, 23),
     ("day of month", "日", 1, 31),
@@ -29,11 +30,41 @@ def schedule(text: str, where: Where, *, asset: bool) -> str:
     ``flow.schedule.malformed``."""
     if text == "manual" or (asset and text == "asset"):
         return text
+    values = _fields(text, where)
+    never = text.endswith(" *") and all(d > _LONGEST[m - 1] for d in values[2] for m in values[3])
+    if never:
+        raise _malformed(text, where, Text("this day never comes", "该日期不存在"))
+    return text
+
+
+def last_tick(text: str, before: datetime) -> datetime | None:
+    """The newest instant before ``before`` (in its zone) at which a cron expression came round; None for ``manual``
+    and ``asset``, and for what has not come round within five years."""
+    if text in ("manual", "asset"):
+        return None
+    minutes, hours, days, months, weekdays = _fields(text, Where(""))
+    by_day, by_weekday = (not text.split(" ")[n].startswith("*") for n in (2, 4))
+    times = sorted((time(h, m) for h in hours for m in minutes), reverse=True)
+    for back in range(5 * 366):
+        day = before.date() - timedelta(days=back)
+        in_month, in_week = day.day in days, bool(weekdays & {day.isoweekday(), day.isoweekday() % 7})
+        # Where both are restricted, either is enough: so every cron reads it.
+        named = in_month or in_week if by_day and by_weekday else in_month and in_week
+        if day.month in months and named:
+            for at in times:
+                tick = datetime.combine(day, at, before.tzinfo)
+                if tick < before:
+                    return tick
+    return None
+
+
+def _fields(text: str, where: Where) -> list[frozenset[int]]:
+    """The five fields as the numbers they stand for."""
     parts = text.split(" ")
     if len(parts) != 5:
         raise _malformed(text, where, Text("five fields are needed", "需要五个字段"))
     values: list[frozenset[int]] = []
-    for part, (en, zh, low, high) in zip(parts, _FIELDS, strict=True):
+    for part, (en, zh, low, high) in zip(parts, _PLACES, strict=True):
         chosen: set[int] = set()
         for piece in part.split(","):
             match = _PART.fullmatch(piece)
@@ -46,10 +77,7 @@ def schedule(text: str, where: Where, *, asset: bool) -> str:
                 raise _malformed(text, where, Text(f"{en} out of range", f"“{zh}”字段超出范围"))
             chosen.update(range(first, last + 1, step))
         values.append(frozenset(chosen))
-    never = parts[4] == "*" and all(d > _LONGEST[m - 1] for d in values[2] for m in values[3])
-    if never:
-        raise _malformed(text, where, Text("this day never comes", "该日期不存在"))
-    return text
+    return values
 
 
 def _malformed(text: str, where: Where, why: Text) -> ContentError:

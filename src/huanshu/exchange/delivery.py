@@ -31,6 +31,7 @@ from huanshu.exchange.receiving import Inbox, Upserts, Withdrawn
 from huanshu.exchange.tables import create, delivered_fields, district_tables
 from huanshu.gate.bulk import Rows, reseal
 from huanshu.keeper.tickets import Ticket
+from huanshu.store import available
 from huanshu.store.copying import copy_out
 
 State = Literal["arrived", "unchanged"]
@@ -52,6 +53,7 @@ def deliver(ground: Ground, flow: Flow, receiver: str, run: str) -> Outcome:
     """Bring the receiver up to date. Raises HuanshuError when it could not; nothing is half promoted then."""
     with (
         telemetry.span("huanshu.exchange.delivery", flow=flow.flow, receiver=receiver),
+        available(),
         ground.district() as district,
         ground.receiver(receiver) as store,
     ):

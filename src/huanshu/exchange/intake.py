@@ -41,6 +41,7 @@ from huanshu.quality import Uniqueness, Verdict, dataset_rules, validate, whole
 from huanshu.quality.verdict import Rows
 from huanshu.sealing import Keyring
 from huanshu.sealing.arrow import as_bytes, as_matrix
+from huanshu.store import available
 from huanshu.store.copying import copy_in, copy_out
 
 Columns = dict[str, pa.Array]
@@ -78,7 +79,11 @@ def run_intake(ground: Ground, name: str, run: str, folder: Path) -> IntakeOutco
     that is replayed with other content, out of sequence, unsigned or not what it says."""
     flow = ground.flow(name, "intake")
     ground.begin(flow, run)
-    with ground.district() as district, telemetry.span("huanshu.exchange.intake", flow=name):
+    with (
+        telemetry.span("huanshu.exchange.intake", flow=name),
+        available(),
+        ground.district() as district,
+    ):
         with district.transaction():
             district.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"intake/{flow.dataset}",))
             create(district, *district_tables(ground.contract(flow)))

@@ -62,7 +62,9 @@ def reseal(
     ``receiver``: ``large_binary`` where sealed or a token, ``large_string`` where plain."""
     places = dict(_places(rows))
     names = [field.name for field in contract.fields if field.name in flow.fields]
-    keys = keeper.lend(ticket, chunk, sorted(_needed(contract, flow, receiver, epoch, set(places))))
+    opening = _needed(contract, flow, set(places))
+    needed = opening | _needed(contract, flow, {(receiver, epoch)})
+    keys = keeper.lend(ticket, chunk, sorted(needed), {name for name in opening if name.startswith("data/")})
     chunk_ = _Chunk(contract.dataset, flow, receiver, epoch, rows, places, keys)
     return {name: chunk_.column(contract.field(name), flow.fields[name]) for name in names}
 
@@ -83,18 +85,15 @@ def _numbers(array: pa.Array) -> NDArray[np.int64]:
     return found
 
 
-def _needed(
-    contract: Contract, flow: Flow, receiver: str, epoch: int, places: set[tuple[str, int]]
-) -> set[KeyName]:
+def _needed(contract: Contract, flow: Flow, places: set[tuple[str, int]]) -> set[KeyName]:
+    """The keys that open or seal the flow's fields at these (domain, epoch)s, and those of its tokens."""
     names: set[KeyName] = set()
     for name, rung in flow.fields.items():
         field = contract.field(name)
         if rung is Rung.MATCH and field.link_kind is not None:
             names.add(token_key(flow.purpose, field.link_kind))
         elif field.sealed:
-            names |= {
-                data_key(home, contract.dataset, name, age) for home, age in places | {(receiver, epoch)}
-            }
+            names |= {data_key(home, contract.dataset, name, age) for home, age in places}
     return names
 
 

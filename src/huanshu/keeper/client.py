@@ -7,7 +7,7 @@ A request that broke while under way is sent again once; every append that may n
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,13 @@ class Keeper:
         answer = self._ask("open_ticket", event=event, about=about)
         return None if answer is None else Ticket(answer["index"], answer["leaf_hash"])
 
-    def lend(self, ticket: Ticket, chunk: int, names: Sequence[KeyName]) -> Keyring:
-        answer = self._ask("lend", ticket=_named(ticket), chunk=chunk, names=list(names))
+    def lend(
+        self, ticket: Ticket, chunk: int, names: Sequence[KeyName], existing: Collection[KeyName] = ()
+    ) -> Keyring:
+        """Keys for one chunk. ``existing``: those under which something is sealed already; they are never made."""
+        answer = self._ask(
+            "lend", ticket=_named(ticket), chunk=chunk, names=list(names), existing=sorted(existing)
+        )
         return Keyring({KeyName(name): protocol.as_bytes(key) for name, key in answer.items()})
 
     def open(self, ticket: Ticket, cells: Sequence[StoredCell]) -> list[str | None]:
@@ -79,6 +84,10 @@ class Keeper:
     def findings(self) -> list[dict[str, Any]]:
         answer: list[dict[str, Any]] = self._ask("findings")
         return answer
+
+    def probe(self) -> None:
+        """Whether the log would take an entry now. Raises what an append would."""
+        self._ask("probe")
 
     def _ask(self, op: str, **members: Any) -> Any:
         request = {"op": op, "acting_as": self._acting_as, **members}

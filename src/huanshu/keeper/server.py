@@ -112,7 +112,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
                 return None if found is None else _json(found)
             case "lend":
                 names = [KeyName(str(name)) for name in request["names"]]
-                lent = service.lend(peer, acting, _ticket(request), int(request["chunk"]), names)
+                existing = {KeyName(str(name)) for name in request.get("existing", ())}
+                lent = service.lend(peer, acting, _ticket(request), int(request["chunk"]), names, existing)
                 return {name: protocol.as_text(key) for name, key in lent.items()}
             case "open":
                 cells = [StoredCell.from_json(cell) for cell in request["cells"]]
@@ -128,6 +129,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
                 return service.approval(peer, acting, str(request["flow"]), str(request["digest"]))
             case "findings":
                 return service.findings(peer, acting)
+            case "probe":
+                return service.probe(peer, acting)
             case other:
                 raise InputError(
                     "keeper.message.unknown",

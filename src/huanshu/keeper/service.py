@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -108,15 +108,21 @@ class Service:
             return self._tickets.about(event, about)
 
     def lend(
-        self, peer: Peer, acting_as: str | None, ticket: Ticket, chunk: int, names: Sequence[KeyName]
+        self,
+        peer: Peer,
+        acting_as: str | None,
+        ticket: Ticket,
+        chunk: int,
+        names: Sequence[KeyName],
+        existing: Collection[KeyName] = (),
     ) -> dict[KeyName, bytes]:
-        """Exactly the keys that the ticket's entry names, for one chunk."""
+        """Exactly the keys that the ticket's entry names, for one chunk; none of ``existing`` is made anew."""
         with self._asked(peer, acting_as) as asker:
             body = self._good(ticket)
             self._require_party(asker, body)
             require_lendable(names, body, self._home)
             fields = sorted({name.split("/")[3] for name in names if name.startswith("data/")})
-            lent = {name: self._parts.vault.key(name) for name in names}
+            lent = {name: self._parts.vault.key(name, born=name not in existing) for name in names}
             # Committed before the keys leave: a crash here leaves a loan that nobody received.
             self._parts.writer.record_loan(ticket.index, "keys", chunk, fields, len(names))
             return lent
@@ -163,6 +169,11 @@ class Service:
         """Open findings, oldest first."""
         with self._asked(peer, acting_as):
             return [dict(finding) for finding in self._register.findings]
+
+    def probe(self, peer: Peer, acting_as: str | None) -> None:
+        """Whether the log would take an entry now. Raises what an append would."""
+        with self._asked(peer, acting_as):
+            self._parts.writer.probe()
 
     # -- order of effects -----------------------------------------------------------------------
 
@@ -292,7 +303,7 @@ class Service:
 
     def _open_cell(self, body: Mapping[str, Any], cell: StoredCell) -> str | None:
         dataset = str(body["dataset"])
-        key = self._parts.vault.key(data_key(cell.domain, dataset, cell.field, cell.epoch))
+        key = self._parts.vault.key(data_key(cell.domain, dataset, cell.field, cell.epoch), born=False)
         context = CellContext(cell.domain, dataset, cell.field, cell.rung, cell.epoch)
         (value,) = open_column(key, context, [cell.record], [cell.version], [cell.sealed])
         rung = Rung.of(body["fields"][cell.field])

@@ -48,11 +48,12 @@ class Vault:
         self._connection = connection
         self._plain: dict[KeyName, bytes] = {}
 
-    def key(self, name: KeyName) -> bytes:
-        """The key of that name, made now if it has none yet."""
+    def key(self, name: KeyName, *, born: bool = True) -> bytes:
+        """The key of that name. When there is none it is made now; with ``born`` False that is an error: what was
+        sealed under a key opens under no other, and a new one in its place would hide that it is gone."""
         if name not in self._plain:
             try:
-                self._plain[name] = self._read(name) or self._create(name)
+                self._plain[name] = self._read(name) or (self._create(name) if born else _missing(name))
             except psycopg.Error:
                 self._connection.close()
                 raise UnavailableError(
@@ -94,6 +95,14 @@ class Vault:
         if stored is None:
             raise UnavailableError("keeper.vault.lost", Text("a new key was not stored", "新密钥未能保存"))
         return stored
+
+
+def _missing(name: KeyName) -> bytes:
+    raise UnavailableError(
+        "keeper.key.missing",
+        Text(f"the key {name} is not in the key store", f"密钥库中没有密钥 {name}"),
+        remedy=Text("restore its row of keys.wrapped from a backup", "请从备份恢复 keys.wrapped 中的该行"),
+    )
 
 
 def _unusable(path: Path, en: str, zh: str) -> UnavailableError:

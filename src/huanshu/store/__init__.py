@@ -2,6 +2,6 @@
 
 from huanshu.store.embedded import EmbeddedServer
 from huanshu.store.migrations import migrate
-from huanshu.store.sessions import connect, require_promises
+from huanshu.store.sessions import available, connect, require_promises
 
-__all__ = ["EmbeddedServer", "connect", "migrate", "require_promises"]
+__all__ = ["EmbeddedServer", "available", "connect", "migrate", "require_promises"]

@@ -1,6 +1,10 @@
-"""Connections: one way to open one, and the promises a server must keep before it may hold a log."""
+"""Connections: one way to open one, what it means when one breaks, and the promises a server must keep before it
+may hold a log."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 
@@ -39,6 +43,38 @@ def connect(url: str) -> psycopg.Connection:
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def available() -> Iterator[None]:
+    """A server that goes away, fills up or stops taking writes meanwhile is one UnavailableError, and none of the
+    server's words: they can quote a row."""
+    told: UnavailableError
+    try:
+        yield
+    except psycopg.errors.DiskFull:
+        told = UnavailableError(
+            "store.disk.full",
+            Text("the database's disk is full", "数据库所在磁盘已满"),
+            remedy=Text("free space, then run again", "请释放空间后重试"),
+        )
+    except psycopg.errors.ReadOnlySqlTransaction:
+        told = UnavailableError(
+            "store.server.read_only",
+            Text("the database takes no writes", "数据库只读，无法写入"),
+            remedy=Text(
+                "is this a standby? make it writable, then run again", "是否连到备库？恢复可写后重试"
+            ),
+        )
+    except psycopg.OperationalError:
+        told = UnavailableError(
+            "store.server.lost",
+            Text("the database went away", "数据库连接中断"),
+            remedy=Text("start it, then run again", "请启动数据库后重试"),
+        )
+    else:
+        return
+    raise told
 
 
 def require_promises(connection: psycopg.Connection) -> None:
