@@ -107,11 +107,14 @@ def read_obligations(folder: Folder, faults: Faults) -> dict[str, Obligation]:
     return found
 
 
-def read_calendar(folder: Folder, faults: Faults) -> dict[date, bool]:
+def read_calendar(folder: Folder, obligations: Mapping[str, Obligation], faults: Faults) -> dict[date, bool]:
     """Date → True for a working day that falls on a weekend, False for a day off.
 
-    ``verified`` is for people: false means the year's notice of the State Council was not read."""
+    The file may be left out where nothing is counted in working days. ``verified`` is for people: false means the
+    year's notice of the State Council was not read."""
     found: dict[date, bool] = {}
+    if not folder.holds(CALENDAR) and all(o.unit != "working_days" for o in obligations.values()):
+        return found
     for row in rows(folder, CALENDAR, CALENDAR_COLUMNS, ("date",), faults):
         with faults.caught():
             day = row.day("date")
@@ -131,8 +134,10 @@ def read_calendar(folder: Folder, faults: Faults) -> dict[date, bool]:
 
 
 def read_retention(folder: Folder, obligations: Mapping[str, Obligation]) -> dict[str, str]:
-    """What is kept → key of the obligation that says how long. ``obligations`` empty: references not
-    judged."""
+    """What is kept → key of the obligation that says how long; nothing when the file is left out.
+    ``obligations`` empty: references not judged."""
+    if not folder.holds(RETENTION):
+        return {}
     members = document(folder, RETENTION).mapping(("retention",))["retention"].mapping(KEPT)
     return {kept: retention(node, "retention.obligation", obligations) for kept, node in members.items()}
 

@@ -58,6 +58,10 @@ class Folder:
             raise _irregular(folder, Text("a folder is expected here", "此处应为目录"))
         return sorted(os.listdir(place))
 
+    def holds(self, path: str) -> bool:
+        """True when something lies at ``path``, whatever it is: a file that may be left out is asked for first."""
+        return os.path.lexists(os.path.join(self._root, path))
+
     def is_folder(self, path: str) -> bool:
         return os.path.isdir(os.path.join(self._root, path))
 

@@ -150,7 +150,9 @@ class _Reading:
         self.obligations = self._or(
             lambda: evidence.read_obligations(folder, faults), dict[str, Obligation]()
         )
-        self.calendar: dict[date, bool] = self._or(lambda: evidence.read_calendar(folder, faults), {})
+        self.calendar: dict[date, bool] = self._or(
+            lambda: evidence.read_calendar(folder, self.obligations, faults), {}
+        )
         self.retention: dict[str, str] = self._or(
             lambda: evidence.read_retention(folder, self.obligations), {}
         )

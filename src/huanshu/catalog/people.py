@@ -88,7 +88,10 @@ def read_persons(folder: Folder, accounts: Accounts, faults: Faults) -> dict[str
 def read_systems(
     folder: Folder, accounts: Accounts, domains: Collection[str], faults: Faults
 ) -> dict[str, System]:
+    """Systems by name; a home without the file has none, so nothing runs by a scheduler's account."""
     found: dict[str, System] = {}
+    if not folder.holds(SYSTEMS):
+        return found
     for row in rows(folder, SYSTEMS, SYSTEM_COLUMNS, ("system",), faults):
         with faults.caught():
             system = System(

@@ -6,7 +6,19 @@ import sys
 
 import typer
 
-from huanshu.cli import accesses, cheats, checks, drills, flows, policies, receipts, records, reports, stacks
+from huanshu.cli import (
+    accesses,
+    authoring,
+    cheats,
+    checks,
+    drills,
+    flows,
+    policies,
+    receipts,
+    records,
+    reports,
+    stacks,
+)
 from huanshu.cli.context import CONTEXT, hoist
 from huanshu.errors import HuanshuError, Text
 
@@ -18,6 +30,7 @@ app = typer.Typer(
     help="还数 Huanshu: gives every community exactly its slice, and proves who saw what. 每一次访问，先留痕，后开启。",
 )
 app.add_typer(flows.app, name="flow")
+app.add_typer(authoring.datasets, name="dataset")
 app.add_typer(receipts.app, name="receipt")
 app.add_typer(policies.app, name="policy")
 app.add_typer(policies.senders, name="sender")
@@ -29,6 +42,9 @@ app.add_typer(reports.app, name="report")
 app.add_typer(checks.domains, name="domains")
 for command in (checks.check, stacks.status, stacks.verify, stacks.up, stacks.demo):
     app.command()(command)
+app.command("init")(authoring.init)
+app.command("schema")(authoring.write_schema)
+flows.app.command("new")(authoring.new_flow)
 app.command(hidden=True)(stacks.keeper)
 
 
