@@ -5,9 +5,11 @@
                           (default: .huanshu in the home)
     HUANSHU_DATABASE_URL  an administrator's URL of a real PostgreSQL (default: an embedded server in the state)
     HUANSHU_OTLP_ENDPOINT where traces go by OTLP/HTTP (default: nowhere)
+    HUANSHU_OPENLINEAGE_URL  where lineage goes by HTTP (default: nowhere)
     HUANSHU_LANG          zh or en (default: from LANG, otherwise zh)
 
-An unknown HUANSHU_* variable is an error: a misspelt setting must not pass silently.
+An unknown HUANSHU_* variable is an error: a misspelt setting must not pass silently. An endpoint beyond this machine
+is asked by https or not at all.
 """
 
 from __future__ import annotations
@@ -18,11 +20,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from huanshu.errors import ContentError, Text, Where
 
 Language = Literal["zh", "en"]
-_KNOWN = ("HUANSHU_HOME", "HUANSHU_STATE", "HUANSHU_DATABASE_URL", "HUANSHU_OTLP_ENDPOINT", "HUANSHU_LANG")
+_KNOWN = (
+    "HUANSHU_HOME",
+    "HUANSHU_STATE",
+    "HUANSHU_DATABASE_URL",
+    "HUANSHU_OTLP_ENDPOINT",
+    "HUANSHU_OPENLINEAGE_URL",
+    "HUANSHU_LANG",
+)
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,7 @@ class Settings:
     language: Language
     database_url: str | None = field(default=None, repr=False)
     otlp_endpoint: str | None = None
+    openlineage_url: str | None = None
 
     @property
     def keeper_socket(self) -> Path:
@@ -70,8 +82,29 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         state=state,
         language=_language(env),
         database_url=env.get("HUANSHU_DATABASE_URL") or None,
-        otlp_endpoint=env.get("HUANSHU_OTLP_ENDPOINT") or None,
+        otlp_endpoint=_endpoint(env, "HUANSHU_OTLP_ENDPOINT"),
+        openlineage_url=_endpoint(env, "HUANSHU_OPENLINEAGE_URL"),
     )
+
+
+def _endpoint(env: Mapping[str, str], name: str) -> str | None:
+    given = env.get(name)
+    if not given:
+        return None
+    try:
+        parts = urlsplit(given)
+        good = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+        good = good and bool(parts.hostname) and parts.username is None
+    except ValueError:
+        good = False
+    if not good:
+        raise _wrong(
+            name,
+            "must be an https address (http only to this machine), without a password in it",
+            "须为 https 地址（仅本机可用 http），且不含密码",
+            Text("use https://host/path", "请使用 https://主机/路径"),
+        )
+    return given
 
 
 def _language(env: Mapping[str, str]) -> Language:

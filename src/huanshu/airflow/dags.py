@@ -1,5 +1,12 @@
 """From flow files to DAGs. Shapes only: names, schedule, owner, documentation, order of tasks.
 
+    intake ──▶ asset <dataset>, partition = the extract's sequence number
+                    │
+    delivery ◀──────┘  one run for all receivers in fat tasks, or one run per receiver (``runs: per_receiver``)
+        └────▶ asset <dataset>.slices, a partition per receiver that is up to date
+                    │  all receivers, or all but at most ``missing_at_most``
+    coverage ◀──────┘  says in the log how far the round came
+
 A home that cannot be read raises, so that Airflow shows the file, line and remedy as an import error; the
 keeper refuses to run anything on such a home anyway.
 """
@@ -10,56 +17,136 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from airflow.sdk import DAG, Asset, task
+from airflow.sdk import (
+    DAG,
+    Asset,
+    ExceptionRetryPolicy,
+    FanOutMapper,
+    FixedKeyMapper,
+    IdentityMapper,
+    MinimumCount,
+    PartitionedAssetTimetable,
+    RetryAction,
+    RetryRule,
+    RollupMapper,
+    SegmentWindow,
+    WaitForAll,
+    task,
+)
 
 from huanshu.airflow import tasks
 from huanshu.catalog import Contract, Flow, Home, read_home
 
-#: Communities per task: a task costs half a second, its imports seconds.
+#: Receivers per task: a task costs half a second, its imports seconds.
 BATCH: Final = 12
 _RETRIES: Final = 2
 _RETRY_DELAY: Final = timedelta(seconds=30)
+#: Only what is down may be tried again. Everything else, a fault of ours included, fails at once.
+_RETRY_POLICY: Final = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(exception=tasks.Away, action=RetryAction.RETRY, reason="something is down"),
+        RetryRule(exception=Exception, action=RetryAction.FAIL, reason="a person must look"),
+    ]
+)
 
 
 def build_dags(home_path: Path) -> dict[str, DAG]:
-    """One DAG per flow file, by DAG id (the flow's id with its dots kept)."""
+    """The DAGs of every flow file, by DAG id: the flow's id, and ``<flow>.coverage`` beside a delivery."""
     home = read_home(home_path)
-    return {flow.flow: _dag(home, flow) for flow in home.flows.values()}
+    found: dict[str, DAG] = {}
+    for flow in home.flows.values():
+        found[flow.flow] = _intake(home, flow) if flow.kind == "intake" else _delivery(home, flow)
+        if flow.kind == "delivery":
+            found[f"{flow.flow}.coverage"] = _coverage(home, flow)
+    return found
 
 
 def dataset_asset(dataset: str) -> Asset:
-    """The asset that an intake updates and a delivery waits for."""
+    """What an intake updates, a partition for each extract, and deliveries wait for."""
     return Asset(name=dataset, uri=f"huanshu://district/{dataset}")
 
 
-def _dag(home: Home, flow: Flow) -> DAG:
-    contract = home.contracts[flow.dataset]
-    with DAG(
-        dag_id=flow.flow,
-        dag_display_name=flow.title.zh,
+def slices_asset(dataset: str) -> Asset:
+    """What deliveries bring up to date: a partition for each receiver."""
+    return Asset(name=f"{dataset}.slices", uri=f"huanshu://receivers/{dataset}")
+
+
+def _dag(home: Home, flow: Flow, name: str, schedule: Any, **more: Any) -> DAG:
+    return DAG(
+        dag_id=name,
         description=flow.title.en,
-        doc_md=documentation(home, flow, contract),
-        schedule=_schedule(flow),
+        doc_md=documentation(home, flow, home.contracts[flow.dataset]),
+        schedule=schedule,
         catchup=False,
-        max_active_runs=1,
         tags=["huanshu", flow.kind, flow.dataset],
-        default_args={"owner": flow.accountable_post, "retries": _RETRIES, "retry_delay": _RETRY_DELAY},
-    ) as dag:
-        if flow.kind == "intake":
-            task(task_id="intake", outlets=[dataset_asset(flow.dataset)])(tasks.intake)(flow.flow)
-        else:
-            done = [
-                task(task_id=f"deliver_{number:02d}")(tasks.deliver)(flow.flow, list(receivers))
-                for number, receivers in enumerate(_batches(flow.receivers), 1)
-            ]
-            task(task_id="complete")(tasks.complete)(flow.flow, done)
+        default_args={
+            "owner": flow.accountable_post,
+            "retries": _RETRIES,
+            "retry_delay": _RETRY_DELAY,
+            "retry_policy": _RETRY_POLICY,
+        },
+        **more,
+    )
+
+
+def _intake(home: Home, flow: Flow) -> DAG:
+    schedule = None if flow.schedule == "manual" else flow.schedule
+    with _dag(home, flow, flow.flow, schedule, dag_display_name=flow.title.zh, max_active_runs=1) as dag:
+        task(task_id="intake", outlets=[dataset_asset(flow.dataset)])(tasks.intake)(flow.flow)
     return dag
 
 
-def _schedule(flow: Flow) -> Any:
-    if flow.schedule == "manual":
-        return None
-    return [dataset_asset(flow.dataset)] if flow.schedule == "asset" else flow.schedule
+def _delivery(home: Home, flow: Flow) -> DAG:
+    schedule = _follows(flow)
+    outlets = [slices_asset(flow.dataset)]
+    # Runs of one receiver each may overlap; runs for everybody would only wait for each other.
+    at_once = 2 if flow.runs == "per_receiver" else 1
+    with _dag(
+        home, flow, flow.flow, schedule, dag_display_name=flow.title.zh, max_active_runs=at_once
+    ) as dag:
+        if flow.runs == "per_receiver":
+            done = [task(task_id="deliver", outlets=outlets)(tasks.deliver)(flow.flow, None)]
+        else:
+            done = [
+                task(task_id=f"deliver_{number:02d}", outlets=outlets)(tasks.deliver)(
+                    flow.flow, list(receivers)
+                )
+                for number, receivers in enumerate(_batches(flow.receivers), 1)
+            ]
+        task(task_id="complete")(tasks.complete)(flow.flow, done)
+    return dag
+
+
+def _coverage(home: Home, flow: Flow) -> DAG:
+    """Begins when all receivers but at most ``missing_at_most`` are up to date since it last began."""
+    policy = MinimumCount(-flow.missing_at_most) if flow.missing_at_most else WaitForAll()
+    schedule = PartitionedAssetTimetable(
+        assets=slices_asset(flow.dataset),
+        default_partition_mapper=RollupMapper(
+            upstream_mapper=FixedKeyMapper(flow.source),
+            window=SegmentWindow(flow.receivers),
+            wait_policy=policy,
+        ),
+    )
+    name = f"{flow.title.zh} · 覆盖"
+    with _dag(home, flow, f"{flow.flow}.coverage", schedule, dag_display_name=name, max_active_runs=1) as dag:
+        task(task_id="coverage")(tasks.coverage)(flow.flow)
+    return dag
+
+
+def _follows(flow: Flow) -> Any:
+    """None for a flow run by hand, a cron expression, or the dataset's asset."""
+    if flow.schedule != "asset":
+        return None if flow.schedule == "manual" else flow.schedule
+    mapper: Any = IdentityMapper()
+    if flow.runs == "per_receiver":
+        mapper = FanOutMapper(
+            upstream_mapper=IdentityMapper(),
+            window=SegmentWindow(flow.receivers),
+            downstream_mapper=IdentityMapper(),
+            max_downstream_keys=len(flow.receivers),
+        )
+    return PartitionedAssetTimetable(assets=dataset_asset(flow.dataset), default_partition_mapper=mapper)
 
 
 def _batches(receivers: tuple[str, ...]) -> list[tuple[str, ...]]:

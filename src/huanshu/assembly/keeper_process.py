@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from huanshu import telemetry
 from huanshu.access import Enforcer
 from huanshu.assembly.deployment import Deployment
 from huanshu.auditlog import HeadFile, LogWriter, Signer
@@ -98,6 +99,8 @@ def enforcer_of(home: Home) -> Enforcer:
 def run_keeper(deployment: Deployment) -> None:
     """Serve until SIGTERM or SIGINT."""
     forbid_core_files()
+    if deployment.settings.otlp_endpoint:
+        telemetry.export_to(deployment.settings.otlp_endpoint)
     server = Server(deployment.settings.keeper_socket, build_service(deployment))
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: _stop())

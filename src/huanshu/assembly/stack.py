@@ -159,6 +159,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
     }
     if settings.otlp_endpoint:
         named["HUANSHU_OTLP_ENDPOINT"] = settings.otlp_endpoint
+    if settings.openlineage_url:
+        named["HUANSHU_OPENLINEAGE_URL"] = settings.openlineage_url
     return {**kept, **named}
 
 

@@ -67,6 +67,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "exchange.delivery.signed": _shape("delivery arrived", "post domain dataset"),
     "exchange.run.started": _shape("", _FLOW),
     "exchange.run.completed": _shape("arrived unchanged opened upserts withdrawals", _FLOW),
+    "exchange.coverage.reached": _shape("expected up_to_date missing enough", _FLOW),
     "access.record.sought": _shape("", _RECORD),
     "access.record.authorised": _shape("record values until", f"{_RECORD} how contract subjects"),
     "access.record.missed": _shape("reason", _RECORD),

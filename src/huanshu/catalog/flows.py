@@ -42,6 +42,9 @@ _REQUIRED: Final = (
     "schedule",
 )
 
+#: How a delivery goes round its receivers in Airflow (docs/operations.md).
+_ROUND: Final = ("runs", "missing_at_most")
+
 #: Rungs that move a field; ``count`` moves none, it answers a question.
 RUNGS: Final = tuple(rung.word for rung in Rung if rung is not Rung.COUNT)
 
@@ -107,7 +110,7 @@ def _flow(
     purposes: Mapping[str, Purpose],
 ) -> Flow:
     root = document(folder, file)
-    members = root.mapping(_REQUIRED, ("fields", "expect"))
+    members = root.mapping(_REQUIRED, ("fields", "expect", *_ROUND))
     kind = cast("Literal['intake', 'delivery']", members["kind"].word(("intake", "delivery")))
     dataset = members["dataset"].name()
     if contracts and dataset not in contracts:
@@ -135,13 +138,15 @@ def _flow(
         )
     purpose = members["purpose"].name()
     check_purpose("flow", purpose, dataset, purposes, members["purpose"].where)
+    receivers = _receivers(members["to"], tree, kind)
+    runs, missing_at_most = _round(members, kind, len(receivers))
     return Flow(
         flow=flow,
         kind=kind,
         title=members["title"].title(),
         dataset=dataset,
         source=source,
-        receivers=_receivers(members["to"], tree, kind),
+        receivers=receivers,
         purpose=purpose,
         accountable_post=post,
         schedule=schedule(members["schedule"].text(), members["schedule"].where, asset=kind == "delivery"),
@@ -149,7 +154,25 @@ def _flow(
         expect=bounds(root, members.get("expect"), kind),
         digest=folder.sha256(file),
         where=root.where,
+        runs=runs,
+        missing_at_most=missing_at_most,
     )
+
+
+def _round(
+    members: Mapping[str, Node], kind: str, receivers: int
+) -> tuple[Literal["one", "per_receiver"], int]:
+    given = [members[key] for key in _ROUND if key in members]
+    if kind == "intake" and given:
+        raise ContentError(
+            "flow.round.idle",
+            Text("an intake has one receiver, the district", "报送只有区级一个接收方"),
+            remedy=Text("remove runs and missing_at_most", "请删除 runs 与 missing_at_most"),
+            where=given[0].where,
+        )
+    runs = members["runs"].word(("one", "per_receiver")) if "runs" in members else "one"
+    most = members["missing_at_most"].integer(0, max(receivers - 1, 0)) if "missing_at_most" in members else 0
+    return cast("Literal['one', 'per_receiver']", runs), most
 
 
 def _named(file: str, flow: str, dataset: str, node: Node) -> None:

@@ -322,6 +322,10 @@ class Flow:
     expect: Bounds | None  # of a delivery, always; of an intake, never
     digest: str
     where: Where
+    #: A delivery in Airflow: ``one`` run serves all receivers, ``per_receiver`` gives each a run of its own.
+    runs: Literal["one", "per_receiver"] = "one"
+    #: A delivery counts as through when all receivers but at most this many are up to date.
+    missing_at_most: int = 0
 
 
 @dataclass(frozen=True, slots=True)

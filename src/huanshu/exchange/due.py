@@ -63,6 +63,17 @@ def difference(
     return connection.execute(query, given).fetchall()
 
 
+def anything_due(
+    connection: psycopg.Connection, home: Home, contract: Contract, flow: Flow, receiver: str
+) -> bool:
+    """Whether a delivery to this receiver would bring or withdraw a record now."""
+    difference = _DIFFERENCE.format(versions=versions_table(contract))
+    query = sql.SQL("SELECT EXISTS (SELECT 1 FROM ({}) AS due)").format(difference)
+    given = {"homes": homes_of(home, receiver), "flow": flow.flow, "receiver": receiver}
+    row = connection.execute(query, given).fetchone()
+    return bool(row and row[0])
+
+
 def slice_size(connection: psycopg.Connection, home: Home, contract: Contract, receiver: str) -> int:
     """Records in the receiver's slice of the district store now."""
     row = connection.execute(

@@ -44,11 +44,29 @@ class RunError(UnavailableError):
         self.failures = tuple(failures)
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a run at its receivers: who was served, and who was not."""
+
+    outcomes: tuple[Outcome, ...]
+    failures: tuple[Failure, ...]
+
+
 def run_delivery(
     ground: Ground, name: str, run: str, receivers: Sequence[str] | None = None
 ) -> list[Outcome]:
     """Deliver to every receiver (or the ones named). Raises after trying all: the one DeniedError as it is,
     otherwise RunError."""
+    attempt = attempt_delivery(ground, name, run, receivers)
+    if attempt.failures and all(isinstance(f.error, DeniedError) for f in attempt.failures):
+        raise attempt.failures[0].error
+    if attempt.failures:
+        raise RunError(ground.flow(name), attempt.failures)
+    return list(attempt.outcomes)
+
+
+def attempt_delivery(ground: Ground, name: str, run: str, receivers: Sequence[str] | None = None) -> Attempt:
+    """Deliver to every receiver (or the ones named), and tell of each. Raises only when the flow may not run."""
     flow = ground.flow(name, "delivery")
     ground.begin(flow, run)
     chosen = [r for r in flow.receivers if receivers is None or r in receivers]
@@ -64,11 +82,7 @@ def run_delivery(
                 _open_finding(ground, flow, receiver, run, error)
         else:
             _settle_finding(ground, flow, receiver, run)
-    if failures and all(isinstance(f.error, DeniedError) for f in failures):
-        raise failures[0].error
-    if failures:
-        raise RunError(flow, failures)
-    return outcomes
+    return Attempt(tuple(outcomes), tuple(failures))
 
 
 def complete_run(ground: Ground, name: str, run: str, outcomes: Sequence[Outcome]) -> None:

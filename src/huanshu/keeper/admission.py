@@ -386,6 +386,7 @@ _RULES: Final[Mapping[str, Callable[[Admission, Asker, Claim], dict[str, Any]]]]
     "exchange.delivery.signed": Admission._signature,
     "exchange.run.started": Admission._run,
     "exchange.run.completed": Admission._run,
+    "exchange.coverage.reached": Admission._run,
     "access.record.sought": Admission._record,
     "access.record.authorised": Admission._record,
     "access.record.missed": Admission._record,

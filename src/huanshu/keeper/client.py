@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from huanshu import telemetry
 from huanshu.errors import Text, UnavailableError
 from huanshu.keeper import protocol
 from huanshu.keeper.cells import StoredCell
@@ -90,7 +91,7 @@ class Keeper:
         self._ask("probe")
 
     def _ask(self, op: str, **members: Any) -> Any:
-        request = {"op": op, "acting_as": self._acting_as, **members}
+        request = {"op": op, "acting_as": self._acting_as, "traceparent": telemetry.traceparent(), **members}
         try:
             answer = self._exchange(request)
         except OSError:

@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from huanshu import telemetry
 from huanshu.errors import HuanshuError, InputError, Text
 from huanshu.keeper import protocol
 from huanshu.keeper.cells import StoredCell
@@ -84,7 +85,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def answer(self, peer: Peer, request: dict[str, Any]) -> dict[str, Any]:
         """One request → ``{"ok": …}`` or ``{"error": …}``."""
         try:
-            return {"ok": self._dispatch(peer, request)}
+            with telemetry.continued(request.get("traceparent")):
+                return {"ok": self._dispatch(peer, request)}
         except HuanshuError as error:
             return protocol.error_message(error)
         except (KeyError, TypeError, ValueError):
