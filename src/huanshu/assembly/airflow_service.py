@@ -42,11 +42,19 @@ def airflow_installed() -> bool:
 class AirflowService:
     """Airflow over one deployment's home. ``start``, then ``trigger`` and ``wait``; ``stop`` ends all of it."""
 
-    def __init__(self, folder: Path, metadata_url: str, home: Path, inherited: dict[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        metadata_url: str,
+        home: Path,
+        inherited: dict[str, str],
+        otlp_endpoint: str | None = None,
+    ) -> None:
         self._folder = folder
         self._metadata_url = metadata_url
         self._home = home
         self._inherited = inherited
+        self._otlp_endpoint = otlp_endpoint
         self._port = _free_port()
         self._token = ""
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -56,7 +64,8 @@ class AirflowService:
         """The service of a deployment."""
         settings = deployment.settings
         url = for_sqlalchemy(deployment.roles["huanshu_airflow"])
-        return cls(settings.state / "airflow", url, settings.home, child_environment(settings))
+        folder, inherited = settings.state / "airflow", child_environment(settings)
+        return cls(folder, url, settings.home, inherited, settings.otlp_endpoint)
 
     @property
     def url(self) -> str:
@@ -95,14 +104,13 @@ class AirflowService:
 
     # -- runs -----------------------------------------------------------------------------------
 
-    def trigger(self, dag: str) -> str:
-        """Start a run of a DAG; returns its run id. Waits until the DAG is known."""
+    def trigger(self, dag: str, partition: str | None = None) -> str:
+        """Start a run of a DAG (of one partition); returns its run id. Waits until the DAG is known."""
         end = time.monotonic() + _HEALTHY_SECONDS
+        given = {"logical_date": None, **({} if partition is None else {"partition_key": partition})}
         while True:
             try:
-                return str(
-                    self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None})["dag_run_id"]
-                )
+                return str(self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", given)["dag_run_id"])
             except urllib.error.HTTPError as error:
                 if error.code != 404 or time.monotonic() > end:
                     raise self._down(f"trigger {dag} ({error.code})") from None
@@ -122,11 +130,21 @@ class AirflowService:
         """The run id of the run number ``after + 1`` (by start) of a DAG that an asset update started."""
         end = time.monotonic() + _HEALTHY_SECONDS
         while time.monotonic() < end:
-            runs = self._ask("GET", f"/api/v2/dags/{dag}/dagRuns?order_by=run_after")["dag_runs"]
+            runs = self.runs(dag)
             if len(runs) > after:
                 return str(runs[after]["dag_run_id"])
             time.sleep(0.3)
         raise self._down(f"no asset run of {dag}")
+
+    def runs(self, dag: str) -> list[dict[str, Any]]:
+        """Every run of a DAG as Airflow tells of it, by start; at most 200."""
+        found = self._ask("GET", f"/api/v2/dags/{dag}/dagRuns?order_by=run_after&limit=200")["dag_runs"]
+        return [dict(run) for run in found]
+
+    def partitions(self, asset: str) -> list[str]:
+        """Partition keys of an asset's events, oldest first; at most 200."""
+        found = self._ask("GET", "/api/v2/assets/events?limit=200&order_by=timestamp")["asset_events"]
+        return [str(event["partition_key"]) for event in found if event["name"] == asset]
 
     # -- pieces ---------------------------------------------------------------------------------
 
@@ -177,6 +195,18 @@ class AirflowService:
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "SCARF_ANALYTICS": "false",
             "DO_NOT_TRACK": "1",
+            **self._tracing(),
+        }
+
+    def _tracing(self) -> dict[str, str]:
+        """Airflow's own spans go where ours go, so that a run and its entries are one trace."""
+        if self._otlp_endpoint is None:
+            return {}
+        return {
+            "AIRFLOW__TRACES__OTEL_ON": "True",
+            "OTEL_TRACES_EXPORTER": "otlp_proto_http",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": self._otlp_endpoint,
+            "OTEL_SERVICE_NAME": "airflow",
         }
 
     def _secrets(self) -> dict[str, str]:

@@ -22,6 +22,9 @@ print("@@" + json.dumps({
         "owner": sorted({t.owner for t in dag.tasks}),
         "tasks": sorted(dag.task_ids),
         "retries": sorted({t.retries for t in dag.tasks}),
+        "policies": [[r.exception.__name__, r.action.value] for t in dag.tasks for r in t.retry_policy.rules],
+        "mapper": type(getattr(dag.timetable, "default_partition_mapper", None)).__name__,
+        "runs": dag.max_active_runs,
         "schedule": type(dag.timetable).__name__,
         "catchup": dag.catchup,
         "active": dag.max_active_runs,
@@ -60,22 +63,47 @@ def dags(tmp_path_factory: pytest.TempPathFactory) -> dict:  # type: ignore[type
 
 def test_every_flow_file_is_a_dag(dags: dict) -> None:  # type: ignore[type-arg]
     files = {path.stem for path in (ROOT / "dags/flows").glob("*.yaml")}
-    assert files
-    assert set(dags) == files
+    deliveries = {name for name in files if name.endswith("district_to_communities")}
+    assert deliveries
+    assert set(dags) == files | {f"{name}.coverage" for name in deliveries}
 
 
 def test_the_delivery_waits_for_the_dataset(dags: dict) -> None:  # type: ignore[type-arg]
     delivery, intake = dags["resident.district_to_communities"], dags["resident.psb_to_district"]
     assert intake["outlets"] == ["resident"]
-    assert "Asset" in delivery["schedule"]
-    assert delivery["tasks"] == ["complete", "deliver_01"]
+    assert delivery["schedule"] == "PartitionedAssetTimetable"
+    assert delivery["mapper"] == "IdentityMapper"
+    assert delivery["tasks"][:2] == ["complete", "deliver_01"]
     assert delivery["downstream"]["deliver_01"] == ["complete"]
+    assert set(delivery["outlets"]) == {"resident.slices"}
+    assert dags["resident.district_to_communities.coverage"]["mapper"] == "RollupMapper"
     assert delivery["catchup"] is False
     assert delivery["active"] == 1
 
 
 def test_the_owner_is_the_accountable_post(dags: dict) -> None:  # type: ignore[type-arg]
-    assert {owner for dag in dags.values() for owner in dag["owner"]} == {"psb.exchange_officer"}
+    mine = [dag for name, dag in dags.items() if name.startswith("resident.")]
+    assert mine
+    assert {owner for dag in mine for owner in dag["owner"]} == {"psb.exchange_officer"}
+
+
+def test_only_what_is_down_is_tried_again(dags: dict) -> None:  # type: ignore[type-arg]
+    policies = [rule for dag in dags.values() for rule in dag["policies"]]
+    assert policies
+    assert {tuple(rule) for rule in policies} == {("Away", "retry"), ("Exception", "fail")}
+    for dag in dags.values():
+        assert dag["policies"][::2] == [["Away", "retry"]] * (len(dag["policies"]) // 2)
+
+
+def test_a_flow_may_give_every_receiver_its_own_run(home: Path, tmp_path: Path) -> None:
+    import json
+
+    path = home / "dags/flows/resident.district_to_communities.yaml"
+    path.write_text(path.read_text() + "runs: per_receiver\n")
+    ended = build(home, tmp_path)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    dag = json.loads(ended.stdout.split("@@", 1)[1])["resident.district_to_communities"]
+    assert (dag["mapper"], dag["tasks"], dag["runs"]) == ("FanOutMapper", ["complete", "deliver"], 2)
 
 
 def test_the_documentation_names_fields_and_rungs(dags: dict) -> None:  # type: ignore[type-arg]

@@ -207,6 +207,8 @@ TABLE = [
     Broken("flow.purpose.unknown", DELIVERY, "purpose: upkeep", "purpose: upkep", 7, "upkeep"),
     Broken("flow.schedule.malformed", DELIVERY, "30 5 * * 1-5", "30 25 * * 1-5", 9),
     Broken("flow.fields.idle", INTAKE, "schedule: manual", "schedule: manual\nfields: {owner: reveal}", 10),
+    Broken("flow.round.idle", INTAKE, "schedule: manual", "schedule: manual\nruns: one", 10),
+    Broken("content.number.range", DELIVERY, "30 5 * * 1-5", "30 5 * * 1-5\nmissing_at_most: 2", 10),
     Broken("flow.fields.none", DELIVERY, "fields:\n  owner_number: match\n  owner: mask\n  community: reveal\n", "", 1),
     Broken("flow.field.unknown", DELIVERY, "owner: mask", "owmer: mask", 12, "owner"),
     Broken("flow.expect.missing", DELIVERY, "expect: {subjects: 10 %, per_receiver: 30 %}\n", "", 1, "expect:"),

@@ -36,3 +36,22 @@ def test_the_trace_id_is_that_of_the_span(spans: InMemorySpanExporter) -> None:
         told = telemetry.trace_id()
         assert told == format(trace.get_current_span().get_span_context().trace_id, "032x")
     assert len(spans.get_finished_spans()) == 1
+
+
+def test_a_trace_goes_on_in_another_process_by_traceparent(spans: InMemorySpanExporter) -> None:
+    with telemetry.span("here"):
+        parent = telemetry.traceparent()
+        mine = telemetry.trace_id()
+    with telemetry.continued(parent), telemetry.span("there"):
+        assert telemetry.trace_id() == mine
+    here, there = spans.get_finished_spans()
+    assert there.parent is not None
+    assert there.parent.span_id == here.context.span_id
+
+
+@pytest.mark.parametrize("parent", [None, 7, "", "00-xx-yy-01", "\r\n", {"a": 1}])
+def test_a_parent_that_names_no_span_is_ignored(parent: object, spans: InMemorySpanExporter) -> None:
+    with telemetry.continued(parent), telemetry.span("alone"):
+        pass
+    (alone,) = spans.get_finished_spans()
+    assert alone.parent is None
