@@ -218,7 +218,9 @@ def test_a_trace_leads_from_the_dag_to_the_entry(place: Place) -> None:
             while span.parent_span_id in spans:
                 span = spans[span.parent_span_id]
                 names.append(span.name)
-            if any(name.startswith("task_run") or ("task" in name and "huanshu" not in name) for name in names):
+            if any(
+                name.startswith("task_run") or ("task" in name and "huanshu" not in name) for name in names
+            ):
                 return names
         return None
 
