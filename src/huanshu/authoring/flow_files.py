@@ -95,6 +95,11 @@ def draft_flow(home: Home, wish: FlowWish, language: str) -> FlowDraft:
     lines.write(f"schedule: {'asset' if kind == 'delivery' else 'manual'}")
     if kind == "delivery":
         lines.note(
+            "一次运行允许的变化；超出则暂停，等责任岗位说明理由后放行",
+            "how much a run may change; beyond it the run waits for the accountable post's release",
+        )
+        lines.write("expect: {subjects: 10 %, per_receiver: 30 %, at_least: 3}")
+        lines.note(
             "match 用途令牌、mask 脱敏、reveal 原值：取够用的最低一级；不需要的字段删去",
             "match a token, mask, reveal: the lowest rung that serves; delete what is not needed",
         )

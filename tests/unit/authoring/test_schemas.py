@@ -94,6 +94,8 @@ DAMAGE = [
     ("flow", FLOW, "schedule: asset", "schedule: '@daily'"),
     ("flow", FLOW, f"from: '{DISTRICT}'", "from: '99'"),
     ("flow", FLOW, "purpose: grassroots_service\n", ""),
+    ("flow", FLOW, "subjects: 10 %", "subjects: ten %"),
+    ("flow", FLOW, "expect: {subjects: 10 %, per_receiver: 30 %, at_least: 3}\n", ""),
     ("flow", INTAKE, "schedule: manual", "schedule: manual\nfields: {name: mask}"),
     ("contract", CONTRACT, "status: active", "status: activ"),
     ("contract", CONTRACT, "status: active", "status: active\nservers: []"),

@@ -72,18 +72,6 @@ def test_masks_exist(home: Path) -> None:
     assert "“name”" in problem.remedy.en
 
 
-def test_link_kinds_exist(home: Path) -> None:
-    replace(
-        home / "expectations/parcel/contract.yaml",
-        "huanshu.link, value: citizen_number",
-        "huanshu.link, value: citizen_nmber",
-    )
-    (problem,) = check_home(home)
-    assert problem.code == "contract.link.unknown"
-    assert problem.remedy is not None
-    assert "“citizen_number”" in problem.remedy.en
-
-
 def test_samples(home: Path) -> None:
     samples = home / "expectations/parcel/samples"
     (samples / "passing.csv").unlink()
