@@ -82,6 +82,15 @@ class Stack:
             Text(f"the keeper did not come up: {reason[0]}", f"钥匙保管未能启动：{reason[0]}"),
         )
 
+    def mend(self) -> None:
+        """Start again what has died since: a server, the keeper. Does nothing while all is well."""
+        for name in self.deployment.embedded:
+            server = self.deployment.server(name)
+            if not server.running:
+                server.start()
+        if self.keeper is None or self.keeper.poll() is not None:
+            self.start_keeper()
+
     def stop_keeper(self) -> None:
         if self.keeper is not None:
             self.keeper.terminate()
@@ -133,6 +142,56 @@ def answers(settings: Settings) -> bool:
     finally:
         keeper.close()
     return True
+
+
+def owned(settings: Settings) -> bool:
+    """Whether some process owns this deployment's processes now."""
+    try:
+        with (settings.state / "owner.lock").open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+@contextmanager
+def mended(settings: Settings, acting_as: str | None = None) -> Iterator[Running]:
+    """As ``running``, after starting what is down of this machine's own: embedded servers, and the keeper when nobody
+    owns it. Where somebody does (``huanshu up`` looks after its own), waits for that."""
+    deployment = open_deployment(settings)
+    if not answers(settings) and not owned(settings):
+        with Stack(settings):
+            yield connect(settings, acting_as)
+        return
+    for name in deployment.embedded:
+        deployment.server(name).start()
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while not answers(settings) and time.monotonic() < end:
+        time.sleep(0.1)
+    yield connect(settings, acting_as)
+
+
+@contextmanager
+def evidence(settings: Settings, acting_as: str | None = None) -> Iterator[Running]:
+    """As ``running``, but without a keeper where it refuses to start: a log that is not ours must still be shown."""
+    try:
+        with running(settings, acting_as) as here:
+            yield here
+            return
+    except UnavailableError as error:
+        if error.code not in ("assembly.keeper.down", "assembly.stack.owned"):
+            raise
+    deployment = open_deployment(settings)
+    mine = [server for server in map(deployment.server, deployment.embedded) if not server.running]
+    try:
+        for server in mine:
+            server.start()
+        yield connect(settings, acting_as)
+    finally:
+        for server in mine:
+            server.stop()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""``huanshu flow``: list, plan, approve, revoke, run, diagnose."""
+"""``huanshu flow``: list, plan, approve, revoke, run, resume, diagnose."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from huanshu.assembly import running
+from huanshu.assembly.diagnosing import examine
+from huanshu.assembly.stack import mended
 from huanshu.catalog import Home, read_home
 from huanshu.cli.context import CONTEXT
 from huanshu.errors import InputError, Text
 from huanshu.exchange.delivery import Outcome
-from huanshu.exchange.diagnosis import diagnose as find_symptoms
-from huanshu.exchange.intake import run_intake
+from huanshu.exchange.diagnosis import Diagnosis
+from huanshu.exchange.failures import FAILURES
+from huanshu.exchange.failures import markdown as failure_table
+from huanshu.exchange.intake import IntakeOutcome, run_intake
 from huanshu.exchange.plan import plan_delivery
+from huanshu.exchange.resuming import Resumption, resumable
+from huanshu.exchange.resuming import resume as resume_run
 from huanshu.exchange.runs import complete_run, run_delivery
 from huanshu.identity import approve_flow, revoke_flow
 
@@ -170,22 +176,7 @@ def run(
         flow = ground.flow(name)
         if flow.kind == "intake":
             outcome = run_intake(ground, name, run_id, source or CONTEXT.settings.intake_folder / name)
-            speech.table(
-                Text("Intake", "接收"),
-                [
-                    Text("sequence", "序号"),
-                    Text("state", "状态"),
-                    Text("good", "合格"),
-                    Text("quarantined", "隔离"),
-                    Text("unchanged", "未变"),
-                    Text("withdrawn", "退出"),
-                ],
-                [
-                    (b.sequence, b.state, b.good, b.quarantined, b.unchanged, b.withdrawn)
-                    for b in outcome.batches
-                ],
-            )
-            speech.result(outcome)
+            _show_intake(outcome)
             return
         outcomes = run_delivery(ground, name, run_id, only)
         complete_run(ground, name, run_id, outcomes)
@@ -194,6 +185,22 @@ def run(
 
 def _named(home: Home, what: str, language: str) -> str:
     return home.policies.domains[what].name.in_language(language) if what in home.policies.domains else what
+
+
+def _show_intake(outcome: IntakeOutcome) -> None:
+    CONTEXT.speech.table(
+        Text("Intake", "接收"),
+        [
+            Text("sequence", "序号"),
+            Text("state", "状态"),
+            Text("good", "合格"),
+            Text("quarantined", "隔离"),
+            Text("unchanged", "未变"),
+            Text("withdrawn", "退出"),
+        ],
+        [(b.sequence, b.state, b.good, b.quarantined, b.unchanged, b.withdrawn) for b in outcome.batches],
+    )
+    CONTEXT.speech.result(outcome)
 
 
 def _show(outcomes: list[Outcome]) -> None:
@@ -216,24 +223,121 @@ def _show(outcomes: list[Outcome]) -> None:
 
 
 @app.command()
-def diagnose(name: Name) -> None:
-    """What is wrong with a flow, and the command that is safe now. Changes nothing.
+def resume(
+    subject: Annotated[str, typer.Argument(metavar="RUN|FLOW", help="A run's id, or a flow.")],
+    only: Annotated[list[str] | None, typer.Option(help="Only this receiver (repeatable).")] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Folder with manifests (intake); default: intake/<flow> in the state."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go on.")] = False,
+) -> None:
+    """Go on with what was interrupted, exactly once: receivers with a delivery under way, an open finding, or something
+    due. Starts what is down of this machine's own first. Exit 0: done, or nothing to do; otherwise as flow run.
 
-    Example: huanshu flow diagnose resident.district_to_communities"""
-    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
-        symptoms = find_symptoms(here.ground(), name)
-    if not symptoms:
-        CONTEXT.speech.tell(Text("nothing is wrong and nothing is under way", "一切正常，没有未了结的运行"))
+    Example: huanshu flow resume resident.district_to_communities --only 990101001003"""
+    speech = CONTEXT.speech
+    with mended(CONTEXT.settings, CONTEXT.acting_as) as here:
+        ground = here.ground()
+        made = resumable(ground, subject, only or ())
+        if dry_run or made.idle:
+            _show_resumption(made)
+            return
+        done = resume_run(ground, made, source or CONTEXT.settings.intake_folder / made.flow)
+    speech.tell(Text(f"run {made.run}", f"运行 {made.run}"))
+    if isinstance(done, IntakeOutcome):
+        _show_intake(done)
+    else:
+        _show(done)
+
+
+def _show_resumption(made: Resumption) -> None:
+    if made.idle:
+        CONTEXT.speech.tell(Text("nothing is interrupted and nothing is due", "没有中断，也没有应交付的内容"))
     else:
         CONTEXT.speech.table(
-            Text("Symptoms", "症状"),
-            [
-                Text("about", "对象"),
-                Text("state", "状态"),
-                Text("what", "情况"),
-                Text("until", "期限"),
-                Text("safe now", "可安全执行"),
-            ],
-            [(s.about, s.state, s.what, s.until, s.safe) for s in symptoms],
+            Text("Would go on", "将继续"),
+            [Text("flow", "流向"), Text("run", "运行"), Text("receiver", "接收方")],
+            [(made.flow, made.run, receiver) for receiver in made.receivers or ("",)],
         )
-    CONTEXT.speech.result(symptoms)
+    CONTEXT.speech.result(made)
+
+
+@app.command()
+def diagnose(
+    subject: Annotated[
+        str, typer.Argument(metavar="RUN|FLOW", help="A run's id (Airflow's or flow run's), or a flow.")
+    ],
+) -> None:
+    """What is wrong with a run or a flow, who waits for whom until when, and the commands that are safe now. Changes
+    nothing; works while keeper or database are down. Exit 0, whatever it finds.
+
+    Example: huanshu flow diagnose resident.district_to_communities"""
+    speech = CONTEXT.speech
+    found = examine(CONTEXT.settings, CONTEXT.acting_as, subject)
+    _show_run(found)
+    if not found.symptoms:
+        speech.tell(Text("nothing is wrong and nothing is under way", "一切正常，没有未了结的运行"))
+    for number, symptom in enumerate(found.symptoms, 1):
+        rows: list[tuple[Text, object]] = [
+            (Text("about", "对象"), " ".join(part for part in (symptom.flow, symptom.about) if part)),
+            (Text("state", "状态"), symptom.state),
+            (Text("what happened", "情况"), symptom.what),
+            (Text("who acts", "谁处理"), symptom.acts.named(speech.language)),
+            (Text("who waits", "谁在等"), symptom.waits.named(speech.language)),
+            (Text("until", "期限"), symptom.until),
+            (Text("first", "先"), symptom.first),
+            (Text("safe now", "可安全执行"), "\n".join(symptom.safe)),
+            (Text("do not", "不要"), symptom.never),
+        ]
+        speech.table(
+            Text(f"{number}  {symptom.failure}", f"{number}  {symptom.failure}"),
+            [Text("", ""), Text("", "")],
+            [row for row in rows if row[1] not in ("", Text("", ""))],
+        )
+    speech.result(found)
+
+
+def _show_run(found: Diagnosis) -> None:
+    if found.run is not None:
+        run = found.run
+        counts = ", ".join(f"{event} {count}" for event, count in run.counts.items())
+        CONTEXT.speech.tell(
+            Text(
+                f"run {run.run} of {run.flow}, begun {run.began} for {run.person},"
+                f" {'completed' if run.completed else 'not completed'}: {counts}",
+                f"运行 {run.run}（{run.flow}），{run.began} 由 {run.person} 名义开始，"
+                f"{'已完成' if run.completed else '未完成'}：{counts}",
+            )
+        )
+    elif not found.known and not any(s.failure == "home_broken" for s in found.symptoms):
+        CONTEXT.speech.tell(
+            Text(
+                f"the log knows no run {found.subject}: it never began; this is every flow as it is now",
+                f"日志中没有运行 {found.subject}：它没有开始；以下是各流向的现状",
+            )
+        )
+
+
+@app.command()
+def failures(
+    markdown: Annotated[bool, typer.Option(help="As it stands in the documentation.")] = False,
+) -> None:
+    """The failure table: what can happen, who acts, what is safe, what not to do.
+
+    Example: huanshu flow failures --lang zh"""
+    speech = CONTEXT.speech
+    if markdown:
+        speech.tell(Text(failure_table("en"), failure_table("zh")))
+    else:
+        speech.table(
+            Text("Failures", "故障"),
+            [
+                Text("failure", "故障"),
+                Text("what happened", "发生了什么"),
+                Text("safe", "可安全执行"),
+                Text("do not", "不要"),
+            ],
+            [(f.key, f.what, "\n".join(f.safe), f.never) for f in FAILURES],
+        )
+    speech.result(FAILURES)

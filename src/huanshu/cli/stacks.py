@@ -9,6 +9,7 @@ import typer
 
 from huanshu.assembly import open_deployment, running
 from huanshu.assembly.keeper_process import run_keeper
+from huanshu.assembly.stack import evidence
 from huanshu.assembly.verifying import verify_deployment
 from huanshu.cli.context import CONTEXT
 from huanshu.cli.demonstration import demonstrate
@@ -42,7 +43,7 @@ def verify() -> None:
     """Run the independent verifier over this deployment's log, head and every receiver's store.
 
     Example: huanshu verify"""
-    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+    with evidence(CONTEXT.settings, CONTEXT.acting_as) as here:
         report = verify_deployment(here)
     for line in told(report, CONTEXT.speech.language):
         CONTEXT.speech.tell(Text(line, line))

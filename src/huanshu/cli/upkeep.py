@@ -9,9 +9,12 @@ from huanshu.assembly.airflow_service import AirflowService, airflow_installed
 from huanshu.assembly.running import connect
 from huanshu.assembly.sandbox import holder_of_role, prepare
 from huanshu.cli.speech import Speech
-from huanshu.errors import InputError, Text
+from huanshu.errors import HuanshuError, InputError, Text
 from huanshu.identity import create_origin
 from huanshu.settings import Settings
+
+#: How often ``up`` looks whether server and keeper still live.
+_LOOK_SECONDS = 5
 
 
 def bring_up(
@@ -40,7 +43,11 @@ def bring_up(
                 service.start()
         _say_where(settings, speech, service)
         while True:
-            time.sleep(3600)
+            time.sleep(_LOOK_SECONDS)
+            try:
+                stack.mend()
+            except HuanshuError as error:  # told, and tried again: what is down stays closed meanwhile
+                speech.err.print(f"✗ {error.explain(speech.language)}", style="red", markup=False)
     except KeyboardInterrupt:
         speech.tell(Text("stopping …", "正在停止 …"))
     finally:

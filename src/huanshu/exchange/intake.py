@@ -28,13 +28,13 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from huanshu import subjects, telemetry
-from huanshu.auditlog import require_signature
 from huanshu.catalog import Contract, Flow, Suite
-from huanshu.errors import ContentError, InputError, Text
+from huanshu.errors import ContentError, InputError
 from huanshu.exchange.extract import read_extract
 from huanshu.exchange.ground import Ground
-from huanshu.exchange.manifest import Manifest, read_manifest, signing_bytes
+from huanshu.exchange.manifest import Manifest, read_manifest
 from huanshu.exchange.tables import create, district_tables
+from huanshu.exchange.turn import require_signed, require_turn
 from huanshu.gate import intake as gate
 from huanshu.keeper.tickets import Ticket
 from huanshu.quality import Uniqueness, Verdict, dataset_rules, validate, whole
@@ -123,8 +123,8 @@ class _Intake:
         known = self._known()
         if known is not None:
             return known
-        self._require_signed()
-        self._require_turn()
+        require_signed(self._ground.keeper, self._flow, self._manifest)
+        require_turn(self._district, self._flow, self._manifest)
         ticket = self._authorise()
         self._ground.pause("intake:authorised")
         self._begin(ticket)
@@ -159,56 +159,6 @@ class _Intake:
         if ticket is not None:
             self._append(ticket, str(row[0]), row[1]["log"])
         return BatchOutcome(self._batch, self._manifest.sequence, "known")
-
-    def _require_signed(self) -> None:
-        if self._manifest.sender != self._flow.source or self._manifest.dataset != self._flow.dataset:
-            raise self._refused(
-                "exchange.manifest.foreign",
-                Text("the manifest is of another sender or dataset", "清单属于其他报送方或数据集"),
-                Text(
-                    f"{self._flow.flow} takes {self._flow.dataset} from {self._flow.source}",
-                    f"{self._flow.flow} 仅接收 {self._flow.source} 的 {self._flow.dataset}",
-                ),
-            )
-        key = self._ground.keeper.sender_key(self._manifest.sender)
-        if key is None:
-            raise self._refused(
-                "exchange.sender.unenrolled",
-                Text(
-                    f"no key is enrolled for {self._manifest.sender}",
-                    f"未登记 {self._manifest.sender} 的公钥",
-                ),
-                Text("security staff run: huanshu sender enrol", "请安全人员运行：huanshu sender enrol"),
-            )
-        require_signature(bytes.fromhex(key), self._manifest.signature, signing_bytes(self._manifest))
-
-    def _require_turn(self) -> None:
-        """Replay and gap: the next sequence number, exactly (drills D02, D03)."""
-        with self._district.transaction():
-            row = self._district.execute(
-                "SELECT coalesce(max(sequence), 0) FROM district.batch"
-                " WHERE dataset = %s AND sender = %s AND state = 'promoted'",
-                (self._flow.dataset, self._manifest.sender),
-            ).fetchone()
-        last = int(row[0]) if row else 0
-        if self._manifest.sequence <= last:
-            raise self._refused(
-                "exchange.sequence.replayed",
-                Text(
-                    f"sequence {self._manifest.sequence} was taken in before, with other content",
-                    f"序号 {self._manifest.sequence} 已接收过且内容不同",
-                ),
-                Text(f"send the next one as {last + 1}", f"请以序号 {last + 1} 报送"),
-            )
-        if self._manifest.sequence > last + 1:
-            raise self._refused(
-                "exchange.sequence.gap",
-                Text(
-                    f"sequence {last + 1} is missing before {self._manifest.sequence}",
-                    f"缺少序号 {last + 1}（收到 {self._manifest.sequence}）",
-                ),
-                Text("send the missing extract first", "请先补报缺失的一期"),
-            )
 
     # -- (b) ------------------------------------------------------------------------------------
 
@@ -481,9 +431,6 @@ class _Intake:
     @property
     def _columns(self) -> list[str]:
         return [column.name for column in district_tables(self._contract)[1].columns]
-
-    def _refused(self, code: str, what: Text, remedy: Text) -> InputError:
-        return InputError(code, what, remedy=remedy, where=self._manifest.where)
 
 
 def _listed(links: NDArray[np.uint8]) -> list[bytes]:

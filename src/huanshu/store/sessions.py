@@ -66,6 +66,12 @@ def available() -> Iterator[None]:
                 "is this a standby? make it writable, then run again", "是否连到备库？恢复可写后重试"
             ),
         )
+    except psycopg.errors.InsufficientPrivilege:
+        told = UnavailableError(
+            "store.server.refused",
+            Text("the database does not let us write there", "数据库不允许在此写入"),
+            remedy=Text("give our role its rights back, then run again", "请恢复本平台角色的权限后重试"),
+        )
     except psycopg.OperationalError:
         told = UnavailableError(
             "store.server.lost",
