@@ -16,14 +16,13 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
 import pytest
-from district import DELIVERY, FAR, INTAKE, NEAR, ROOT, District
+from district import DELIVERY, FAR, INTAKE, ROOT, District
 
 from huanshu.assembly import connect
 from huanshu.cli import context, main
@@ -511,7 +510,6 @@ def looked_after(place: Place) -> Callable[[], None]:
 
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.provoke.__name__)
 def test_provoked_named_cured(place: Place, case: Provoked) -> None:
-    began = time.monotonic()
     entries = {
         event: len(place.entries(event))
         for event in ("exchange.delivery.arrived", "exchange.intake.promoted")
@@ -548,7 +546,6 @@ def test_provoked_named_cured(place: Place, case: Provoked) -> None:
         told = place.entries("exchange.intake.promoted")[entries["exchange.intake.promoted"] :]
         assert len(told) == (2 if case.row == "sequence_gap" else 1)
     assert case.row not in [symptom["failure"] for symptom in place.diagnose(case.flow)]
-    print(f"{case.provoke.__name__}: {time.monotonic() - began:.1f} s")
 
 
 def test_after_all_of_it_the_verifier_finds_nothing(place: Place) -> None:
