@@ -32,7 +32,7 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for part in ("policies", "expectations", "dags", "audit", "demo"):
+        for part in ("policies", "expectations", "dags", "audit"):
             shutil.copytree(ROOT / part, folder / part)
         self.environment = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

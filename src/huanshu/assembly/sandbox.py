@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -55,6 +56,22 @@ class Sandbox:
             "records": records,
             **(extra or {}),
         }
+        manifest["signature"] = self.senders[flow.source].sign(canonical(manifest)).hex()
+        path = folder / f"{Path(name).stem}.manifest.json"
+        path.write_text(json.dumps(manifest, ensure_ascii=False, indent=2))
+        return path
+
+    def sign_extract(self, flow: Flow, unsigned: Path) -> Path:
+        """Send what a department wrote: move the file that ``unsigned`` names, then lay its signed manifest beside it.
+
+        ``unsigned`` is a manifest that lacks only its signature; it stays, and the file, of whatever size, is not
+        read. Returns the signed manifest's path."""
+        manifest: dict[str, Any] = json.loads(unsigned.read_text(encoding="utf-8"))
+        folder = self.settings.intake_folder / flow.flow
+        folder.mkdir(parents=True, exist_ok=True)
+        name = manifest["file"]
+        # The manifest last: an extract without one is not sent yet.
+        shutil.move(unsigned.with_name(name), folder / name)
         manifest["signature"] = self.senders[flow.source].sign(canonical(manifest)).hex()
         path = folder / f"{Path(name).stem}.manifest.json"
         path.write_text(json.dumps(manifest, ensure_ascii=False, indent=2))

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,7 +20,7 @@ from huanshu.assembly.reporting import build_report
 from huanshu.assembly.sandbox import Sandbox, holder_of_role, prepare
 from huanshu.assembly.verifying import verify_deployment
 from huanshu.auditlog.reader import read_entries
-from huanshu.catalog import Flow, Rung
+from huanshu.catalog import Flow, Rung, read_home
 from huanshu.cli.speech import Speech
 from huanshu.errors import DeniedError, InputError, Text, UnavailableError
 from huanshu.exchange.intake import run_intake
@@ -30,9 +28,11 @@ from huanshu.exchange.receipts import sign
 from huanshu.exchange.runs import complete_run, run_delivery
 from huanshu.gate.read import Asked, read
 from huanshu.settings import Settings
+from huanshu.simulator import Form, Scale, Simulation, write
 from huanshu_verify import Report
 
 _SEED = 20260101
+_DATASET = "resident"
 
 
 @dataclass
@@ -41,7 +41,7 @@ class _Show:
 
     settings: Settings
     speech: Speech
-    residents: int
+    simulation: Simulation
     airflow: AirflowService | None = None
     truths: list[dict[str, Any]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
@@ -60,17 +60,20 @@ class _Show:
 
 def demonstrate(settings: Settings, speech: Speech, *, residents: int, airflow: bool, keep: bool) -> None:
     """Run the demonstration and print its last screen."""
-    script = settings.home / "demo" / "make_extract.py"
-    if not script.is_file():
+    home = read_home(settings.home)
+    if _DATASET not in home.contracts:
         raise InputError(
             "cli.demo.elsewhere",
-            Text("the demo belongs to the sample district", "演示仅适用于示例区"),
+            Text(
+                "the demo needs a home with residents, as the sample district",
+                "演示需要含居民登记的治理目录，如示例区",
+            ),
             remedy=Text("run it in the repository's folder", "请在代码仓库目录中运行"),
         )
     if settings.state == settings.home / ".huanshu":
         settings = replace(settings, state=settings.state / "demo")
     _afresh(settings, keep=keep)
-    show = _Show(settings, speech, residents)
+    show = _Show(settings, speech, Simulation(home, _SEED, Scale.of(residents), (_DATASET,)))
     with show.step(Text("PostgreSQL twice, keeper, log", "启动两套 PostgreSQL、钥匙保管与日志")):
         stack = Stack(settings).__enter__()
     try:
@@ -84,7 +87,7 @@ def demonstrate(settings: Settings, speech: Speech, *, residents: int, airflow: 
                 show.airflow.start()
         intake, delivery = _flows(sandbox)
         for period in (1, 2):
-            _period(show, sandbox, script, intake, delivery, period)
+            _period(show, sandbox, intake, delivery, period)
         with show.step(Text("clerks sign for what arrived", "社区数据员签收")):
             _sign(show, sandbox, delivery)
         tried = _attempts(show, sandbox, delivery)
@@ -113,11 +116,11 @@ def _afresh(settings: Settings, *, keep: bool) -> None:
 
 def _flows(sandbox: Sandbox) -> tuple[Flow, Flow]:
     flows = sandbox.home.flows.values()
-    intake = next(flow for flow in flows if flow.kind == "intake")
+    intake = next(flow for flow in flows if flow.kind == "intake" and flow.dataset == _DATASET)
     return intake, next(f for f in flows if f.kind == "delivery" and f.dataset == intake.dataset)
 
 
-def _period(show: _Show, sandbox: Sandbox, script: Path, intake: Flow, delivery: Flow, period: int) -> None:
+def _period(show: _Show, sandbox: Sandbox, intake: Flow, delivery: Flow, period: int) -> None:
     encoding = "utf-8" if period == 1 else "gb18030"
     with show.step(
         Text(
@@ -125,7 +128,7 @@ def _period(show: _Show, sandbox: Sandbox, script: Path, intake: Flow, delivery:
             f"第 {period} 期：部门报送登记册（{encoding}）",
         )
     ):
-        _send(show, sandbox, script, intake, period, encoding)
+        _send(show, sandbox, intake, period, "csv" if period == 1 else "gb18030")
     with show.step(
         Text(f"period {period}: intake — checked, sealed, stored", f"第 {period} 期：接收——校验、密封、入库")
     ):
@@ -138,26 +141,12 @@ def _period(show: _Show, sandbox: Sandbox, script: Path, intake: Flow, delivery:
         _run_delivery(show, delivery, period)
 
 
-def _send(show: _Show, sandbox: Sandbox, script: Path, intake: Flow, period: int, encoding: Any) -> None:
-    folder = show.settings.state / "department"
-    subprocess.run(  # noqa: S603 - our own interpreter and script
-        [
-            sys.executable, str(script), "--seed", str(_SEED), "--residents", str(show.residents),
-            "--period", str(period), "--encoding", encoding, "--out", str(folder),
-        ],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    truth_file = max(folder.glob("*.truth.json"))
-    truth = json.loads(truth_file.read_text())
-    show.truths.append(truth)
-    extract = folder / truth_file.name.replace(".truth.json", ".csv")
-    sandbox.write_extract(
-        intake, extract.name, extract.read_bytes(), sequence=period, period=truth["period"],
-        records=truth["rows"], encoding=encoding,
-    )  # fmt: skip
-    # The department keeps its plaintext; the platform has its own copy only until it is taken in.
-    extract.unlink()
+def _send(show: _Show, sandbox: Sandbox, intake: Flow, period: int, form: Form) -> None:
+    extract = show.simulation.extract(intake.dataset, period)
+    written = write(sandbox.home, extract, show.settings.state / "department", form)
+    show.truths.append(dict(extract.truth))
+    # The platform has the extract only until it is taken in; the department would keep its own.
+    sandbox.sign_extract(intake, written.manifest)
 
 
 def _run_intake(show: _Show, intake: Flow, period: int) -> None:

@@ -17,6 +17,7 @@ from huanshu.cli import (
     receipts,
     records,
     reports,
+    simulation,
     stacks,
 )
 from huanshu.cli.context import CONTEXT, hoist
@@ -40,7 +41,7 @@ app.add_typer(drills.app, name="drill")
 app.add_typer(cheats.app, name="cheat")
 app.add_typer(reports.app, name="report")
 app.add_typer(checks.domains, name="domains")
-for command in (checks.check, stacks.status, stacks.verify, stacks.up, stacks.demo):
+for command in (checks.check, stacks.status, stacks.verify, stacks.up, stacks.demo, simulation.simulate):
     app.command()(command)
 app.command("init")(authoring.init)
 app.command("schema")(authoring.write_schema)

@@ -1,12 +1,9 @@
-"""Small contracts and suites made in place, the repository's own home, and its demo extract."""
+"""Small contracts and suites made in place, and the repository's own home."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
@@ -68,24 +65,3 @@ def make() -> type[Makers]:
 @pytest.fixture(scope="session")
 def home() -> Home:
     return read_home(ROOT)
-
-
-@pytest.fixture(scope="session")
-def demo() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "make_extract_for_quality", ROOT / "demo" / "make_extract.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def table() -> Callable[[Sequence[Mapping[str, str]]], pa.Table]:
-    def made(rows: Sequence[Mapping[str, str]]) -> pa.Table:
-        return frame(**{name: [row[name] or None for row in rows] for name in rows[0]})
-
-    return made

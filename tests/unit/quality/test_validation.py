@@ -7,7 +7,6 @@ import json
 import logging
 import traceback
 import warnings
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,21 +18,24 @@ from huanshu.errors import ContentError
 from huanshu.quality import validate, whole
 from huanshu.quality.rules import ready
 from huanshu.quality.samples import judged
+from huanshu.simulator import Extract, Scale, Simulation
 
 CANARIES = ("10098765432", "金丝雀甲", "金丝雀巷九号")
 
 
 @pytest.fixture(scope="module")
-def extract(demo: ModuleType) -> Any:
-    return demo.generate(11, 400, canaries=CANARIES)
+def extract(home: Home) -> Extract:
+    return Simulation(home, 11, Scale.of(1000), ("resident",)).extract("resident", canaries=CANARIES)
 
 
 @pytest.fixture(scope="module")
-def rows(extract: Any, table: Any) -> pa.Table:
-    return table(extract.rows)
+def rows(extract: Extract) -> pa.Table:
+    return extract.table()
 
 
-def test_the_demo_extract_fails_exactly_where_it_was_spoilt(home: Home, extract: Any, rows: pa.Table) -> None:
+def test_a_simulated_extract_fails_exactly_where_it_was_spoilt(
+    home: Home, extract: Extract, rows: pa.Table
+) -> None:
     verdict = judged(rows, home.suites["resident"], home.contracts["resident"], home.policies.domains)
     planted = {d["row"] - 1: set(d["rules"]) for d in extract.truth["defects"] if d["rules"]}
     assert len(planted) >= 15
@@ -93,7 +95,7 @@ def test_quarantine_is_exactly_what_the_expectations_counted(home: Home, rows: p
     assert verdict.quarantined_rows().tolist() == sorted(counted | by_contract)
 
 
-@pytest.mark.parametrize("cuts", [(1,), (37, 38, 300), (200, 200)])
+@pytest.mark.parametrize("cuts", [(1,), (37, 38, 800), (500, 500)])
 def test_verdict_does_not_depend_on_the_cuts(home: Home, rows: pa.Table, cuts: tuple[int, ...]) -> None:
     suite, contract, domains = home.suites["resident"], home.contracts["resident"], home.policies.domains
     at_once = validate(rows, suite, contract, domains)
