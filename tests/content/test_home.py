@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -32,13 +33,46 @@ def test_minimal_home_conforms() -> None:
 def test_fictional_only(home: Home) -> None:
     """No real province's code begins with 99."""
     codes = [d.code for d in home.policies.domains if d.kind != "department"]
-    assert len(codes) == 12
+    assert len(codes) == 1 + 4 + 146 + 478
     assert all(code.startswith("99") for code in codes)
+
+
+def test_the_district_is_whole(home: Home) -> None:
+    tree = home.policies.domains
+    counts = Counter(d.kind for d in tree)
+    assert counts == {"district": 1, "subdistrict": 4, "community": 146, "grid": 478, "department": 12}
+    for kind in counts:
+        names = [d.name for d in tree if d.kind == kind]
+        assert len({n.zh for n in names}) == len({n.en for n in names}) == len(names), kind
+    for community in tree.below(tree.district.code, "community"):
+        assert 2 <= len(tree.below(community.code, "grid")) <= 5, community.code
+
+
+def test_every_post_there_must_be_is_held(home: Home) -> None:
+    tree = home.policies.domains
+    held: dict[str, list[str]] = {}
+    for holding in home.policies.holdings:
+        if holding.capacity == "holder":
+            held.setdefault(holding.domain, []).append(holding.role)
+    wanted = {
+        "department": ["cdo", "deo", "exchange_officer", "steward"],
+        "district": ["auditor", "cdo", "security_officer"],
+        "community": ["data_clerk", "station_head"],
+        "grid": ["grid_worker"],
+    }
+    for domain in tree:
+        if domain.kind in wanted:
+            assert sorted(held[domain.code]) == wanted[domain.kind], domain.code
+
+
+def test_no_two_people_share_a_name(home: Home) -> None:
+    names = [person.name for person in home.policies.persons.values()]
+    assert len(set(names)) == len(names) > 800
 
 
 def test_every_community_has_a_clerk_with_a_deputy(home: Home) -> None:
     communities = home.policies.domains.below(home.policies.domains.district.code, "community")
-    assert [c.store for c in communities] == ["", "", "shiqiao"]
+    assert {c.code: c.store for c in communities if c.store} == {"990101001003": "shiqiao"}
     for community in communities:
         held = [
             h.capacity for h in home.policies.holdings if (h.domain, h.role) == (community.code, "data_clerk")
@@ -64,7 +98,7 @@ def test_resident_contract(home: Home) -> None:
 
 def test_delivery_goes_no_higher_than_needed(home: Home) -> None:
     flow = home.flows["resident.district_to_communities"]
-    assert len(flow.receivers) == 3
+    assert len(flow.receivers) == 146
     assert not flow.fields.keys() & {"marital_status", "ethnicity", "employer"}
     assert {f for f, r in flow.fields.items() if r is Rung.MASK} == {
         "citizen_number",

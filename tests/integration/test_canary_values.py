@@ -117,7 +117,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-
             env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, check=False, capture_output=True, timeout=120,
         )  # fmt: skip
         ground = connect(settings).ground()
-        run_delivery(ground, DELIVERY, "canary")
+        run_delivery(ground, DELIVERY, "canary", sorted({row["community"] for row in rows}))
         clerk = next(
             h for h in sandbox.home.policies.holdings
             if h.domain == grown["community"] and h.role == "data_clerk" and h.capacity == "holder"

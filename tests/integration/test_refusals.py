@@ -29,7 +29,8 @@ def place() -> Iterator[Range]:
 
 def test_a_plan_before_the_first_intake_is_empty_not_broken(place: Range) -> None:
     plan = plan_delivery(place.acting().ground(), DELIVERY)
-    assert [receiver.upserts for receiver in plan.receivers] == [0, 0, 0]
+    assert len(plan.receivers) == 146
+    assert {receiver.upserts for receiver in plan.receivers} == {0}
 
 
 def test_nobody_settles_anothers_ticket(place: Range) -> None:

@@ -150,7 +150,8 @@ def starts_later(rule: Rule, query: Query, terms: Terms, role: str) -> bool:
 
 
 def _same_role(rule: Rule, role: str, query: Query) -> bool:
-    return rule.role == role and kind_of(rule) == query.kind
+    """A rule speaks to a role, or to one post by name: Casbin's ``g(x, x, d)`` holds always."""
+    return rule.role in (role, query.post) and kind_of(rule) == query.kind
 
 
 def _lacks(rule: Rule, query: Query, terms: Terms) -> list[MissKind]:
@@ -187,11 +188,13 @@ def _held_by_others(allows: Iterable[Rule], query: Query, terms: Terms) -> Rule 
 def _smallest_grant(standing: Standing, query: Query, near: Rule | None) -> str:
     """One field, one domain, one purpose, this rung, no longer than post and purpose last."""
     reach = "own" if query.domain == query.home else query.domain
+    # A role of communities reaches each holder's own; a role of departments would give it to every department.
+    grantee = query.post if query.kind == "department" else standing.holding.role
     return ", ".join(
         (
             "p",
             str(near.priority if near else _STANDARD_PRIORITY),
-            standing.holding.role,
+            grantee,
             reach,
             query.dataset,
             query.field,
@@ -245,9 +248,12 @@ def _no_role(subject: Text, role: str, query: Query, other: Rule | None) -> Text
     if other is None:
         return Text(en, zh)
     theirs = kind_of(other)
+    named = "." in other.role  # one post by its id
     return Text(
-        f"{en}; {other.where} grants it to the role {other.role} of {theirs} posts",
-        f"{zh}；{other.where} 将其授予{_KIND_ZH[theirs]}岗位的角色 {other.role}",
+        f"{en}; {other.where} grants it to "
+        + (f"the post {other.role}" if named else f"the role {other.role} of {theirs} posts"),
+        f"{zh}；{other.where} 将其授予"
+        + (f"岗位 {other.role}" if named else f"{_KIND_ZH[theirs]}岗位的角色 {other.role}"),
     )
 
 

@@ -72,7 +72,8 @@ def check_rules(
     kinds: dict[str, set[str]] = {}
     if tree.by_code:
         for holding in holdings:
-            kinds.setdefault(holding.role, set()).add(tree[holding.domain].kind)
+            for word in (holding.role, holding.post):
+                kinds.setdefault(word, set()).add(tree[holding.domain].kind)
     fields = {name: {f.name for f in contract.fields} for name, contract in contracts.items()}
     for rule in rules:
         with faults.caught():
@@ -95,7 +96,9 @@ def _check_role(rule: Rule, kinds: Mapping[str, set[str]]) -> None:
     if rule.role not in kinds:
         raise ContentError(
             "rule.role.unheld",
-            Text(f"no post holds role “{rule.role}”", f"没有岗位具有角色“{rule.role}”"),
+            Text(
+                f"no post holds role “{rule.role}” or is it", f"没有岗位具有角色“{rule.role}”，也没有这个岗位"
+            ),
             remedy=words.hint(rule.role, kinds),
             where=_at(rule.where, "role"),
         )
@@ -104,7 +107,10 @@ def _check_role(rule: Rule, kinds: Mapping[str, set[str]]) -> None:
         right = " / ".join(f"{k}.csv" for k in sorted(kinds[rule.role]))
         raise ContentError(
             "rule.role.misfiled",
-            Text(f"no {kind} post holds role “{rule.role}”", f"{kind} 级没有岗位具有角色“{rule.role}”"),
+            Text(
+                f"no {kind} post holds role “{rule.role}” or is it",
+                f"{kind} 级没有岗位具有角色“{rule.role}”，也没有这个岗位",
+            ),
             remedy=Text(f"the rule belongs into {right}", f"该规则应写在 {right}"),
             where=_at(rule.where, "role"),
         )

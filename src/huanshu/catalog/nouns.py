@@ -164,7 +164,7 @@ class Rule:
     """One ``p`` line of ``policies/rules/*.csv``, in the order of the model's policy definition."""
 
     priority: int
-    role: str
+    role: str  # a role's word, or one post by its id: a department's rule is rarely meant for twelve
     reach: str  # "own", "below" or one domain code
     dataset: str
     field: str  # field name, or "@level1".."@level4", "@sensitive_personal"

@@ -38,6 +38,7 @@ POST_COLUMNS: Final = (
 ROLES: Final = (
     "exchange_officer",
     "cdo",
+    "deo",
     "steward",
     "security_officer",
     "auditor",

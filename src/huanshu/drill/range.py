@@ -111,7 +111,9 @@ class Range:
         run_intake(self.acting().ground(), intake, f"range-{sequence}", self.settings.intake_folder / intake)
 
     def deliver(self, delivery: str) -> None:
-        run_delivery(self.acting().ground(chunk=CHUNK), delivery, f"range-{uuid.uuid4()}")
+        """Deliver to the communities that have or had a record: a sample lives in a few of a whole district."""
+        homes = self.homes(self._flow(delivery).dataset)
+        run_delivery(self.acting().ground(chunk=CHUNK), delivery, f"range-{uuid.uuid4()}", homes)
 
     def worker(self, delivery: str, receiver: str, kill_at: str, *, careless: bool = False) -> int:
         """A real worker process that delivers to one receiver and is SIGKILLed at a point. Returns its exit
@@ -152,6 +154,12 @@ class Range:
             with running.receiver(code) as store:
                 _add(digest, store, f"receiver_{code.replace('.', '_')}.{dataset}")
         return digest.hexdigest()
+
+    def homes(self, dataset: str) -> list[str]:
+        """Communities that are or were home to a record of the dataset."""
+        with self.acting().district() as district:
+            rows = district.execute(f"SELECT DISTINCT home FROM district.{dataset} ORDER BY home".encode())
+            return [row[0] for row in rows]
 
     def slice_records(self, dataset: str, receiver: str) -> list[tuple[int, int]]:
         """(record, version) of a receiver's slice, in order; [] when it has none."""

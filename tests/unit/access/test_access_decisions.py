@@ -351,3 +351,32 @@ def test_a_denial_does_not_depend_on_records_but_says_which_other_role_has_the_r
         "policies/rules/department.csv:3 grants it to the role cdo of department posts"
         in other.explanation.en
     )
+
+
+def test_a_rule_for_one_post_speaks_to_no_other_of_its_role(district: Any) -> None:
+    """``yulan.clerk`` is named; ``wangjiang.clerk`` has the same role and gets nothing by it."""
+    rules = district.rules(
+        community=[f"100, yulan.clerk, 990101001001, resident, name, service, reveal, {ALWAYS}, allow"]
+    )
+    enforcer = district.enforcer(rules)
+    assert enforcer.decide(district.asks()).allowed
+    other = enforcer.decide(district.asks(post="wangjiang.clerk"))
+    assert (other.allowed, other.nearest.kind) == (False, "no_role")
+    assert "grants it to the post yulan.clerk" in other.explanation.en
+    # The twin: the same rule for the role lets both.
+    both = district.enforcer(
+        district.rules(
+            community=[f"100, clerk, 990101001001, resident, name, service, reveal, {ALWAYS}, allow"]
+        )
+    )
+    assert both.decide(district.asks(post="wangjiang.clerk")).allowed
+
+
+def test_a_deny_for_one_post_ends_its_allow(district: Any) -> None:
+    rules = [
+        f"100, clerk, own, resident, name, service, reveal, {ALWAYS}, allow",
+        "10, yulan.clerk, own, resident, name, service, count, 2026-07-01, 2027-12-31, deny",
+    ]
+    enforcer = district.enforcer(district.rules(community=rules))
+    assert enforcer.decide(district.asks()).valid_until.date() == date(2026, 6, 30)
+    assert not enforcer.decide(district.asks(at=district.at("2026-07-01"))).allowed
