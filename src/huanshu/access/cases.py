@@ -34,9 +34,17 @@ class CaseFailure:
                 f"expected {expected.en} ({case.because}), but it is {got.en}: {decided.explanation.en}",
                 f"应为{expected.zh}（{case.because}），实为{got.zh}：{decided.explanation.zh}",
             ),
-            remedy=Text("correct the rule, or the case", "请更正规则或用例"),
+            remedy=self._remedy,
             where=case.where,
         )
+
+    @property
+    def _remedy(self) -> Text:
+        """Of a denial that must not be: the grant that would do, with its file."""
+        if self.case.expect == "deny" or self.decision.remedy is None:
+            return Text("correct the rule, or the case", "请更正规则或用例")
+        grant = self.decision.remedy
+        return Text(f"correct the case, or {grant.en}", f"请更正用例；或{grant.zh}")
 
 
 def run_cases(home: Home) -> list[CaseFailure]:

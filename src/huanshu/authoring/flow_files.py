@@ -169,15 +169,17 @@ def _accountable(home: Home, contract: Contract) -> str:
 
 
 def _purpose(home: Home, dataset: str, kind: Kind) -> str:
-    """What flows of this kind are mostly for, then what rules of this kind are; of the purposes that cover the
-    dataset, if any do."""
+    """What flows of this kind are mostly for; of several, one that covers the dataset already; then what rules of
+    this kind are for."""
     flows = Counter(flow.purpose for flow in home.flows.values() if flow.kind == kind)
     wanted = {"write"} if kind == "intake" else {rung.word for rung in Rung if rung is not Rung.COUNT}
     rules = Counter(rule.purpose for rule in home.policies.rules if rule.action in wanted)
-    covering = [key for key, purpose in home.policies.purposes.items() if dataset in purpose.datasets]
-    for candidates in (covering, [*home.policies.purposes]):
-        if candidates:
-            return max(candidates, key=lambda key: (flows[key], rules[key]))
+    known = home.policies.purposes
+    if known:
+        return max(
+            known,
+            key=lambda key: (flows[key] > 0, dataset in known[key].datasets, flows[key], rules[key]),
+        )
     raise InputError(
         "authoring.purpose.none",
         Text("no purpose is registered", "尚未登记任何用途"),

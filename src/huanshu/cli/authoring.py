@@ -12,8 +12,9 @@ import typer
 
 from huanshu.authoring import Draft, create_home, draft_dataset, draft_flow, write_drafts, write_schemas
 from huanshu.authoring.flow_files import PLURALS, FlowWish, Kind
+from huanshu.authoring.proposal import readable_home
 from huanshu.authoring.schemas import FOLDER
-from huanshu.catalog import Home, read_home
+from huanshu.catalog import Home
 from huanshu.cli.context import CONTEXT
 from huanshu.errors import InputError, Text
 
@@ -55,7 +56,7 @@ def new_dataset(
     """Contract, suite and samples of a new dataset, as a commented skeleton that passes check.
 
     Example: huanshu dataset new vaccination_due --department dept.health"""
-    home = read_home(CONTEXT.settings.home)
+    home = readable_home(CONTEXT.settings.home)
     draft = draft_dataset(home, name, CONTEXT.settings.language, _today(home), department=department or None)
     _put(draft, dry_run=dry_run)
 
@@ -74,7 +75,7 @@ def new_flow(
     """A commented flow file: every field at the lowest sensible rung, the accountable post proposed.
 
     Example: huanshu flow new vaccination_due --from dept.health --to 990101000000"""
-    home = read_home(CONTEXT.settings.home)
+    home = readable_home(CONTEXT.settings.home)
     wish = FlowWish(dataset, source, tuple(to), _kind(kind), purpose or None, name or None)
     draft = draft_flow(home, wish, CONTEXT.settings.language)
     _put(draft, dry_run=dry_run)

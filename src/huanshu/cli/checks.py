@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from huanshu.assembly.checking import access_cases, quality_samples
+from huanshu.assembly.checking import access_cases, flow_rules, quality_samples
 from huanshu.catalog.divisions import domains_csv, read_divisions
 from huanshu.cli.context import CONTEXT
 from huanshu.conformance import check_home
@@ -23,7 +23,7 @@ def check(
     """Check the four folders: every file, every reference, every sample and case.
 
     Example: huanshu check"""
-    problems = check_home(home or CONTEXT.settings.home, extra=(access_cases, quality_samples))
+    problems = check_home(home or CONTEXT.settings.home, extra=(access_cases, flow_rules, quality_samples))
     for problem in problems:
         CONTEXT.speech.err.print(f"✗ {problem.explain(CONTEXT.speech.language)}", style="red", markup=False)
     CONTEXT.speech.result([problem.as_json() for problem in problems])

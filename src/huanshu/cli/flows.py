@@ -15,13 +15,13 @@ from huanshu.assembly.diagnosing import examine
 from huanshu.assembly.stack import mended
 from huanshu.catalog import Home, read_home
 from huanshu.cli.context import CONTEXT
+from huanshu.cli.planning import plan
 from huanshu.errors import InputError, Text
 from huanshu.exchange.delivery import Outcome
 from huanshu.exchange.diagnosis import Diagnosis
 from huanshu.exchange.failures import FAILURES
 from huanshu.exchange.failures import markdown as failure_table
 from huanshu.exchange.intake import IntakeOutcome, run_intake
-from huanshu.exchange.plan import plan_delivery
 from huanshu.exchange.resuming import Resumption, resumable
 from huanshu.exchange.resuming import resume as resume_run
 from huanshu.exchange.runs import complete_run, run_delivery
@@ -49,48 +49,7 @@ def list_flows() -> None:
     CONTEXT.speech.result([f.flow for f in home.flows.values()])
 
 
-@app.command()
-def plan(name: Name) -> None:
-    """What a delivery would do now: nothing is opened or sent.
-
-    Example: huanshu flow plan resident.district_to_communities"""
-    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
-        made = plan_delivery(here.ground(), name)
-    speech = CONTEXT.speech
-    speech.tell(Text(f"{made.flow}  digest {made.digest[:16]}", f"{made.flow}  摘要 {made.digest[:16]}"))
-    until = made.approved_until or ""
-    speech.tell(
-        Text(f"approved until {until}", f"已批准至 {until}")
-        if made.approved
-        else Text(
-            f"NOT APPROVED → huanshu flow approve {made.flow} --until DATE",
-            f"未批准 → huanshu flow approve {made.flow} --until 日期",
-        ),
-        style=None if made.approved else "red",
-    )
-    speech.table(
-        Text("Receivers", "接收方"),
-        [
-            Text("code", "代码"),
-            Text("name", "名称"),
-            Text("slice", "应有"),
-            Text("upserts", "新增/变更"),
-            Text("withdrawals", "撤回"),
-            Text("gate", "闸口"),
-        ],
-        [
-            (
-                r.receiver,
-                r.name,
-                r.slice,
-                r.upserts,
-                r.withdrawals,
-                Text("allowed", "允许") if r.allowed else r.why_not or "",
-            )
-            for r in made.receivers
-        ],
-    )
-    speech.result(made)
+app.command()(plan)
 
 
 def _day(given: str) -> date:

@@ -1,4 +1,7 @@
-"""What a run would do, without doing it: due records per receiver, the decision, the approval. Opens nothing."""
+"""What a run would do, without doing it: due records per receiver, the decision, the approval.
+
+Opens nothing and makes nothing: a dataset that has never been taken in has no table, and a plan must not give it
+one from a contract that is still being written."""
 
 from __future__ import annotations
 
@@ -6,20 +9,29 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from huanshu.access import Enforcer, PlanRequest
+import psycopg
+from psycopg import sql
+
+from huanshu.access import Enforcer, Plan, PlanRequest, alike
+from huanshu.catalog import Contract, Flow, Home
 from huanshu.errors import Text
-from huanshu.exchange.due import difference, slice_size
+from huanshu.exchange.due import difference, homes_of, slice_size, versions_table
 from huanshu.exchange.ground import Ground
-from huanshu.exchange.tables import create, district_tables
+
+_SUBJECTS = sql.SQL("""
+    SELECT count(DISTINCT subject) FROM {versions}, unnest(subjects) AS subject
+    WHERE batch_out IS NULL AND home = ANY(%s)
+""")
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverPlan:
-    """One receiver: how many records it would have, get, lose; whether the gate would allow it."""
+    """One receiver: how many records about how many subjects it would have, get, lose; the gate's answer."""
 
     receiver: str
     name: Text
     slice: int
+    subjects: int
     upserts: int
     withdrawals: int
     allowed: bool
@@ -46,21 +58,20 @@ def plan_delivery(ground: Ground, name: str) -> FlowPlan:
     """The plan of a delivery flow against the district store of now."""
     flow = ground.flow(name, "delivery")
     contract = ground.contract(flow)
-    enforcer = Enforcer(ground.home.policies, ground.home.contracts, zone=ZoneInfo(ground.home.timezone))
-    now = ground.clock()
+    decisions = _decisions(ground, flow)
     receivers = []
     with ground.district() as connection:
-        create(connection, *district_tables(contract))
+        there = _taken_in(connection, contract)
         for code in flow.receivers:
-            due = difference(connection, ground.home, contract, flow, code)
+            due = difference(connection, ground.home, contract, flow, code) if there else []
             upserts = sum(act == "upsert" for _, _, act in due)
-            request = PlanRequest(flow.accountable_post, code, flow.dataset, flow.fields, flow.purpose, now)
-            decided = enforcer.plan(request)
+            decided = decisions[code]
             receivers.append(
                 ReceiverPlan(
                     receiver=code,
                     name=ground.home.policies.domains[code].name,
-                    slice=slice_size(connection, ground.home, contract, code),
+                    slice=slice_size(connection, ground.home, contract, code) if there else 0,
+                    subjects=_subjects(connection, ground.home, contract, code) if there else 0,
                     upserts=upserts,
                     withdrawals=len(due) - upserts,
                     allowed=decided.allowed,
@@ -77,3 +88,26 @@ def plan_delivery(ground: Ground, name: str) -> FlowPlan:
         fields={field: rung.word for field, rung in flow.fields.items()},
         receivers=tuple(receivers),
     )
+
+
+def _decisions(ground: Ground, flow: Flow) -> dict[str, Plan]:
+    """The gate's answer for every receiver, asked once for all that no rule tells apart."""
+    policies, contracts = ground.home.policies, ground.home.contracts
+    enforcer, now = Enforcer(policies, contracts, zone=ZoneInfo(ground.home.timezone)), ground.clock()
+    found: dict[str, Plan] = {}
+    for group in alike(policies, flow.accountable_post, flow.dataset, flow.receivers):
+        request = PlanRequest(flow.accountable_post, group[0], flow.dataset, flow.fields, flow.purpose, now)
+        found.update(dict.fromkeys(group, enforcer.plan(request)))
+    return found
+
+
+def _taken_in(connection: psycopg.Connection, contract: Contract) -> bool:
+    row = connection.execute("SELECT to_regclass(%s)", (f"district.{contract.dataset}",)).fetchone()
+    return row is not None and row[0] is not None
+
+
+def _subjects(connection: psycopg.Connection, home: Home, contract: Contract, receiver: str) -> int:
+    row = connection.execute(
+        _SUBJECTS.format(versions=versions_table(contract)), (homes_of(home, receiver),)
+    ).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,144 @@
+"""``huanshu flow plan``: what a flow would do, what it asks, and what is still missing elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from huanshu.assembly import running
+from huanshu.assembly.deployment import exists
+from huanshu.authoring.planning import FlowOutline, ReceiverAnswer, outline
+from huanshu.cli.context import CONTEXT
+from huanshu.cli.speech import Speech
+from huanshu.errors import DeniedError, HuanshuError, Text, UnavailableError
+from huanshu.exchange.plan import FlowPlan, plan_delivery
+
+Name = Annotated[str, typer.Argument(help="Flow id: the file's stem in dags/flows.")]
+
+
+def plan(
+    name: Name,
+    patch: Annotated[
+        bool, typer.Option("--patch", help="Print the missing policies/ lines alone, as a diff.")
+    ] = False,
+) -> None:
+    """What a flow would do now: nothing is opened or sent. Works without a deployment, and before the policies of
+    a new flow are written: then it prints the lines they lack, as a patch for security staff.
+
+    Example: huanshu flow plan resident.district_to_communities"""
+    planned = outline(CONTEXT.settings.home, name, datetime.now().astimezone())
+    if patch:
+        if not CONTEXT.speech.as_json:
+            sys.stdout.write(planned.patch)
+        CONTEXT.speech.result({"patch": planned.patch})
+        return
+    live, unknown = _live(planned)
+    show(CONTEXT.speech, planned, live, unknown)
+    CONTEXT.speech.result(
+        {
+            **{key: getattr(planned, key) for key in FlowOutline.__dataclass_fields__},
+            "live": live,
+            "unknown": unknown,
+        }
+    )
+
+
+def _live(planned: FlowOutline) -> tuple[FlowPlan | None, Text | None]:
+    """The deployment's part, or why it is unknown."""
+    if planned.kind == "intake":
+        return None, None
+    if not planned.readable:
+        return None, Text(
+            "unknown: no deployment can read this home before the patch is applied",
+            "未知：应用补丁之前，部署无法读取本治理目录",
+        )
+    if not exists(CONTEXT.settings):
+        return None, Text("unknown: no deployment has been made here", "未知：此处尚未创建部署")
+    try:
+        with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+            return plan_delivery(here.ground(), planned.flow), None
+    except (UnavailableError, DeniedError) as error:
+        return None, _because(error)
+
+
+def _because(error: HuanshuError) -> Text:
+    return Text(f"unknown: {error.what.en} [{error.code}]", f"未知：{error.what.zh} [{error.code}]")
+
+
+def show(speech: Speech, planned: FlowOutline, live: FlowPlan | None, unknown: Text | None) -> None:
+    """The plan on the screen, most important last: what is missing, and who does what next."""
+    speech.tell(
+        Text(
+            f"{planned.flow}  digest {planned.digest[:16]}  purpose {planned.purpose}",
+            f"{planned.flow}  摘要 {planned.digest[:16]}  用途 {planned.purpose}",
+        )
+    )
+    _show_receivers(speech, planned, live, unknown)
+    if planned.kind == "delivery":
+        speech.table(
+            Text("Fields", "字段"),
+            [
+                Text("field", "字段"),
+                Text("level", "级"),
+                Text("asked", "申请"),
+                Text("lowest that serves", "够用的最低级"),
+                Text("read by", "可读角色"),
+                Text("remark", "提示"),
+            ],
+            [
+                (f.field, f.level, f.asked, f.serves or "–", ", ".join(f.roles), f.remark or "")
+                for f in planned.fields
+            ],
+        )
+    for text in planned.undecided:
+        speech.tell(Text(f"! {text.en}", f"! {text.zh}"), style="red")
+    if planned.patch:
+        speech.tell(
+            Text("missing in policies/, for security staff:", "policies/ 尚缺以下各行，请安全人员审阅："),
+            style="red",
+        )
+        speech.tell(Text(planned.patch, planned.patch))
+    if live is not None and live.approved:
+        speech.tell(Text(f"approved until {live.approved_until}", f"已批准至 {live.approved_until}"))
+    for step in planned.steps:
+        if live is not None and live.approved and "flow approve" in step.command:
+            continue
+        who = ", ".join(step.who) or "?"
+        speech.tell(
+            Text(f"→ {who}: {step.command}   ({step.why.en})", f"→ {who}：{step.command}   （{step.why.zh}）")
+        )
+
+
+def _show_receivers(
+    speech: Speech, planned: FlowOutline, live: FlowPlan | None, unknown: Text | None
+) -> None:
+    if unknown is not None:
+        speech.tell(Text(f"subjects {unknown.en}", f"主体数{unknown.zh}"), style="yellow")
+    counts = {r.receiver: r for r in live.receivers} if live else {}
+    numbers = [Text("records", "记录"), Text("subjects", "主体"), Text("new", "新增"), Text("gone", "撤回")]
+    rows: list[tuple[object, ...]] = []
+    for answer in planned.receivers:
+        count = counts.get(answer.receiver)
+        told = (count.slice, count.subjects, count.upserts, count.withdrawals) if count else ()
+        rows.append((answer.receiver, answer.name, *told, _gate(answer)))
+    speech.table(
+        Text("Receivers", "接收方"),
+        [
+            Text("code", "代码"),
+            Text("name", "名称"),
+            *(numbers if live else ()),
+            Text("gate", "闸口"),
+        ],
+        rows,
+    )
+
+
+def _gate(answer: ReceiverAnswer) -> Text:
+    if answer.allowed:
+        return Text("allowed", "允许")
+    if answer.allowed_with_patch:
+        return Text("allowed once the patch is in", "补丁生效后允许")
+    return answer.why_not or Text("denied", "拒绝")
