@@ -12,12 +12,13 @@ import pyarrow as pa
 
 from huanshu.simulator import people
 from huanshu.simulator.changes import Changes
-from huanshu.simulator.columns import Numbers, civil, dates, digit_matrix, fixed, join, pick
+from huanshu.simulator.columns import Numbers, civil, dates, digit_matrix, fixed, join, pick, plain
 from huanshu.simulator.identifiers import phones
+from huanshu.simulator.lexicon import SPOTS, STREETS
 from huanshu.simulator.matters import MATTERS
 from huanshu.simulator.places import Places
 from huanshu.simulator.register import Register
-from huanshu.simulator.residents import addresses, flats
+from huanshu.simulator.residents import flats
 
 _STATE: Final = ("1", "2", "3", "4")
 WAITING, AT_WORK, DONE, RETURNED = range(4)
@@ -157,13 +158,21 @@ def numbers(reported: Numbers, serial: Numbers) -> pa.Array:
 
 def text(places: Places, register: Register) -> dict[str, pa.Array]:
     """Field → its cells."""
-    place, matter = addresses(places, register), register["matter"]
+    matter = register["matter"]
+    place = join(
+        places.district,
+        places.community_names(register["grid"]),
+        pick(STREETS, register["street"]),
+        plain(register["house"]),
+        "号",
+        pick(SPOTS, register["flat"] % len(SPOTS)),
+    )
     title = pick([matter.title for matter in MATTERS], matter)
     return {
         "event_number": numbers(register["reported"], register["serial"]),
         "matter": pick([matter.code for matter in MATTERS], matter),
         "title": title,
-        "description": join("群众反映", place, "附近存在", title, "情况，请核实处理。"),
+        "description": join("群众反映", place, "存在", title, "情况，请核实处理。"),
         "place": place,
         "community": places.community_codes(register["grid"]),
         "grid": places.grid_codes(register["grid"]),

@@ -103,4 +103,6 @@ INDUSTRIES: Final = (
 )  # fmt: skip
 FORMS: Final = ("有限公司", "商行", "经营部", "店", "中心")
 
-CLINICS: Final = "社区卫生服务站预防接种门诊"
+CLINIC: Final = "卫生服务站预防接种门诊"
+#: Where in a street something was seen.
+SPOTS: Final = ("门前", "楼道", "院内", "路口", "地下车库", "后巷")

@@ -220,7 +220,9 @@ class Simulation:
             if name in self.datasets:
                 rng = self._rng(DATASETS.index(name) + 1, 1)
                 found[name] = settle(rng, self.places, self.shares, people, count, day)
-        return self._listed(_State(1, found, {}, {}))
+        if VACCINATION_DUE in self.datasets:
+            found[VACCINATION_DUE] = vaccinations.due(people, self.seed, day)
+        return _State(1, found, {}, {})
 
     def _next(self, state: _State) -> _State:
         period = state.period + 1
@@ -240,16 +242,11 @@ class Simulation:
             registers[GRID_EVENT], changes[GRID_EVENT] = events.month_later(
                 self._rng(3, period), self.places, self.shares, old[GRID_EVENT], people, day, before
             )
-        keys = {name: old[name]["key"] for name in changes}
-        return self._listed(_State(period, registers, changes, keys))
-
-    def _listed(self, state: _State) -> _State:
-        """With the vaccinations due, which follow from the residents."""
-        if VACCINATION_DUE not in self.datasets:
-            return state
-        day = residents.day_number(first_day(state.period))
-        due = vaccinations.due(state.registers[RESIDENT], self.seed, day)
-        return _State(state.period, {**state.registers, VACCINATION_DUE: due}, state.changes, state.before)
+        if VACCINATION_DUE in old:
+            due = vaccinations.due(people, self.seed, day)
+            registers[VACCINATION_DUE] = due
+            changes[VACCINATION_DUE] = vaccinations.since(old[VACCINATION_DUE], due, self.places.community_of)
+        return _State(period, registers, changes, {name: old[name]["key"] for name in changes})
 
 
 def _changed_rows(register: Register, changes: Changes | None) -> Numbers:

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from huanshu.simulator import people
+from huanshu.simulator.changes import Changes
 from huanshu.simulator.columns import Numbers, dates, join, pick, years_between
 from huanshu.simulator.identifiers import phones
-from huanshu.simulator.lexicon import CLINICS
+from huanshu.simulator.lexicon import CLINIC
 from huanshu.simulator.places import Places
 from huanshu.simulator.register import Register
 from huanshu.simulator.residents import GUARDED_BELOW
@@ -49,9 +50,49 @@ def due(residents: Register, seed: int, day: int) -> Register:
             **columns,
             "dose": dose[listed].astype(np.int16),
             "due": when[listed].astype(np.int32),
-            "updated": np.full(len(listed), day, dtype=np.int32),
+            "updated": np.minimum(_entered(when[listed], residents["updated"][rows[listed]]), day).astype(
+                np.int32
+            ),
         }
     )
+
+
+def _entered(when: Numbers, updated: Numbers) -> Numbers:
+    """The first of the month in which the dose came into sight, or the day of a later change of the child's record."""
+    ahead = (when - _AHEAD).astype("datetime64[D]")
+    month = ahead.astype("datetime64[M]")
+    first = (
+        np.where(month.astype("datetime64[D]") == ahead, month, month + 1)
+        .astype("datetime64[D]")
+        .astype(np.int64)
+    )
+    return np.maximum(first, updated)
+
+
+def since(before: Register, now: Register, community_of: Numbers) -> Changes:
+    """How one list differs from the one before."""
+    changes = Changes("added")
+    old, new = before["key"], now["key"]
+    changes.left = old[~np.isin(old, new)]
+    changes.reasons = np.full(len(changes.left), "done_or_gone")
+    changes.added = new[~np.isin(new, old)]
+    both, here, there = np.intersect1d(old, new, return_indices=True)
+    source, target = community_of[before["grid"][here]], community_of[now["grid"][there]]
+    moved = source != target
+    changes.moved, changes.moved_from, changes.moved_to = both[moved], source[moved], target[moved]
+    other = np.zeros(len(both), dtype=np.bool_)
+    for name in (
+        "dose",
+        "grid",
+        "guardian_phone",
+        "guardian_family",
+        "guardian_given1",
+        "guardian_given2",
+        "updated",
+    ):
+        other |= before[name][here] != now[name][there]
+    changes.changed = {"entry": both[other & ~moved]}
+    return changes
 
 
 _KEPT: Final = (
@@ -69,7 +110,7 @@ def text(places: Places, register: Register) -> dict[str, pa.Array]:
         "vaccine": pick([vaccine for _, vaccine, _ in _PROGRAMME], dose),
         "dose": pick([number for _, _, number in _PROGRAMME], dose),
         "due_on": dates(register["due"]),
-        "clinic": join(places.community_names(register["grid"]), CLINICS),
+        "clinic": join(places.community_names(register["grid"]), CLINIC),
         "guardian_name": people.names(register, "guardian_"),
         "guardian_phone": phones(register["guardian_phone"]),
         "community": places.community_codes(register["grid"]),

@@ -130,6 +130,27 @@ def test_a_month_later_it_is_the_same_register(sample: Home) -> None:
         )
 
 
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_truth_tells_all_that_two_extracts_show(sample: Home, dataset: str) -> None:
+    if dataset not in sample.contracts:
+        pytest.skip(f"the home has no {dataset}")
+    story = told(sample, residents=4000)
+    key = sample.contracts[dataset].primary_key.name
+    before, extract = rows(story, dataset), story.extract(dataset, 2, defects=0)
+    later: list[Row] = extract.table().to_pylist()
+    truth = extract.truth
+    old, new = ({row[key]: row for row in them} for them in (before, later))
+    assert len(old) == len(before)
+    assert len(new) == len(later)
+    assert {before[c["row_before"] - 1][key] for c in truth["left"]} == old.keys() - new.keys()
+    coming = truth["born" if dataset == "resident" else "added"]
+    assert coming
+    assert {later[c["row"] - 1][key] for c in coming} == new.keys() - old.keys()
+    lists = [them for name, them in truth.items() if name == "moved" or name.endswith("_changed")]
+    changed = {later[c["row"] - 1][key] for them in lists for c in them}
+    assert {number for number in old.keys() & new.keys() if old[number] != new[number]} == changed
+
+
 def test_a_period_does_not_depend_on_what_was_asked_before(sample: Home) -> None:
     story = told(sample)
     third = rows(story, period=3)

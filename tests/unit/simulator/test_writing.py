@@ -9,13 +9,18 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from huanshu.assembly.sandbox import Sandbox
+from huanshu.auditlog import Signer, create_signing_key, require_signature
 from huanshu.catalog import Home
 from huanshu.errors import InputError
 from huanshu.exchange.extract import read_extract
 from huanshu.exchange.manifest import read_manifest
+from huanshu.settings import Settings
 from huanshu.simulator import FORMS, Extract, Form, Scale, Simulation, Written, write
 from huanshu.simulator.forms import csv_lines
 from huanshu.store import EmbeddedServer
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +45,23 @@ def test_intake_reads_every_form_as_the_same_cells(
     assert taken_in(sample, written).to_pylist() == extract.table().to_pylist()
     assert json.loads(written.truth.read_text()) == dict(extract.truth)
     assert written.rows == extract.rows
+
+
+def test_a_sandbox_signs_what_was_written_and_sends_it(
+    sample: Home, extract: Extract, tmp_path: Path
+) -> None:
+    create_signing_key(tmp_path / "sender.key")
+    signer = Signer.load(tmp_path / "sender.key")
+    flow = next(f for f in sample.flows.values() if f.kind == "intake" and f.dataset == "resident")
+    sandbox = Sandbox(Settings(ROOT, tmp_path / "state", "en"), sample, {flow.source: signer})
+    written = write(sample, extract, tmp_path / "department", "gb18030")
+    manifest = read_manifest(sandbox.sign_extract(flow, written.manifest))
+    assert not written.file.exists()
+    require_signature(signer.public_key, manifest.signature, manifest.signed)
+    (batch,) = read_extract(
+        sandbox.settings.intake_folder / flow.flow, manifest, sample.contracts["resident"]
+    )
+    assert batch.table.num_rows == extract.rows
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "postgresql"])
