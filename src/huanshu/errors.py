@@ -92,6 +92,13 @@ class DeniedError(HuanshuError):
     must_act = Text("the asker", "申请人")
 
 
+class HeldError(DeniedError):
+    """A flow waits for a person: a run outside its bounds, or held by hand. Nothing of it was opened."""
+
+    exit_code = 8
+    must_act = Text("a holder of the accountable post", "责任岗位任职者")
+
+
 class UnavailableError(HuanshuError):
     """A part is down or stale, so the platform refuses rather than fail open; the operator must act."""
 

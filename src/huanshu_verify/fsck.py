@@ -134,8 +134,9 @@ def _tree(log: _Log) -> None:
 def _bitmaps(log: _Log) -> None:
     cited: dict[str, int] = {}
     for index, body in log.entries.items():
-        if "subjects" in body:
-            cited.setdefault(body["subjects"]["sealed_sha256"], index)
+        for member in ("subjects", "records"):
+            if member in body:
+                cited.setdefault(body[member]["sealed_sha256"], index)
     seen = set()
     for digest, sealed in log.connection.execute("SELECT sealed_sha256, sealed FROM log.bitmap"):
         name = bytes(digest).hex()

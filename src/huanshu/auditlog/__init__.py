@@ -7,6 +7,7 @@
 from huanshu.auditlog.entries import Draft, Entry
 from huanshu.auditlog.events import EVENTS
 from huanshu.auditlog.head import HeadFile, HeadStore
+from huanshu.auditlog.holds import Hold, Holds, Recall, content_digest
 from huanshu.auditlog.register import Approval, Register
 from huanshu.auditlog.signing import Signer, create_signing_key, require_signature
 from huanshu.auditlog.writer import Appended, LogWriter, create_head
@@ -19,9 +20,13 @@ __all__ = [
     "Entry",
     "HeadFile",
     "HeadStore",
+    "Hold",
+    "Holds",
     "LogWriter",
+    "Recall",
     "Register",
     "Signer",
+    "content_digest",
     "create_head",
     "create_signing_key",
     "require_signature",

@@ -17,7 +17,7 @@ from huanshu.errors import InputError, Text
 MEMBERS: Final = frozenset(
     {
         "v", "index", "event", "at", "person", "established", "post", "domain", "dataset", "purpose", "fields",
-        "how", "policy", "contract", "flow", "subjects", "trace", "detail",
+        "how", "policy", "contract", "flow", "subjects", "records", "trace", "detail",
     }
 )  # fmt: skip
 ALWAYS: Final = frozenset({"v", "index", "event", "at", "person", "established", "policy", "detail"})
@@ -68,6 +68,11 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "exchange.run.started": _shape("", _FLOW),
     "exchange.run.completed": _shape("arrived unchanged opened upserts withdrawals", _FLOW),
     "exchange.coverage.reached": _shape("expected up_to_date missing enough", _FLOW),
+    "exchange.run.held": _shape("digest reasons outside deliveries", _FLOW),
+    "exchange.run.released": _shape("held digest reason", _FLOW),
+    "exchange.flow.held": _shape("reason", _FLOW),
+    "exchange.flow.released": _shape("held reason", _FLOW),
+    "exchange.delivery.recalled": _shape("delivery receiver authorised arrived reason", f"{_FLOW} records"),
     "access.record.sought": _shape("", _RECORD),
     "access.record.authorised": _shape("record values until", f"{_RECORD} how contract subjects"),
     "access.record.missed": _shape("reason", _RECORD),

@@ -1,6 +1,6 @@
 """The register: what the log's own entries establish, as a pure fold. No I/O, no clock.
 
-Approvals, the adopted bundle, senders' keys, the sandbox flag and open findings are not files that somebody
+Approvals, the adopted bundle, senders' keys, the sandbox flag, holds and open findings are not files that somebody
 could edit: they are what the log says, entry by entry, in order.
 """
 
@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from huanshu.auditlog.entries import Entry
+from huanshu.auditlog.holds import Holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,14 @@ class Register:
     def __init__(self) -> None:
         self.policy_digest: str | None = None
         self.sandbox = False
+        self.holds = Holds()
         self._approvals: dict[tuple[str, str], Approval] = {}
         self._senders: dict[str, str] = {}
         self._findings: dict[str, Mapping[str, Any]] = {}
 
     def apply(self, entry: Entry) -> None:
         detail = entry.body["detail"]
+        self.holds.apply(entry)
         match entry.event:
             case "log.origin.created":
                 self.sandbox = bool(detail["sandbox"])

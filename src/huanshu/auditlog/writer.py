@@ -211,6 +211,14 @@ class LogWriter:
         )
         return {int(index): int(total) for index, total in rows}
 
+    def bitmap(self, sealed_sha256: bytes) -> bytes:
+        """The sealed bytes that lie beside the log under this digest. TamperedError when they are gone."""
+        query = "SELECT sealed FROM log.bitmap WHERE sealed_sha256 = %s"
+        row = self._alive().execute(query, (sealed_sha256,)).fetchone()
+        if row is None:
+            raise _tampered("a bitmap beside it is missing", "日志旁的位图缺失")
+        return bytes(row[0])
+
     def _commit(
         self, connection: psycopg.Connection, made: Sequence[tuple[Appended, Draft]], size: int, note: str
     ) -> None:

@@ -8,6 +8,7 @@ from huanshu.catalog.divisions import Divisions, domains_csv, read_divisions
 from huanshu.catalog.flows import flow_digest
 from huanshu.catalog.home import inspect_home, read_home
 from huanshu.catalog.nouns import (
+    Bounds,
     Case,
     Contract,
     Domain,
@@ -34,6 +35,7 @@ from huanshu.catalog.nouns import (
 from huanshu.catalog.working_days import due, is_working_day
 
 __all__ = [
+    "Bounds",
     "Case",
     "Contract",
     "Divisions",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from huanshu.catalog import Flow
 from huanshu.catalog.working_days import due
 from huanshu.errors import DeniedError, HuanshuError, Text, UnavailableError
+from huanshu.exchange import holds
 from huanshu.exchange.delivery import Outcome, deliver
 from huanshu.exchange.ground import Ground
 
@@ -66,9 +67,11 @@ def run_delivery(
 
 
 def attempt_delivery(ground: Ground, name: str, run: str, receivers: Sequence[str] | None = None) -> Attempt:
-    """Deliver to every receiver (or the ones named), and tell of each. Raises only when the flow may not run."""
+    """Deliver to every receiver (or the ones named), and tell of each. Raises only when the flow may not run, or
+    is held: then before the first receiver."""
     flow = ground.flow(name, "delivery")
     ground.begin(flow, run)
+    holds.require_expected(ground, flow, run)
     chosen = [r for r in flow.receivers if receivers is None or r in receivers]
     outcomes: list[Outcome] = []
     failures: list[Failure] = []

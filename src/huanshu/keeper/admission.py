@@ -12,6 +12,7 @@ Rules
     exchange.*.authorised            the flow's approver                  access plan, every field allowed
     exchange.* (settling)            the flow's approver                  the open ticket it settles
     exchange.delivery.signed         holder of a post in the receiver     an arrived delivery to it
+    exchange.*.held .released .recalled   see ``holding``
     access.record.*                  holder of the post named             access plan, every field allowed
     finding.*, report.*, drill.*     an established person; flow findings: the approver
 
@@ -29,6 +30,7 @@ from huanshu.access import Enforcer, Plan, PlanRequest
 from huanshu.auditlog import EVENTS, Register
 from huanshu.catalog.nouns import Flow, Home, Rung
 from huanshu.errors import DeniedError, Text
+from huanshu.keeper import holding
 from huanshu.keeper.establish import Asker
 from huanshu.keeper.tickets import OpenTickets, Ticket
 
@@ -95,7 +97,7 @@ class Admission:
                 "only a sandbox begins with a fictional person",
                 "仅演练环境可由虚构人员创建",
             )
-        return {**self._in_person(asker), "detail": dict(claim["detail"])}
+        return {**self.in_person(asker), "detail": dict(claim["detail"])}
 
     def _adoption(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         if claim["detail"]["digest"] != self.home.policies.digest:
@@ -104,20 +106,20 @@ class Admission:
                 "the bundle read now has another digest",
                 "当前读取的策略摘要与申请不符",
             )
-        post = self._post_with_role(asker, "security_officer")
-        return {**self._in_person(asker), "post": post, "detail": {"digest": self.home.policies.digest}}
+        post = self.post_with_role(asker, "security_officer")
+        return {**self.in_person(asker), "post": post, "detail": {"digest": self.home.policies.digest}}
 
     def _enrolment(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         sender = claim["detail"]["sender"]
         if sender not in self.home.policies.domains:
             raise _denied("key.sender.unknown", f"no domain {sender}", f"没有域 {sender}")
-        post = self._post_with_role(asker, "security_officer")
+        post = self.post_with_role(asker, "security_officer")
         detail = {"sender": sender, "public_key": claim["detail"]["public_key"]}
-        return {**self._in_person(asker), "post": post, "detail": detail}
+        return {**self.in_person(asker), "post": post, "detail": detail}
 
     def _approval(self, asker: Asker, claim: Claim) -> dict[str, Any]:
-        flow = self._flow(claim)
-        self._require_post(asker, flow.accountable_post)
+        flow = self.flow(claim)
+        self.require_post(asker, flow.accountable_post)
         detail: dict[str, Any] = {"flow": flow.flow, "digest": flow.digest}
         if claim["event"] == "approval.flow.granted":
             if claim["detail"]["digest"] != flow.digest:
@@ -133,7 +135,7 @@ class Admission:
                 )
             detail["until"] = claim["detail"]["until"]
         return {
-            **self._in_person(asker),
+            **self.in_person(asker),
             "post": flow.accountable_post,
             "dataset": flow.dataset,
             "detail": detail,
@@ -142,7 +144,7 @@ class Admission:
     # -- exchanges ------------------------------------------------------------------------------
 
     def _delivery(self, asker: Asker, claim: Claim) -> dict[str, Any]:
-        flow = self._flow(claim, kind="delivery")
+        flow = self.flow(claim, kind="delivery")
         receiver = claim["detail"]["receiver"]
         if receiver not in flow.receivers:
             raise _denied(
@@ -150,13 +152,16 @@ class Admission:
                 f"{flow.flow} does not go to {receiver}",
                 f"流向未声明接收方 {receiver}",
             )
+        holding.require_moving(self.register, flow, str(claim["detail"]["delivery"]))
+        holding.require_expected(self.register, flow, receiver, claim["detail"])
         plan = self._plan(flow.accountable_post, receiver, flow.dataset, flow.fields, flow.purpose)
         return self._authorised(asker, claim, flow, receiver, plan, "moved")
 
     def _intake(self, asker: Asker, claim: Claim) -> dict[str, Any]:
-        flow = self._flow(claim, kind="intake")
+        flow = self.flow(claim, kind="intake")
         if claim["detail"]["sender"] != flow.source:
             raise _denied("exchange.sender.undeclared", "another sender is declared", "申报的报送方不同")
+        holding.require_moving(self.register, flow)
         (receiver,) = flow.receivers
         names = {field.name: "write" for field in self.home.contracts[flow.dataset].fields}
         plan = self._plan(flow.accountable_post, receiver, flow.dataset, names, flow.purpose)
@@ -165,7 +170,7 @@ class Admission:
     def _authorised(
         self, asker: Asker, claim: Claim, flow: Flow, domain: str, plan: Plan, how: str
     ) -> dict[str, Any]:
-        body = self._for_flow(asker, claim, flow, domain)
+        body = self.for_flow(asker, claim, flow, domain)
         until = min(plan.valid_until, self._flow_approval(flow).until)
         return {
             **body,
@@ -196,8 +201,8 @@ class Admission:
         return {**body, "detail": detail}
 
     def _run(self, asker: Asker, claim: Claim) -> dict[str, Any]:
-        flow = self._flow(claim)
-        return {**self._for_flow(asker, claim, flow, flow.source), "detail": dict(claim["detail"])}
+        flow = self.flow(claim)
+        return {**self.for_flow(asker, claim, flow, flow.source), "detail": dict(claim["detail"])}
 
     def _signature(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         """By a post of the receiving domain, for a delivery that has arrived there; all else is looked up."""
@@ -211,7 +216,7 @@ class Admission:
         receiver = str(arrived.body["domain"])
         post = self._post_in(asker, receiver)
         return {
-            **self._in_person(asker),
+            **self.in_person(asker),
             "post": post,
             "domain": receiver,
             "dataset": arrived.body["dataset"],
@@ -221,11 +226,11 @@ class Admission:
     # -- single records -------------------------------------------------------------------------
 
     def _record(self, asker: Asker, claim: Claim) -> dict[str, Any]:
-        self._require_post(asker, claim["post"])
+        self.require_post(asker, claim["post"])
         asked = {name: Rung.of(word) for name, word in claim["fields"].items()}
         plan = self._plan(claim["post"], claim["domain"], claim["dataset"], asked, claim["purpose"])
         body: dict[str, Any] = {
-            **self._in_person(asker),
+            **self.in_person(asker),
             "post": claim["post"],
             "domain": claim["domain"],
             "dataset": claim["dataset"],
@@ -248,15 +253,15 @@ class Admission:
         """Findings belong to a flow, whose approver's run opens and settles them."""
         if claim.get("flow") is None:
             raise _denied("finding.case.unowned", "a finding belongs to a flow", "发现须归属某一流向")
-        flow = self._flow(claim)
-        return {**self._for_flow(asker, claim, flow, claim["domain"]), "detail": dict(claim["detail"])}
+        flow = self.flow(claim)
+        return {**self.for_flow(asker, claim, flow, claim["domain"]), "detail": dict(claim["detail"])}
 
     def _by_person(self, asker: Asker, claim: Claim) -> dict[str, Any]:
-        return {**self._in_person(asker), "detail": dict(claim["detail"])}
+        return {**self.in_person(asker), "detail": dict(claim["detail"])}
 
     # -- look-ups -------------------------------------------------------------------------------
 
-    def _flow(self, claim: Claim, kind: str | None = None) -> Flow:
+    def flow(self, claim: Claim, kind: str | None = None) -> Flow:
         flow = self.home.flows.get(claim["flow"]["id"])
         if flow is None or (kind is not None and flow.kind != kind):
             raise _denied("exchange.flow.unknown", "no such flow", "没有该流向")
@@ -281,7 +286,7 @@ class Admission:
             )
         return approval
 
-    def _for_flow(self, asker: Asker, claim: Claim, flow: Flow, domain: str) -> dict[str, Any]:
+    def for_flow(self, asker: Asker, claim: Claim, flow: Flow, domain: str) -> dict[str, Any]:
         """Members of a flow run's entry. A system runs in the approver's name; a person must hold the post."""
         self.require_runner(asker, flow.accountable_post)
         approval = self._flow_approval(flow)
@@ -310,7 +315,7 @@ class Admission:
             )
         return plan
 
-    def _in_person(self, asker: Asker) -> dict[str, Any]:
+    def in_person(self, asker: Asker) -> dict[str, Any]:
         if asker.person is None:
             raise _denied("identity.person.missing", "a system cannot do this", "系统账号不能执行此操作")
         return {"person": asker.person, "established": {"by": asker.by, "account": asker.account}}
@@ -318,7 +323,7 @@ class Admission:
     def require_runner(self, asker: Asker, post: str) -> None:
         """Who may run a flow: a person who holds its post now, a scheduler, or the owner of a sandbox."""
         if asker.person is not None:
-            self._require_post(asker, post)
+            self.require_post(asker, post)
             return
         system = self.home.policies.systems.get(asker.system or "")
         if asker.by != "sandbox" and (system is None or system.kind != "scheduler"):
@@ -326,8 +331,8 @@ class Admission:
                 "identity.system.no_scheduler", "this system runs no flows", "该系统账号不能运行流向"
             )
 
-    def _require_post(self, asker: Asker, post: str) -> None:
-        person = self._in_person(asker)["person"]
+    def require_post(self, asker: Asker, post: str) -> None:
+        person = self.in_person(asker)["person"]
         if person not in {h.person for h in self.home.policies.holders(post, self.at)}:
             raise DeniedError(
                 "identity.post.not_held",
@@ -338,17 +343,17 @@ class Admission:
                 ),
             )
 
-    def _post_with_role(self, asker: Asker, role: str) -> str:
+    def post_with_role(self, asker: Asker, role: str) -> str:
         return self._held(asker, lambda holding: holding.role == role, role)
 
     def _post_in(self, asker: Asker, domain: str) -> str:
         return self._held(asker, lambda holding: holding.domain == domain, domain)
 
     def _held(self, asker: Asker, fits: Callable[[Any], bool], wanted: str) -> str:
-        person = self._in_person(asker)["person"]
-        for holding in self.home.policies.posts_of(person, self.at):
-            if fits(holding):
-                return holding.post
+        person = self.in_person(asker)["person"]
+        for post in self.home.policies.posts_of(person, self.at):
+            if fits(post):
+                return post.post
         raise DeniedError(
             "identity.post.not_held",
             Text(f"{person} holds no post for {wanted} now", f"{person} 当前没有与 {wanted} 对应的岗位"),
@@ -387,6 +392,11 @@ _RULES: Final[Mapping[str, Callable[[Admission, Asker, Claim], dict[str, Any]]]]
     "exchange.run.started": Admission._run,
     "exchange.run.completed": Admission._run,
     "exchange.coverage.reached": Admission._run,
+    "exchange.run.held": holding.run_held,
+    "exchange.run.released": holding.run_released,
+    "exchange.flow.held": holding.flow_held,
+    "exchange.flow.released": holding.flow_released,
+    "exchange.delivery.recalled": holding.delivery_recalled,
     "access.record.sought": Admission._record,
     "access.record.authorised": Admission._record,
     "access.record.missed": Admission._record,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from huanshu import telemetry
+from huanshu.auditlog import Hold, Recall
 from huanshu.errors import Text, UnavailableError
 from huanshu.keeper import protocol
 from huanshu.keeper.cells import StoredCell
@@ -89,6 +90,19 @@ class Keeper:
     def probe(self) -> None:
         """Whether the log would take an entry now. Raises what an append would."""
         self._ask("probe")
+
+    def holds(self, flow: str | None = None) -> list[Hold]:
+        """Holds that stand (of one flow), oldest first."""
+        return [Hold(**told) for told in self._ask("holds") if flow in (None, told["flow"])]
+
+    def recalls(self, flow: str | None = None) -> list[Recall]:
+        """Recalls (of one flow) that no later delivery has superseded, oldest first."""
+        return [Recall(**told) for told in self._ask("recalls") if flow in (None, told["flow"])]
+
+    def expectations(self, flow: str) -> dict[str, Any]:
+        """``unseen``: receiver → fields it has never had; ``released``: receiver → delivery, as last released."""
+        answer: dict[str, Any] = self._ask("expectations", flow=flow)
+        return answer
 
     def _ask(self, op: str, **members: Any) -> Any:
         request = {"op": op, "acting_as": self._acting_as, "traceparent": telemetry.traceparent(), **members}

@@ -22,6 +22,7 @@ _FAMILIES: Final = {
     for family in (
         errors.ContentError,
         errors.InputError,
+        errors.HeldError,  # before its family: the first that fits is named
         errors.DeniedError,
         errors.UnavailableError,
         errors.TamperedError,

@@ -133,6 +133,12 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
                 return service.findings(peer, acting)
             case "probe":
                 return service.probe(peer, acting)
+            case "holds":
+                return service.holds(peer, acting)
+            case "recalls":
+                return service.recalls(peer, acting)
+            case "expectations":
+                return service.expectations(peer, acting, str(request["flow"]))
             case other:
                 raise InputError(
                     "keeper.message.unknown",

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -21,15 +21,17 @@ from huanshu import telemetry
 from huanshu.access import Enforcer
 from huanshu.auditlog import Draft, Entry, LogWriter, Register
 from huanshu.catalog import Home, Rung
-from huanshu.errors import DeniedError, Text, UnavailableError
+from huanshu.errors import DeniedError, TamperedError, Text, UnavailableError
 from huanshu.keeper.admission import Admission
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.establish import Asker, Peer, establish
+from huanshu.keeper.recalled import RecalledRecords
 from huanshu.keeper.tickets import SETTLING, OpenTickets, Ticket, refused, require_lendable, still_valid
 from huanshu.keeper.vault import Vault
 from huanshu.sealing import LINK_KINDS, CellContext, KeyName, mask, open_column
 from huanshu.sealing import link as linked
-from huanshu.sealing.blobs import seal_blob
+from huanshu.sealing.blobs import open_blob, seal_blob
+from huanshu.sealing.cells import refused as cell_refused
 from huanshu.sealing.keys import bitmap_key, data_key, link_key
 
 _BEFORE_ADOPTION = {"log.origin.created", "policy.bundle.adopted"}
@@ -62,6 +64,7 @@ class Service:
             self._enforcer = parts.enforcer(self._home)
             for entry, hashed in parts.writer.start():
                 self._apply(entry, hashed)
+            self._recalled = RecalledRecords(self._register, self._opened_bitmap)
             for index, values in parts.writer.values_opened().items():
                 self._tickets.opened_before(index, values)
         except BaseException:  # a keeper that does not start holds no lock and no key
@@ -175,6 +178,27 @@ class Service:
         with self._asked(peer, acting_as):
             self._parts.writer.probe()
 
+    def holds(self, peer: Peer, acting_as: str | None) -> list[dict[str, Any]]:
+        """Holds that stand, oldest first, with their reasons; nothing in them is a value."""
+        with self._asked(peer, acting_as):
+            return [asdict(hold) for hold in self._register.holds.standing()]
+
+    def recalls(self, peer: Peer, acting_as: str | None) -> list[dict[str, Any]]:
+        """Recalls that no later delivery has superseded, oldest first."""
+        with self._asked(peer, acting_as):
+            return [asdict(recall) for recall in self._register.holds.recalls()]
+
+    def expectations(self, peer: Peer, acting_as: str | None, flow: str) -> dict[str, Any]:
+        """What the keeper knows of a flow: fields its receivers have never had, and the content last released."""
+        with self._asked(peer, acting_as):
+            declared, holds = self._home.flows[flow], self._register.holds
+            unseen = {r: holds.unseen(declared.dataset, r, declared.fields) for r in declared.receivers}
+            released = holds.released(flow)
+            return {
+                "unseen": {receiver: fields for receiver, fields in unseen.items() if fields},
+                "released": dict(released.deliveries or {}) if released else {},
+            }
+
     # -- order of effects -----------------------------------------------------------------------
 
     @contextmanager
@@ -213,6 +237,7 @@ class Service:
         try:
             self._require_current(claim)
             body = admission.admit(asker, claim)
+            self._recalled.require_readable(body, self._home)
         except DeniedError as denied:
             told = admission.denial(asker, claim, denied)
             if told is not None:
@@ -220,7 +245,8 @@ class Service:
             raise
         sealed = None
         if bitmap is not None:
-            body["subjects"], sealed = self._sealed(bitmap, int(claim.get("subjects", 0)))
+            member = "records" if claim["event"] == "exchange.delivery.recalled" else "subjects"
+            body[member], sealed = self._sealed(bitmap, int(claim.get(member, 0)))
         return self._write(body, once, sealed)
 
     def _write(self, body: Mapping[str, Any], once: str | None, sealed: bytes | None) -> Ticket:
@@ -243,6 +269,7 @@ class Service:
     def _good(self, ticket: Ticket) -> Mapping[str, Any]:
         body = self._tickets.entry(ticket)
         still_valid(body, self._home, self._register, self._parts.clock())
+        self._recalled.require_readable(body, self._home)
         return body
 
     def _require_same(self, asker: Asker, body: Mapping[str, Any]) -> None:
@@ -322,6 +349,16 @@ class Service:
             "sealed_sha256": hashlib.sha256(sealed).hexdigest(),
         }
         return member, sealed
+
+    def _opened_bitmap(self, member: Mapping[str, Any]) -> bytes:
+        """What lies beside the log under a member's digest. Its epoch is not said: the newest is tried first."""
+        sealed = self._parts.writer.bitmap(bytes.fromhex(str(member["sealed_sha256"])))
+        epochs = range(self._home.policies.keys.epoch, 0, -1)
+        for epoch in epochs:
+            name = bitmap_key(epoch)
+            with suppress(TamperedError):
+                return open_blob(self._parts.vault.key(name), name, str(member["sha256"]), sealed)
+        raise cell_refused()
 
     # -- the world around -----------------------------------------------------------------------
 

@@ -4,7 +4,8 @@ Rules
     - An ``*.authorised`` entry opens a ticket; the entry that settles it (``arrived``, ``stopped``,
       ``promoted``, ``refused``, or the end of its validity) closes it for good.
     - Keys are lent only under the policy digest, the flow digest and the approval the entry names, while all
-      three are still current: a running export stops within one chunk of any change.
+      three are still current, and while neither the flow is held nor the delivery recalled: a running export
+      stops within one chunk of any change.
     - Only keys that the entry's own members name: its domains, dataset, fields, and for an intake the link
       kinds and marks of its contract.
 No I/O, no clock.
@@ -20,6 +21,7 @@ from typing import Any
 from huanshu.auditlog import Entry, Register
 from huanshu.catalog.nouns import Contract, Home
 from huanshu.errors import DeniedError, Text
+from huanshu.keeper.holding import require_moving
 from huanshu.sealing import keys
 from huanshu.sealing.keys import KeyName
 
@@ -104,6 +106,7 @@ def still_valid(body: Mapping[str, Any], home: Home, register: Register, at: dat
         approval = register.approval(flow.flow, flow.digest)
         if approval is None or approval.until < at:
             raise refused("keeper.ticket.approval_ended", "the approval has ended", "批准已失效")
+        require_moving(register, flow, str(body["detail"].get("delivery", "")))
 
 
 def lendable(body: Mapping[str, Any], home: Home) -> frozenset[str]:

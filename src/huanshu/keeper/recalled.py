@@ -1,0 +1,69 @@
+"""Which records may not be read because the delivery that brought them was recalled.
+
+The record numbers of a recalled delivery lie sealed beside its entry; they are opened here once and kept. When
+they cannot be opened, nothing of that receiver and dataset is readable: fail closed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pyroaring import BitMap
+
+from huanshu.auditlog import Recall, Register
+from huanshu.catalog.nouns import DomainTree, Home
+from huanshu.errors import DeniedError, TamperedError, Text
+
+#: Opens what lies beside the log under the digest of its sealed and its plain bytes.
+OpenBitmap = Callable[[Mapping[str, Any]], bytes]
+
+
+def open_member(member: Mapping[str, Any], opened: bytes) -> BitMap:
+    """The bitmap that ``member`` of an entry binds; TamperedError when these are other bytes."""
+    if hashlib.sha256(opened).hexdigest() != member["sha256"]:
+        raise TamperedError(
+            "auditlog.bitmap.changed",
+            Text("a bitmap beside the log is not the one its entry binds", "日志旁的位图与条目不符"),
+            remedy=Text("run huanshu verify, tell security staff", "请运行 huanshu verify 并通知安全人员"),
+        )
+    return BitMap.deserialize(opened)
+
+
+class RecalledRecords:
+    """The recalls that stand, by the records they cover."""
+
+    def __init__(self, register: Register, open_bitmap: OpenBitmap) -> None:
+        self._register = register
+        self._open = open_bitmap
+        self._records: dict[int, BitMap] = {}
+
+    def require_readable(self, body: Mapping[str, Any], home: Home) -> None:
+        """``body``: an ``access.record.authorised`` entry, or a claim to append one. DeniedError when its record came
+        by a recalled delivery to the domain asked about, to one below it or to one above it."""
+        if body["event"] != "access.record.authorised":
+            return
+        record = int(body["detail"]["record"])
+        for recall in self._register.holds.recalls():
+            here = _touches(home.policies.domains, recall.receiver, str(body["domain"]))
+            if here and recall.dataset == body["dataset"] and record in self._covered(recall):
+                raise DeniedError(
+                    "access.record.recalled",
+                    Text(
+                        f"the delivery that brought this record was recalled (entry {recall.index})",
+                        f"带来该记录的交付已被召回（条目 {recall.index}）",
+                    ),
+                    remedy=Text("wait for the delivery that replaces it", "请等待替换它的下一次交付"),
+                )
+
+    def _covered(self, recall: Recall) -> BitMap:
+        if recall.index not in self._records:
+            self._records[recall.index] = open_member(recall.records, self._open(recall.records))
+        return self._records[recall.index]
+
+
+def _touches(domains: DomainTree, receiver: str, asked: str) -> bool:
+    if asked not in domains or receiver not in domains:
+        return True
+    return asked == receiver or domains.is_below(asked, receiver) or domains.is_below(receiver, asked)
