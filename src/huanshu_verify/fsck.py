@@ -190,8 +190,12 @@ def _loans(log: _Log) -> None:
             )
 
 
-def _moved(body: Mapping[str, Any], came: str, left: str) -> tuple[int, int]:
-    return body["detail"][came], body["detail"][left]
+def _differs(authorised: Mapping[str, Any], end: Mapping[str, Any]) -> bool:
+    """Whether a delivery arrived with other numbers than it was authorised with."""
+    said, came = authorised["detail"], end["detail"]
+    if end["event"] != "exchange.delivery.arrived":
+        return False
+    return bool((came["count"], came["withdrawn"]) != (said["upserts"], said["withdrawals"]))
 
 
 def _slices(log: _Log) -> None:

@@ -96,8 +96,8 @@ def test_2_the_keeper_refuses_what_a_worker_would_slip_past(place: Range) -> Non
     for asker in (None, CLERK, SECURITY):  # a worker's word does not release, nor anybody's but the post's
         with pytest.raises(DeniedError):
             place.acting(asker).keeper.append(told)
+    told["detail"] = {"held": held.index, "reason": "resident 13800000000 called"}
     with pytest.raises(InputError, match=r"exchange\.reason\.unfit"):
-        told["detail"]["reason"] = "resident 13800000000 called"
         place.acting(OFFICER).keeper.append(told)
     assert place.acting().keeper.holds(DELIVERY) == [held]
 
