@@ -178,11 +178,10 @@ def _loans(log: _Log) -> None:
             log.report.under_way.append(str(body["detail"]["delivery"]))
         elif end["event"] == "exchange.delivery.arrived" and end["detail"]["count"] and index not in lent:
             log.find("5 loans", f"entry {index}", "its delivery carried values, but no key was lent for it")
-        if end is not None and end["event"] == "exchange.delivery.arrived":
-            if _moved(end, "count", "withdrawn") != _moved(body, "upserts", "withdrawals"):
-                log.find(
-                    "5 loans", f"entry {end['index']}", f"brought other numbers than entry {index} announced"
-                )
+        if end is not None and _differs(body, end):
+            log.find(
+                "5 loans", f"entry {end['index']}", f"brought other numbers than entry {index} announced"
+            )
     for index, end in settled.items():
         if log.entries.get(index, {}).get("event") != "exchange.delivery.authorised":
             log.find(
