@@ -31,8 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="还数 Huanshu: gives every community exactly its slice, and proves who saw what. 每一次访问，先留痕，后开启。",
 )
-for command in (holds.hold, holds.release):
-    flows.app.command()(command)
+flows.app.command()(holds.hold)
+flows.app.command()(holds.release)
 flows.app.command("holds")(holds.list_holds)
 app.add_typer(flows.app, name="flow")
 app.add_typer(authoring.datasets, name="dataset")
