@@ -43,6 +43,24 @@ def test_exactly_one_check_character_is_right(stem: str) -> None:
     assert [n for n, good in zip(numbers, found, strict=True) if good] == [stem + check_character(stem)]
 
 
+CREDIT = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+
+
+def test_known_credit_codes() -> None:
+    cells = text(
+        "91110000600037341L", "91110000600037342L", "91110000600037341l", "9111000060003734IL", "9111", None
+    )
+    assert derive("gb32100_checksum", cells) == [True, False, False, False, False, True]
+
+
+@given(st.text(st.sampled_from(CREDIT), min_size=17, max_size=17))
+def test_exactly_one_check_character_of_a_credit_code_is_right(stem: str) -> None:
+    codes = [stem + c for c in CREDIT + "IOSVZa "]
+    found = derive("gb32100_checksum", text(*codes))
+    total = sum(CREDIT.index(c) * 3**n for n, c in enumerate(stem))
+    assert [c for c, good in zip(codes, found, strict=True) if good] == [stem + CREDIT[-total % 31]]
+
+
 CELLS = st.none() | st.text(max_size=20) | st.from_regex(r"[0-9]{17}[0-9X]", fullmatch=True)
 
 
@@ -62,7 +80,7 @@ def test_a_slice_gives_the_same(cells: list[str | None], data: st.DataObject) ->
     """Frames are slices of batches; Arrow keeps the whole buffer and an offset."""
     start = data.draw(st.integers(0, len(cells)))
     column = text(*cells)
-    for name in ("gb11643_checksum", "gb11643_birth_date", "gb11643_sex", "number"):
+    for name in ("gb11643_checksum", "gb11643_birth_date", "gb11643_sex", "gb32100_checksum", "number"):
         assert derive(name, column.slice(start)) == derive(name, column)[start:]
 
 
