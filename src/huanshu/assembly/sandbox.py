@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -76,6 +78,32 @@ class Sandbox:
         path = folder / f"{Path(name).stem}.manifest.json"
         path.write_text(json.dumps(manifest, ensure_ascii=False, indent=2))
         return path
+
+
+def enrol_community(settings: Settings, code: str) -> Signer:
+    """The throw-away key by which a fictional community signs its corrections; enrolled when first asked for."""
+    security = connect(settings, holder_of_role(connect(settings).home, "security_officer")).keeper
+    signer = _sender_key(settings, code)
+    if security.sender_key(code) != signer.public_key.hex():
+        enrol_sender(security, code, signer.public_key.hex())
+    security.close()
+    return signer
+
+
+def sign_corrections(
+    signer: Signer, sender: str, dataset: str, sequence: int, changes: Sequence[Mapping[str, Any]]
+) -> bytes:
+    """A signed batch of corrections as a community would send it."""
+    members: dict[str, Any] = {
+        "corrections": 1,
+        "sender": sender,
+        "dataset": dataset,
+        "sequence": sequence,
+        "nonce": secrets.token_hex(16),
+        "changes": list(changes),
+    }
+    members["signature"] = signer.sign(canonical(members)).hex()
+    return json.dumps(members, ensure_ascii=False).encode()
 
 
 def prepare(settings: Settings) -> Sandbox:

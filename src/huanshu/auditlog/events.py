@@ -43,6 +43,8 @@ def _shape(detail: str, members: str = "", optional: str = "", optional_detail: 
 _FLOW = "post domain dataset flow"
 _AUTHORISED = f"{_FLOW} purpose fields how contract"
 _RECORD = "post domain dataset purpose fields"
+_VIEWED = f"{_RECORD} how contract subjects"
+_ANSWERED = "post domain dataset fields"
 
 EVENTS: Final[Mapping[str, Shape]] = {
     "log.origin.created": _shape("sandbox origin vkey"),
@@ -77,6 +79,20 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "access.record.authorised": _shape("record values until", f"{_RECORD} how contract subjects"),
     "access.record.missed": _shape("reason", _RECORD),
     "access.request.denied": _shape("reason asked", "", "post domain dataset purpose fields flow"),
+    "access.correction.authorised": _shape("change record values until", _VIEWED),
+    "access.workbook.authorised": _shape("workbook sequence records until", _VIEWED),
+    "correction.batch.authorised": _shape("batch channel sequence sender changes until", _VIEWED),
+    "correction.batch.judged": _shape(
+        "batch authorised proposed refused conflict", "post domain dataset", "purpose contract"
+    ),
+    "correction.batch.held": _shape("batch channel sequence reason", "post domain dataset"),
+    "correction.change.authorised": _shape("change batch record until", _VIEWED),
+    "correction.change.accepted": _shape(
+        "change batch record version authorised", _ANSWERED, "purpose contract"
+    ),
+    "correction.change.conflicted": _shape("change batch record authorised", _ANSWERED, "purpose contract"),
+    "correction.change.refused": _shape("change batch record reason", _ANSWERED, "purpose"),
+    "correction.change.withdrawn": _shape("change batch record", _ANSWERED, "purpose"),
     "finding.case.opened": _shape("finding kind due owner_post about", "", f"{_FLOW}"),
     "finding.case.settled": _shape("finding disposition", "", f"{_FLOW}"),
     "report.page.built": _shape("report entries sha256", "", "post"),

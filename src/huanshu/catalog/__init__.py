@@ -32,6 +32,7 @@ from huanshu.catalog.nouns import (
     System,
     WriteAction,
 )
+from huanshu.catalog.stewards import steward_of
 from huanshu.catalog.working_days import due, is_working_day
 
 __all__ = [
@@ -66,4 +67,5 @@ __all__ = [
     "is_working_day",
     "read_divisions",
     "read_home",
+    "steward_of",
 ]

@@ -30,6 +30,7 @@ from psycopg import sql
 from huanshu import subjects, telemetry
 from huanshu.catalog import Contract, Flow, Suite
 from huanshu.errors import ContentError, InputError
+from huanshu.exchange.corrections import standing
 from huanshu.exchange.extract import read_extract
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.manifest import Manifest, read_manifest
@@ -253,7 +254,7 @@ class _Intake:
         with self._district.transaction():
             self._quarantine(keys, first, columns, bad)
             if len(good):
-                self._stage_good(keys, first, good, columns, linked)
+                self._stage_good(ticket, chunk, keys, first, good, columns, linked)
             self._note_present(linked, columns)
         self._ground.pause(f"intake:batch:{chunk}")
         return later
@@ -273,7 +274,14 @@ class _Intake:
         self._quarantined += len(bad)
 
     def _stage_good(
-        self, keys: Keyring, first: int, good: Rows, columns: Columns, linked: gate.Linked
+        self,
+        ticket: Ticket,
+        chunk: int,
+        keys: Keyring,
+        first: int,
+        good: Rows,
+        columns: Columns,
+        linked: gate.Linked,
     ) -> None:
         """Seal the changed ones among the good rows as their next version; unchanged ones stay as they are."""
         key = self._contract.primary_key.name
@@ -285,6 +293,10 @@ class _Intake:
         if not len(rows):
             return
         picked: Columns = {name: cells.take(pa.array(rows)) for name, cells in columns.items()}
+        # What the department has not changed stays as it was corrected; its mark stays the department's own.
+        picked = standing.keep(
+            self._district, self._ground.keeper, ticket, chunk, self._contract, self._batch, records, picked
+        )
         versions = (last + 1).astype(np.int32)
         homes = picked[self._contract.home_field]
         cells = gate.seal_rows(
@@ -383,6 +395,7 @@ class _Intake:
                 )
             )
             execute(sql.SQL("TRUNCATE {}").format(staging))
+            standing.end(self._district, self._contract, self._batch)
             told = {
                 "good": self._good,
                 "quarantined": self._quarantined,

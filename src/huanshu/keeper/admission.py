@@ -15,6 +15,7 @@ Rules
     exchange.*.held .released .recalled   see ``holding``
     access.record.*                  holder of the post named             access plan, every field allowed
     finding.*, report.*, drill.*     an established person; flow findings: the approver
+    correction.*, access.correction.*, access.workbook.*     see ``corrections``
 
 A refusal raises DeniedError; the service logs it for the person established.
 """
@@ -30,7 +31,7 @@ from huanshu.access import Enforcer, Plan, PlanRequest
 from huanshu.auditlog import EVENTS, Register
 from huanshu.catalog.nouns import Flow, Home, Rung
 from huanshu.errors import DeniedError, Text
-from huanshu.keeper import holding
+from huanshu.keeper import corrections, holding
 from huanshu.keeper.establish import Asker
 from huanshu.keeper.tickets import OpenTickets, Ticket
 
@@ -251,6 +252,8 @@ class Admission:
 
     def _finding(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         """Findings belong to a flow, whose approver's run opens and settles them."""
+        if claim.get("flow") is None and str(claim["detail"]["finding"]).startswith(corrections.FINDINGS):
+            return corrections.finding(self, asker, claim)
         if claim.get("flow") is None:
             raise _denied("finding.case.unowned", "a finding belongs to a flow", "发现须归属某一流向")
         flow = self.flow(claim)
@@ -325,6 +328,10 @@ class Admission:
         if asker.person is not None:
             self.require_post(asker, post)
             return
+        self.require_scheduler(asker)
+
+    def require_scheduler(self, asker: Asker) -> None:
+        """A system that runs flows, or a sandbox's owner in nobody's name."""
         system = self.home.policies.systems.get(asker.system or "")
         if asker.by != "sandbox" and (system is None or system.kind != "scheduler"):
             raise _denied(
@@ -404,4 +411,5 @@ _RULES: Final[Mapping[str, Callable[[Admission, Asker, Claim], dict[str, Any]]]]
     "finding.case.settled": Admission._finding,
     "report.page.built": Admission._by_person,
     "drill.run.completed": Admission._by_person,
+    **corrections.RULES,
 }

@@ -16,6 +16,7 @@ from huanshu.auditlog import Hold, Recall
 from huanshu.errors import Text, UnavailableError
 from huanshu.keeper import protocol
 from huanshu.keeper.cells import StoredCell
+from huanshu.keeper.proposals import Acceptance, Proposed, Resealed
 from huanshu.keeper.tickets import Ticket
 from huanshu.sealing import KeyName, Keyring
 
@@ -71,6 +72,16 @@ class Keeper:
             "open", ticket=_named(ticket), cells=[cell.as_json() for cell in cells]
         )
         return answer
+
+    def seal(self, ticket: Ticket, given: Sequence[Proposed]) -> list[bytes]:
+        """Proposed values, each sealed for its own correction."""
+        answer = self._ask("seal", ticket=_named(ticket), given=[item.as_json() for item in given])
+        return [protocol.as_bytes(cell) for cell in answer]
+
+    def accept(self, ticket: Ticket, given: Acceptance) -> Resealed | None:
+        """The entry's record re-sealed with the proposed value; None when the field has changed since."""
+        answer = self._ask("accept", ticket=_named(ticket), given=given.as_json())
+        return None if answer is None else Resealed.from_json(answer)
 
     def link(self, claim: Mapping[str, Any], kind: str, value: str) -> bytes:
         return protocol.as_bytes(self._ask("link", claim=dict(claim), kind=kind, value=value))

@@ -24,6 +24,7 @@ from huanshu.errors import HuanshuError, InputError, Text
 from huanshu.keeper import protocol
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.establish import Peer
+from huanshu.keeper.proposals import Acceptance, Proposed
 from huanshu.keeper.service import Service
 from huanshu.keeper.tickets import Ticket
 from huanshu.sealing import KeyName
@@ -120,6 +121,15 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
             case "open":
                 cells = [StoredCell.from_json(cell) for cell in request["cells"]]
                 return service.open(peer, acting, _ticket(request), cells)
+            case "seal":
+                given = [Proposed(**item) for item in request["given"]]
+                return [
+                    protocol.as_text(cell) for cell in service.seal(peer, acting, _ticket(request), given)
+                ]
+            case "accept":
+                acceptance = Acceptance.from_json(request["given"])
+                made = service.accept(peer, acting, _ticket(request), acceptance)
+                return None if made is None else made.as_json()
             case "link":
                 linked = service.link(
                     peer, acting, request["claim"], str(request["kind"]), str(request["value"])

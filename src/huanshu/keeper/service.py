@@ -22,8 +22,10 @@ from huanshu.access import Enforcer
 from huanshu.auditlog import Draft, Entry, LogWriter, Register
 from huanshu.catalog import Home, Rung
 from huanshu.errors import DeniedError, TamperedError, Text, UnavailableError
+from huanshu.keeper import proposals
 from huanshu.keeper.admission import Admission
 from huanshu.keeper.cells import StoredCell
+from huanshu.keeper.corrections import PLATFORM_ONLY
 from huanshu.keeper.establish import Asker, Peer, establish
 from huanshu.keeper.recalled import RecalledRecords
 from huanshu.keeper.tickets import SETTLING, OpenTickets, Ticket, refused, require_lendable, still_valid
@@ -142,6 +144,49 @@ class Service:
             fields = sorted({cell.field for cell in cells})
             self._parts.writer.record_loan(ticket.index, "opened", 0, fields, len(cells))
             return [self._open_cell(body, cell) for cell in cells]
+
+    def seal(
+        self, peer: Peer, acting_as: str | None, ticket: Ticket, given: Sequence[proposals.Proposed]
+    ) -> list[bytes]:
+        """Proposed values sealed for the person whom the entry names: the proposer never holds a key."""
+        with self._asked(peer, acting_as) as asker:
+            body = self._good(ticket)
+            self._require_same(asker, body)
+            for item in given:
+                if (
+                    body["event"] != "correction.batch.authorised"
+                    or body["fields"].get(item.field) != "propose"
+                    or not item.correction.startswith(f"{body['detail']['batch'][:12]}.")
+                ):
+                    raise refused(
+                        "keeper.seal.not_named", "the entry does not name this field", "条目未载明该字段"
+                    )
+            contract = self._home.contracts[body["dataset"]]
+            epoch = self._home.policies.keys.epoch
+            return proposals.seal_proposed(self._parts.vault.key, contract, body["domain"], epoch, given)
+
+    def accept(
+        self, peer: Peer, acting_as: str | None, ticket: Ticket, given: proposals.Acceptance
+    ) -> proposals.Resealed | None:
+        """The one record that the entry names, re-sealed with the proposed value; None when the field has changed."""
+        with self._asked(peer, acting_as) as asker:
+            body = self._good(ticket)
+            self._require_same(asker, body)
+            if (
+                body["event"] != "correction.change.authorised"
+                or (given.correction, given.record) != (body["detail"]["change"], body["detail"]["record"])
+                or body["fields"].get(given.field) != "approve"
+            ):
+                raise refused(
+                    "keeper.accept.not_named", "the entry names another correction", "条目载明的是另一更正"
+                )
+            contract = self._home.contracts[body["dataset"]]
+            sealed = [field.name for field in contract.sealed_fields]
+            amount = len(sealed) + 2  # and the field's base value, and the proposed one
+            self._tickets.count_opening(ticket, amount, self._home.policies.keys.open_max_values)
+            self._parts.writer.record_loan(ticket.index, "opened", 0, sorted({*sealed, given.field}), amount)
+            epoch = self._home.policies.keys.epoch
+            return proposals.accept(self._parts.vault.key, contract, body["domain"], epoch, given)
 
     def link(
         self, peer: Peer, acting_as: str | None, claim: Mapping[str, Any], kind: str, value: str
@@ -279,6 +324,8 @@ class Service:
 
     def _require_party(self, asker: Asker, body: Mapping[str, Any]) -> None:
         """A run's keys go to a system that runs flows, or to a person who holds the flow's post now."""
+        if body["event"] in PLATFORM_ONLY and asker.person is not None:
+            raise refused("keeper.ticket.platform_only", "its keys are the platform's", "其密钥只借给平台")
         try:
             self._admission().require_runner(asker, str(body["post"]))
         except DeniedError:
@@ -314,10 +361,12 @@ class Service:
     def _require_named(self, body: Mapping[str, Any], cells: Sequence[StoredCell]) -> None:
         contract = self._home.contracts[body["dataset"]]
         for cell in cells:
+            proposed = _proposed_by(body, cell)
             named = (
-                body["event"] == "access.record.authorised"
+                body["event"] in ("access.record.authorised", "access.correction.authorised")
                 and cell.field in body["fields"]
-                and contract.field(cell.field).sealed
+                and (contract.field(cell.field).sealed or proposed)
+                and (proposed or "/" not in cell.rung)
                 and cell.record == body["detail"]["record"]
                 and (cell.domain == body["domain"] or self._below(cell.domain, body["domain"]))
             )
@@ -334,7 +383,7 @@ class Service:
         context = CellContext(cell.domain, dataset, cell.field, cell.rung, cell.epoch)
         (value,) = open_column(key, context, [cell.record], [cell.version], [cell.sealed])
         rung = Rung.of(body["fields"][cell.field])
-        if rung is Rung.REVEAL:
+        if rung is Rung.REVEAL or cell.rung.startswith("evidence/"):
             return value
         return mask(self._home.contracts[dataset].field(cell.field).mask or "all", value)
 
@@ -381,3 +430,9 @@ class Service:
         home = self._parts.read_home()
         if home is not self._home:
             self._home, self._enforcer = home, self._parts.enforcer(home)
+
+
+def _proposed_by(body: Mapping[str, Any], cell: StoredCell) -> bool:
+    """Whether the cell is the proposed value, or the evidence, of the correction that the entry names."""
+    change = str(body["detail"].get("change"))
+    return cell.rung in (proposals.proposal_rung(change), proposals.evidence_rung(change))

@@ -2,7 +2,7 @@
 
 Rules
     - An ``*.authorised`` entry opens a ticket; the entry that settles it (``arrived``, ``stopped``,
-      ``promoted``, ``refused``, or the end of its validity) closes it for good.
+      ``promoted``, ``refused``, ``judged``, ``accepted``, or the end of its validity) closes it for good.
     - Keys are lent only under the policy digest, the flow digest and the approval the entry names, while all
       three are still current, and while neither the flow is held nor the delivery recalled: a running export
       stops within one chunk of any change.
@@ -30,6 +30,9 @@ SETTLING = {
     "exchange.delivery.stopped",
     "exchange.intake.promoted",
     "exchange.intake.refused",
+    "correction.batch.judged",
+    "correction.change.accepted",
+    "correction.change.conflicted",
 }
 
 
@@ -65,7 +68,8 @@ class OpenTickets:
         """The open ticket of an event whose delivery or batch is ``about``."""
         for ticket, body in self._open.values():
             detail = body["detail"]
-            if body["event"] == event and about in (detail.get("delivery"), detail.get("batch")):
+            named = (detail.get("delivery"), detail.get("batch"), detail.get("change"))
+            if body["event"] == event and about in named:
                 return ticket
         return None
 
@@ -116,6 +120,8 @@ def lendable(body: Mapping[str, Any], home: Home) -> frozenset[str]:
         return frozenset(_for_delivery(body, home, contract))
     if body["event"] == "exchange.intake.authorised":
         return frozenset(_for_intake(body, home, contract))
+    if body["event"] in ("correction.batch.authorised", "access.workbook.authorised"):
+        return frozenset(_for_community(body, contract))
     return frozenset()
 
 
@@ -161,6 +167,15 @@ def _for_intake(body: Mapping[str, Any], home: Home, contract: Contract) -> Iter
     for field in contract.fields:
         if field.link_kind is not None:
             yield keys.link_key(field.link_kind)
+
+
+def _for_community(body: Mapping[str, Any], contract: Contract) -> Iterable[str]:
+    """A community's corrections and workbooks: its own data keys of the entry's fields (a proposed value is sealed
+    whatever its field's level), and the key that marks its workbooks."""
+    yield keys.workbook_key(body["domain"], contract.dataset)
+    for name, word in body["fields"].items():
+        if word == "propose" or contract.field(name).sealed:
+            yield f"data/{body['domain']}/{contract.dataset}/{name}"
 
 
 def refused(code: str, en: str, zh: str) -> DeniedError:

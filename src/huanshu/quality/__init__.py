@@ -6,6 +6,7 @@ an exception either. Deliberately not here: sealing and storing quarantined rows
 reading ``suite.yaml`` (``huanshu.catalog``).
 """
 
+from huanshu.quality.changes import Failing, judge_changes, touching
 from huanshu.quality.derived import DERIVATIONS
 from huanshu.quality.rules import check_suite
 from huanshu.quality.samples import run_samples
@@ -15,12 +16,15 @@ from huanshu.quality.verdict import RuleResult, Verdict, whole
 
 __all__ = [
     "DERIVATIONS",
+    "Failing",
     "RuleResult",
     "Uniqueness",
     "Verdict",
     "check_suite",
     "dataset_rules",
+    "judge_changes",
     "run_samples",
+    "touching",
     "validate",
     "whole",
 ]

@@ -10,6 +10,7 @@ does not unwrap. Keys are random; nothing is derived, so destroying one wrapped 
     link/<kind>                               32 bytes, AES-256-CMAC
     token/<purpose>/<kind>                    32 bytes, AES-256-CMAC
     content/<dataset>                         32 bytes, AES-256-CMAC
+    workbook/<domain>/<dataset>               32 bytes, AES-256-CMAC
 
 The ``repr`` of everything here is free of key bytes.
 """
@@ -28,7 +29,8 @@ from huanshu.errors import TamperedError, Text
 
 KeyName = NewType("KeyName", str)
 
-_SIZES: Final = {"data": 64, "quarantine": 64, "bitmap": 64, "link": 32, "token": 32, "content": 32}
+_SIZES: Final = {"data": 64, "quarantine": 64, "bitmap": 64, "link": 32, "token": 32, "content": 32,
+                 "workbook": 32}  # fmt: skip
 ROOT_KEY_BYTES: Final = 64
 
 
@@ -54,6 +56,10 @@ def token_key(purpose: str, kind: str) -> KeyName:
 
 def content_key(dataset: str) -> KeyName:
     return KeyName(f"content/{dataset}")
+
+
+def workbook_key(domain: str, dataset: str) -> KeyName:
+    return KeyName(f"workbook/{domain}/{dataset}")
 
 
 def new_key(name: KeyName) -> bytes:
