@@ -434,16 +434,23 @@ def extract(change_rows: Any = None) -> bytes:
 
 def test_an_extract_does_not_undo_a_correction_until_the_departments_own_value_changes(place: Place) -> None:
     rows = list(csv.DictReader(io.StringIO(extract().decode())))
-    once = [row["phone"] for row in rows if row["phone"]]
-    once = [phone for phone in once if once.count(phone) == 1]
-    record, old = next((r, p) for r, _ in place.records() if (p := str(place.value(r, "phone"))) in once)
+    every = [row["residence_address"] for row in rows]
+    homes = {
+        row["residence_address"]
+        for row in rows
+        if row["community"] == A and every.count(row["residence_address"]) == 1
+    }
+    record, old = next(
+        (r, a) for r, _ in place.records() if (a := str(place.value(r, "residence_address"))) in homes
+    )
+    new, theirs = "清禾区柳岸街道更正路1号", "清禾区柳岸街道部门路2号"
     version = dict(place.records())[record]
     accept(
-        place.ground(STEWARD[0]), place.one(record, "phone", "13900009999", version).correction, STEWARD[1]
+        place.ground(STEWARD[0]), place.one(record, "residence_address", new, version).correction, STEWARD[1]
     )
 
     def row_of(rows: list[dict[str, str]]) -> dict[str, str]:
-        (mine,) = [row for row in rows if row["phone"] == old]
+        (mine,) = [row for row in rows if row["residence_address"] == old]
         return mine
 
     def standing() -> int:
@@ -455,14 +462,14 @@ def test_an_extract_does_not_undo_a_correction_until_the_departments_own_value_c
     before = dict(place.records())[record]
     place.range.take_in(INTAKE, 2, extract())
     assert (dict(place.records())[record], standing()) == (before, 1)
-    # The department changes another field and still carries the old number: its change comes, the correction stays.
-    place.range.take_in(INTAKE, 3, extract(lambda rows: row_of(rows).update(education="30")))
+    # The department changes another field and still carries the old address: its change comes, the correction stays.
+    place.range.take_in(INTAKE, 3, extract(lambda rows: row_of(rows).update(building_code="Z9")))
     assert (dict(place.records())[record], standing()) == (before + 1, 1)
-    assert (place.value(record, "phone"), place.value(record, "education")) == ("13900009999", "30")
-    # The department's own number changes: now its word counts, and the correction has ended.
-    place.range.take_in(INTAKE, 4, extract(lambda rows: row_of(rows).update(phone="13800001234")))
-    assert (place.value(record, "phone"), standing()) == ("13800001234", 0)
-    # And going back to the old number is the department's word as well.
+    assert (place.value(record, "residence_address"), place.value(record, "building_code")) == (new, "Z9")
+    # The department's own address changes: now its word counts, and the correction has ended.
+    place.range.take_in(INTAKE, 4, extract(lambda rows: row_of(rows).update(residence_address=theirs)))
+    assert (place.value(record, "residence_address"), standing()) == (theirs, 0)
+    # And going back to the old one is the department's word as well.
     place.range.take_in(INTAKE, 5, extract())
-    assert place.value(record, "phone") == old
+    assert place.value(record, "residence_address") == old
     assert place.range.verify().problems == []
