@@ -78,7 +78,8 @@ def judge(
     """One judgement per proposal, in order."""
     if not proposals:
         return []
-    keys = keeper.lend(ticket, chunk, sorted(_needed(ground, proposals)))
+    needed = sorted(_needed(ground, proposals))
+    keys = keeper.lend(ticket, chunk, needed, existing=needed)
     opened = _Opened(keys, ground)
     judged: dict[int, Judgement] = {}
     by_field: dict[str, list[int]] = {}

@@ -56,7 +56,7 @@ def put_back(
     names |= {
         data_key(c.home, contract.dataset, c.name, c.epoch) for c in here if contract.field(c.name).sealed
     }
-    keys = keeper.lend(ticket, chunk, sorted(names))
+    keys = keeper.lend(ticket, chunk, sorted(names), existing=names)
     changed: dict[str, dict[int, str | None]] = {}
     kept = []
     for c in here:

@@ -155,7 +155,7 @@ class Admission:
             )
         holding.require_moving(self.register, flow, str(claim["detail"]["delivery"]))
         holding.require_expected(self.register, flow, receiver, claim["detail"])
-        plan = self._plan(flow.accountable_post, receiver, flow.dataset, flow.fields, flow.purpose)
+        plan = self.plan(flow.accountable_post, receiver, flow.dataset, flow.fields, flow.purpose)
         return self._authorised(asker, claim, flow, receiver, plan, "moved")
 
     def _intake(self, asker: Asker, claim: Claim) -> dict[str, Any]:
@@ -165,7 +165,7 @@ class Admission:
         holding.require_moving(self.register, flow)
         (receiver,) = flow.receivers
         names = {field.name: "write" for field in self.home.contracts[flow.dataset].fields}
-        plan = self._plan(flow.accountable_post, receiver, flow.dataset, names, flow.purpose)
+        plan = self.plan(flow.accountable_post, receiver, flow.dataset, names, flow.purpose)
         return self._authorised(asker, claim, flow, receiver, plan, "moved")
 
     def _authorised(
@@ -229,7 +229,7 @@ class Admission:
     def _record(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         self.require_post(asker, claim["post"])
         asked = {name: Rung.of(word) for name, word in claim["fields"].items()}
-        plan = self._plan(claim["post"], claim["domain"], claim["dataset"], asked, claim["purpose"])
+        plan = self.plan(claim["post"], claim["domain"], claim["dataset"], asked, claim["purpose"])
         body: dict[str, Any] = {
             **self.in_person(asker),
             "post": claim["post"],
@@ -308,7 +308,7 @@ class Admission:
             "flow": named,
         }
 
-    def _plan(self, post: str, domain: str, dataset: str, fields: Mapping[str, Any], purpose: str) -> Plan:
+    def plan(self, post: str, domain: str, dataset: str, fields: Mapping[str, Any], purpose: str) -> Plan:
         plan = self.enforcer.plan(PlanRequest(post, domain, dataset, fields, purpose, self.at))
         if not plan.allowed:
             raise DeniedError(

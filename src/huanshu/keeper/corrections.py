@@ -137,6 +137,16 @@ def _look(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
 
 def _workbook(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
     _require_in(admission, claim["post"], claim["domain"])
+    for recall in admission.register.holds.recalls():
+        if (recall.receiver, recall.dataset) == (claim["domain"], claim["dataset"]):
+            raise DeniedError(
+                "access.workbook.recalled",
+                Text(
+                    f"a delivery in this slice was recalled (entry {recall.index})",
+                    f"本社区数据中有已被召回的交付（条目 {recall.index}）",
+                ),
+                remedy=Text("wait for the delivery that replaces it", "请等待替换它的下一次交付"),
+            )
     return _viewed(admission, asker, claim, _EXPORTED_WITHIN)
 
 

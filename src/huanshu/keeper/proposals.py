@@ -12,9 +12,9 @@ Plaintext lives in these frames only. No I/O, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from huanshu.catalog import Contract, Field, Rung
 from huanshu.keeper import protocol
@@ -25,7 +25,11 @@ from huanshu.sealing.keys import content_key, data_key
 PLAIN_WIDTH: Final = 400
 EVIDENCE_WIDTH: Final = 200
 
-Key = Callable[[KeyName], bytes]
+
+class Key(Protocol):
+    """Asks the vault; with ``born`` False a key that is not there is an error and not made."""
+
+    def __call__(self, name: KeyName, *, born: bool = True) -> bytes: ...
 
 
 def proposal_rung(correction: str) -> str:
@@ -174,7 +178,7 @@ def accept(key: Key, contract: Contract, domain: str, epoch: int, given: Accepta
         if not contract.field(name).sealed:
             return standing.plain
         context = CellContext(domain, contract.dataset, name, Rung.REVEAL.word, standing.epoch)
-        of_field = key(data_key(domain, contract.dataset, name, standing.epoch))
+        of_field = key(data_key(domain, contract.dataset, name, standing.epoch), born=False)
         cells = [standing.cells[name]]
         return open_column(of_field, context, [given.record], [standing.version], cells)[0]
 
@@ -183,7 +187,7 @@ def accept(key: Key, contract: Contract, domain: str, epoch: int, given: Accepta
     if given.base.version != given.current.version and opened(given.field, given.base) != theirs:
         return None
     context = CellContext(domain, contract.dataset, given.field, proposal_rung(given.correction), given.epoch)
-    of_field = key(data_key(domain, contract.dataset, given.field, given.epoch))
+    of_field = key(data_key(domain, contract.dataset, given.field, given.epoch), born=False)
     (proposed,) = open_column(of_field, context, [given.record], [given.base.version], [given.sealed])
     if contract.field(given.field).sealed:
         values[given.field] = proposed
@@ -196,6 +200,8 @@ def accept(key: Key, contract: Contract, domain: str, epoch: int, given: Accepta
         (cells[field.name],) = seal_column(
             of_field, context, field.width, [given.record], [version], [values[field.name]]
         )
-    mark = given.source_mark or source_mark(key(content_key(contract.dataset)), given.field, theirs)
+    mark = given.source_mark or source_mark(
+        key(content_key(contract.dataset), born=False), given.field, theirs
+    )
     plain = None if contract.field(given.field).sealed else proposed
     return Resealed(version, epoch, cells, plain, mark)

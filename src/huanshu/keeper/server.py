@@ -121,15 +121,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
             case "open":
                 cells = [StoredCell.from_json(cell) for cell in request["cells"]]
                 return service.open(peer, acting, _ticket(request), cells)
-            case "seal":
-                given = [Proposed(**item) for item in request["given"]]
-                return [
-                    protocol.as_text(cell) for cell in service.seal(peer, acting, _ticket(request), given)
-                ]
-            case "accept":
-                acceptance = Acceptance.from_json(request["given"])
-                made = service.accept(peer, acting, _ticket(request), acceptance)
-                return None if made is None else made.as_json()
+            case "seal" | "accept":
+                return _proposed(service, peer, acting, request)
             case "link":
                 linked = service.link(
                     peer, acting, request["claim"], str(request["kind"]), str(request["value"])
@@ -139,14 +132,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
                 return service.sender_key(peer, acting, str(request["sender"]))
             case "approval":
                 return service.approval(peer, acting, str(request["flow"]), str(request["digest"]))
-            case "findings":
-                return service.findings(peer, acting)
-            case "probe":
-                return service.probe(peer, acting)
-            case "holds":
-                return service.holds(peer, acting)
-            case "recalls":
-                return service.recalls(peer, acting)
+            case "findings" | "probe" | "holds" | "recalls" as told:
+                return getattr(service, told)(peer, acting)
             case "expectations":
                 return service.expectations(peer, acting, str(request["flow"]))
             case other:
@@ -154,6 +141,15 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
                     "keeper.message.unknown",
                     Text(f"the keeper knows no request {str(other)[:40]!r}", "钥匙保管不识别该请求"),
                 )
+
+
+def _proposed(service: Service, peer: Peer, acting: str | None, request: dict[str, Any]) -> Any:
+    """A proposer's values sealed, or a steward's acceptance."""
+    if request["op"] == "seal":
+        given = [Proposed(**item) for item in request["given"]]
+        return [protocol.as_text(cell) for cell in service.seal(peer, acting, _ticket(request), given)]
+    made = service.accept(peer, acting, _ticket(request), Acceptance.from_json(request["given"]))
+    return None if made is None else made.as_json()
 
 
 def _ticket(request: dict[str, Any]) -> Ticket:

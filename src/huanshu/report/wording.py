@@ -37,6 +37,7 @@ REASONS: Final = {
     "keeper.event.not_admitted": Text("nobody may write such an entry", "不允许写入此类条目"),
     "keeper.lend.not_named": Text("keys the ticket does not name", "凭据未载明所借钥匙"),
     "keeper.open.not_named": Text("values the ticket does not name", "凭据未载明所开值"),
+    "access.workbook.recalled": Text("a delivery in the slice was recalled", "切片中有交付已被召回"),
     "correction.claim.unknown": Text("no such correction to act on", "没有可如此处理的更正"),
     "correction.field.fixed": Text("a field that only the department corrects", "该字段只由部门更正"),
     "correction.judge.in_person": Text("judging by a person", "由个人执行核对"),
