@@ -82,8 +82,8 @@ def test_every_community_has_a_clerk_with_a_deputy(home: Home) -> None:
 
 def test_resident_contract(home: Home) -> None:
     resident = home.contracts["resident"]
-    assert len(resident.fields) == 25
-    assert len(resident.sealed_fields) == 14
+    assert len(resident.fields) == 30
+    assert len(resident.sealed_fields) == 19
     assert {f.name for f in resident.fields if f.sensitive_personal} == {
         "citizen_number",
         "marital_status",
@@ -91,7 +91,13 @@ def test_resident_contract(home: Home) -> None:
         "care_status",
         "guardian_name",
         "guardian_phone",
+        "subsistence_allowance",
+        "pregnancy",
     }
+    answers = {f.authority for f in resident.fields}
+    assert len(answers) == 8
+    assert resident.field("veteran").authority == "dept.veterans"
+    assert resident.field("name").authority == resident.domain == "dept.public_security"
     assert all(f.title.zh and f.title.en for f in resident.fields)
     assert resident.home_field == "community"
 
@@ -99,7 +105,7 @@ def test_resident_contract(home: Home) -> None:
 def test_delivery_goes_no_higher_than_needed(home: Home) -> None:
     flow = home.flows["resident.district_to_communities"]
     assert len(flow.receivers) == 146
-    assert not flow.fields.keys() & {"marital_status", "ethnicity", "employer"}
+    assert not flow.fields.keys() & {"marital_status", "ethnicity", "employer", "pregnancy"}
     assert {f for f, r in flow.fields.items() if r is Rung.MASK} == {
         "citizen_number",
         "registered_address",
