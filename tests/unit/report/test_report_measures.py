@@ -26,7 +26,7 @@ FIGURES = {
     "records_delivered": (1100 + 1000 + 890 + 66, "#7, #9, #11, #27"),
     "records_withdrawn": (20, "#7, #9, #11, #27"),
     "receivers_reached": (3, "#7, #9, #11, #27"),
-    "fields_revealed": (19, "#6, #8, #10, #26"),
+    "fields_revealed": (23, "#6, #8, #10, #26"),
     "fields_masked": (3, "#6, #8, #10, #26"),
     "fields_matched": (0, ""),
     "deliveries_stopped": (1, "#25"),
