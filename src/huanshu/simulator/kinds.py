@@ -102,6 +102,18 @@ def _day_before(name: str, other: str, days: int) -> Callable[[Row, Hand], Cells
     return spoil
 
 
+def _much_older(row: Row, hand: Hand) -> Cells:
+    """Fifteen, by number and birth date."""
+    born = row["birth_date"] or ""
+    # The 28th exists in every February.
+    day = f"{hand.day.year - 16}-{born[5:7]}-{min(int(born[8:]), 28):02d}"
+    number = row["citizen_number"] or ""
+    return {
+        "birth_date": day,
+        "citizen_number": citizen_number(number[:6] + day.replace("-", "") + number[14:17]),
+    }
+
+
 def _unborn(row: Row, hand: Hand) -> Cells:
     del row
     return {"birth_date": (hand.day + timedelta(days=900)).isoformat()}
@@ -150,7 +162,7 @@ def _empty(name: str) -> Kind:
 
 
 def _date(name: str) -> Kind:
-    """As a spreadsheet of another country writes it."""
+    """As a spreadsheet of another country writes it. For the later of two dates only: ``/`` sorts behind ``-``."""
     return Kind(
         f"{name}_form",
         (f"type: {name}",),
@@ -276,7 +288,7 @@ _ENTERPRISE: Final = (
         ("updated_on | established_on",),
         _day_before("updated_on", "established_on", 30),
     ),
-    _date("established_on"),
+    _date("updated_on"),
     _twice("credit_code"),
 )
 
@@ -295,7 +307,7 @@ _GRID_EVENT: Final = (
     _unlisted("state", "7"),
     Kind("due_before_reported", ("due_on | reported_on",), _day_before("due_on", "reported_on", 3)),
     _unlisted("handling_department", "dept.no_such_office"),
-    _date("reported_on"),
+    _date("updated_on"),
     _twice("event_number"),
 )
 
@@ -306,6 +318,7 @@ _VACCINATION_DUE: Final = (
         ("citizen_number#gb11643_birth_date | birth_date",),
         _changed("birth_date", _next_day),
     ),
+    Kind("fifteen_years_old", ("birth_date#age_on",), _much_older, keeps_key=False),
     _empty("guardian_name"),
     *_phone("guardian_phone"),
     *_PLACES,
