@@ -43,17 +43,26 @@ class Proposal:
 def propose(home: Path, name: str, at: datetime) -> Proposal:
     """The proposal for one flow. ContentError for a home that has other faults than those a patch can mend."""
     with scratch_of(home) as scratch:
-        document(Folder(home), f"{FOLDER}/{name}.yaml")  # says "missing", with its name
-        found, readable = _readable(scratch)
-        flow = found.flows[name]
-        undecided = [*_rules(scratch, found, flow, at)]
-        found, _ = _readable(scratch)
-        _reading_rules(scratch, found, flow, at)
-        found, _ = _readable(scratch)
-        _cases(scratch, found, flow, at)
-        found, _ = _readable(scratch)
-        left = [text for lack in lacks(found, flow, at) for text in _undecided(lack)]
-        return Proposal(found, scratch.patch(), readable, tuple(dict.fromkeys([*undecided, *left])))
+        return _proposed(scratch, name, at)
+
+
+def complete(scratch: Scratch, name: str, at: datetime) -> Home:
+    """Give a scratch home what a flow lacks; returns it as it then reads."""
+    return _proposed(scratch, name, at).home
+
+
+def _proposed(scratch: Scratch, name: str, at: datetime) -> Proposal:
+    document(Folder(scratch.path), f"{FOLDER}/{name}.yaml")  # says "missing", with its name
+    found, readable = _readable(scratch)
+    flow = found.flows[name]
+    undecided = [*_rules(scratch, found, flow, at)]
+    found, _ = _readable(scratch)
+    _reading_rules(scratch, found, flow, at)
+    found, _ = _readable(scratch)
+    _cases(scratch, found, flow, at)
+    found, _ = _readable(scratch)
+    left = [text for lack in lacks(found, flow, at) for text in _undecided(lack)]
+    return Proposal(found, scratch.patch(), readable, tuple(dict.fromkeys([*undecided, *left])))
 
 
 def readable_home(path: Path) -> Home:

@@ -15,7 +15,7 @@ from huanshu.assembly.diagnosing import examine
 from huanshu.assembly.stack import mended
 from huanshu.catalog import Home, read_home
 from huanshu.cli.context import CONTEXT
-from huanshu.cli.planning import plan
+from huanshu.cli.planning import plan, rehearse
 from huanshu.errors import InputError, Text
 from huanshu.exchange.delivery import Outcome
 from huanshu.exchange.diagnosis import Diagnosis
@@ -50,6 +50,7 @@ def list_flows() -> None:
 
 
 app.command()(plan)
+app.command()(rehearse)
 
 
 def _day(given: str) -> date:

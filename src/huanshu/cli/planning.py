@@ -1,4 +1,4 @@
-"""``huanshu flow plan``: what a flow would do, what it asks, and what is still missing elsewhere."""
+"""``huanshu flow plan`` and ``flow rehearse``: what a flow would do, what it lacks elsewhere, and what would arrive."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from huanshu.assembly.deployment import exists
 from huanshu.authoring.planning import FlowOutline, ReceiverAnswer, outline
 from huanshu.cli.context import CONTEXT
 from huanshu.cli.speech import Speech
+from huanshu.drill.rehearsal import Rehearsal, RuleTried
+from huanshu.drill.rehearsal import rehearse as run_rehearsal
 from huanshu.errors import DeniedError, HuanshuError, Text, UnavailableError
 from huanshu.exchange.plan import FlowPlan, plan_delivery
 
@@ -44,6 +46,75 @@ def plan(
             "unknown": unknown,
         }
     )
+
+
+def rehearse(name: Name) -> None:
+    """Run a flow on the dataset's samples in a throw-away district: what would arrive where, what is quarantined.
+
+    Needs no deployment, no adoption and no approval, and leaves nothing behind.
+
+    Example: huanshu flow rehearse resident.district_to_communities"""
+    speech = CONTEXT.speech
+    with speech.err.status(speech.say(Text("rehearsing …", "正在演练 …"))):
+        seen = run_rehearsal(CONTEXT.settings.home, name, datetime.now().astimezone())
+    _show_rehearsal(speech, seen)
+    speech.result(seen)
+
+
+def _show_rehearsal(speech: Speech, seen: Rehearsal) -> None:
+    flows = ", ".join(seen.flows)
+    speech.tell(
+        Text(f"rehearsed on samples, in a throw-away district: {flows}", f"以样例在一次性环境中演练：{flows}")
+    )
+    if seen.patch:
+        speech.tell(
+            Text(
+                "policies/ lacks lines: rehearsed as if the patch of `huanshu flow plan` were in",
+                "policies/ 尚缺条目：已按 huanshu flow plan 的补丁演练",
+            ),
+            style="yellow",
+        )
+    for arrived in seen.arrived:
+        name = arrived.name
+        speech.table(
+            Text(
+                f"{arrived.receiver} {name.en}: {arrived.records} records of {arrived.flow}",
+                f"{arrived.receiver} {name.zh}：{arrived.flow} 记录 {arrived.records} 条",
+            ),
+            [Text("field", "字段"), Text("rung", "可见级别"), Text("would arrive", "将送达")],
+            [
+                (field, rung, " · ".join("—" if value is None else value for value in values))
+                for field, (rung, values) in arrived.fields.items()
+            ],
+        )
+    speech.tell(
+        Text(
+            f"{seen.good} sample records taken in; {seen.idle_receivers} receivers have none of them",
+            f"接收样例 {seen.good} 条；{seen.idle_receivers} 个接收方没有样例记录",
+        )
+    )
+    speech.table(
+        Text(
+            f"Failing samples: {seen.quarantined} rows quarantined", f"不合格样例：隔离 {seen.quarantined} 行"
+        ),
+        [Text("rule", "规则"), Text("scope", "范围"), Text("rows", "行数"), Text("then", "处置")],
+        [(tried.rule, tried.scope, tried.rows, _fate(tried)) for tried in seen.rules],
+    )
+    speech.table(
+        Text("Entries written (and gone)", "写入的日志条目（已随环境销毁）"),
+        [Text("event", "事件"), Text("entries", "条目数")],
+        seen.entries.items(),
+    )
+
+
+def _fate(tried: RuleTried) -> Text:
+    if not tried.caught:
+        return Text("NOT CAUGHT", "未发现")
+    if tried.severity == "warning":
+        return Text("told, not stopped", "仅提示")
+    if tried.scope == "batch":
+        return Text("the whole extract is refused", "整批退回")
+    return Text("quarantined", "隔离")
 
 
 def _live(planned: FlowOutline) -> tuple[FlowPlan | None, Text | None]:

@@ -17,6 +17,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import psycopg
 
@@ -28,7 +29,7 @@ from huanshu.assembly.verifying import verify_deployment
 from huanshu.auditlog import Entry
 from huanshu.auditlog.reader import read_entries
 from huanshu.catalog import Flow, Home
-from huanshu.exchange.intake import run_intake
+from huanshu.exchange.intake import IntakeOutcome, run_intake
 from huanshu.exchange.runs import run_delivery
 from huanshu.keeper.server import Server
 from huanshu.settings import Settings
@@ -92,8 +93,14 @@ class Range:
 
     # -- the loop -------------------------------------------------------------------------------
 
-    def take_in(self, intake: str, sequence: int = 1, content: bytes | None = None) -> None:
-        """Take in the dataset's passing sample (or other content) as one full extract."""
+    def take_in(
+        self,
+        intake: str,
+        sequence: int = 1,
+        content: bytes | None = None,
+        mode: Literal["full", "changes"] = "full",
+    ) -> IntakeOutcome:
+        """Take in the dataset's passing sample (or other content) as one extract."""
         flow = self._flow(intake)
         if content is None:
             content = (
@@ -107,8 +114,11 @@ class Range:
             sequence=sequence,
             period=f"2026-{sequence:02d}",
             records=records,
+            mode=mode,
         )
-        run_intake(self.acting().ground(), intake, f"range-{sequence}", self.settings.intake_folder / intake)
+        return run_intake(
+            self.acting().ground(), intake, f"range-{sequence}", self.settings.intake_folder / intake
+        )
 
     def deliver(self, delivery: str) -> None:
         """Deliver to the communities that have or had a record: a sample lives in a few of a whole district."""
