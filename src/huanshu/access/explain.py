@@ -29,6 +29,7 @@ _ACTION_ZH: Final = {
     "write": "写入",
     "propose": "提出更正",
     "approve": "审批",
+    "trace": "追查",
 }
 _KIND_ZH: Final = {
     "district": "区级",

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from huanshu.catalog.nouns import Contract, DomainTree, Field, Rung
 
 READS = {rung.word: rung for rung in Rung}
-WRITES = frozenset({"write", "propose", "approve"})
+WRITES = frozenset({"write", "propose", "approve", "trace"})
 
 
 class Terms:

@@ -78,6 +78,8 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "access.record.sought": _shape("", _RECORD),
     "access.record.authorised": _shape("record values until", f"{_RECORD} how contract subjects"),
     "access.record.missed": _shape("reason", _RECORD),
+    "access.seen.asked": _shape("case", _RECORD),
+    "access.seen.authorised": _shape("case until", f"{_RECORD} how contract subjects"),
     "access.request.denied": _shape("reason asked", "", "post domain dataset purpose fields flow"),
     "access.correction.authorised": _shape("change record values until", _VIEWED),
     "access.workbook.authorised": _shape("workbook sequence records until", _VIEWED),
@@ -98,6 +100,12 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "report.page.built": _shape("report entries sha256", "", "post"),
     "drill.run.completed": _shape("drill attack control twin verdict", "", "post"),
 }
+
+
+#: Events whose entries may bind a bitmap of subjects: where to look for who saw somebody.
+ABOUT_SUBJECTS: Final = frozenset(
+    event for event, shape in EVENTS.items() if "subjects" in shape.members | shape.optional
+)
 
 
 def check(entry: Mapping[str, Any]) -> None:

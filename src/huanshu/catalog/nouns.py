@@ -15,7 +15,8 @@ from typing import Literal
 from huanshu.errors import Text, Where
 
 DomainKind = Literal["district", "subdistrict", "community", "grid", "department"]
-WriteAction = Literal["propose", "write", "approve"]
+#: Actions that are no rung: nothing is read by them. ``trace`` asks the log who saw a record.
+WriteAction = Literal["propose", "write", "approve", "trace"]
 #: Kinds of identifier that a field may link by; how each is normalised is ``huanshu.sealing.links``' business.
 LinkKind = Literal["citizen_number", "credit_code", "person_number", "phone", "record_number"]
 

@@ -39,7 +39,7 @@ CASE_COLUMNS: Final = ("post", "domain", "dataset", "field", "purpose", "action"
 
 #: Words for a class of fields instead of one field.
 FIELD_CLASSES: Final = ("@level1", "@level2", "@level3", "@level4", "@sensitive_personal")
-ACTIONS: Final = (*(rung.word for rung in Rung), "write", "propose", "approve")
+ACTIONS: Final = (*(rung.word for rung in Rung), "write", "propose", "approve", "trace")
 
 _CASE_FILE: Final = re.compile(r"[a-z][a-z0-9_]*\.csv")
 

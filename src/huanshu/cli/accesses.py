@@ -24,7 +24,7 @@ def explain(
     field: Annotated[str, typer.Option(help="The field.")],
     purpose: Annotated[str, typer.Option(help="The purpose.")] = "",
     action: Annotated[
-        str, typer.Option(help="count, match, mask, reveal, propose, write, approve.")
+        str, typer.Option(help="count, match, mask, reveal, propose, write, approve, trace.")
     ] = "reveal",
     dataset: Annotated[str, typer.Option(help="The dataset.")] = "resident",
     on: Annotated[str, typer.Option(help="As of this day, YYYY-MM-DD (default: now).")] = "",

@@ -1,4 +1,4 @@
-"""``huanshu record``: read one record, through the gate."""
+"""``huanshu record``: read one record, through the gate; and ask who has."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from huanshu.cli.context import CONTEXT
 from huanshu.errors import InputError, Text
 from huanshu.gate.read import Asked
 from huanshu.gate.read import read as read_record
+from huanshu.gate.seen import AskedWho, who_saw
 
 app = typer.Typer(no_args_is_help=True, help="One record, through the gate. 单条记录。")
 
@@ -56,6 +57,71 @@ def read(
         [(name, value if value is not None else "—") for name, value in answer.values.items()],
     )
     CONTEXT.speech.result({"entry": answer.entry_index, "record": answer.record, "values": answer.values})
+
+
+@app.command()
+def seen(
+    dataset: Annotated[str, typer.Argument(help="Dataset.")],
+    post: Annotated[str, typer.Option(help="The post you act in.")],
+    case: Annotated[
+        str, typer.Option(help="The case this is asked for; no resident's data. 案由，勿写居民信息。")
+    ],
+    purpose: Annotated[str, typer.Option(help="The registered purpose.")] = "access_review",
+    record: Annotated[int | None, typer.Option(help="Record number.")] = None,
+    identifier: Annotated[
+        bool,
+        typer.Option("--identifier", help="Read the identifier from standard input (never from the line)."),
+    ] = False,
+) -> None:
+    """Who saw the person or organisation of a record, by the log. The question is itself an entry; nothing is opened.
+
+    Example: huanshu --as p.xu record seen resident --record 17 --post district.auditor --case "complaint 2026-118"
+    """
+    if (record is None) != identifier:
+        raise InputError(
+            "cli.record.unclear",
+            Text("give either --record or --identifier", "--record 与 --identifier 须且只须给出一个"),
+        )
+    asked = AskedWho(
+        post, dataset, purpose, case, record, sys.stdin.readline().strip() if identifier else None
+    )
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        answer = who_saw(here.home, here.keeper, here.district, asked)
+    CONTEXT.speech.table(
+        Text(
+            f"Seen, by the log up to entry {answer.entry}", f"查看情况（日志截至条目 {answer.entry}）"
+        ),
+        [
+            Text("how", "方式"),
+            Text("purpose", "用途"),
+            Text("post", "岗位"),
+            Text("department", "部门"),
+            Text("about", "所涉域"),
+            Text("persons", "责任人"),
+            Text("entries", "条目"),
+            Text("first", "首次"),
+            Text("last", "末次"),
+        ],
+        [
+            (
+                _HOW[g.how], g.purpose, g.post, g.department, g.domain, ", ".join(g.persons),
+                ", ".join(map(str, g.entries)), g.first[:16], g.last[:16],
+            )
+            for g in answer.groups
+        ],
+    )  # fmt: skip
+    CONTEXT.speech.result({"entry": answer.entry, "groups": answer.groups, "sightings": answer.sightings})
+
+
+_HOW = {
+    "moved": Text("moved (opened, no person looked)", "搬运（已开启，无人查看）"),
+    "under_way": Text("authorised, under way", "已授权，进行中"),
+    "stopped": Text("authorised, stopped before it was opened", "已授权，开启前停止"),
+    "viewed": Text("viewed", "查看"),
+    "unopened": Text("authorised, not opened", "已授权，未开启"),
+    "compared": Text("compared", "比对"),
+    "counted": Text("counted", "计数"),
+}
 
 
 def _fields(given: str) -> dict[str, Rung]:

@@ -14,6 +14,7 @@ Rules
     exchange.delivery.signed         holder of a post in the receiver     an arrived delivery to it
     exchange.*.held .released .recalled   see ``holding``
     access.record.*                  holder of the post named             access plan, every field allowed
+    access.seen.*                    holder of the post named             access plan, ``trace``
     finding.*, report.*, drill.*     an established person; flow findings: the approver
     correction.*, access.correction.*, access.workbook.*     see ``corrections``
 
@@ -248,6 +249,33 @@ class Admission:
             "detail": {**claim["detail"], "until": ends.isoformat()},
         }
 
+    def _seen(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        """Who saw somebody: for a case, by a post whose rules let it trace the dataset. No value is read."""
+        self.require_post(asker, claim["post"])
+        contract = self.home.contracts.get(claim["dataset"])
+        if contract is None:
+            raise _denied("access.dataset.unknown", "no such dataset", "没有该数据集")
+        fields = {contract.primary_key.name: "trace"}
+        plan = self._plan(claim["post"], claim["domain"], contract.dataset, fields, claim["purpose"])
+        body: dict[str, Any] = {
+            **self.in_person(asker),
+            "post": claim["post"],
+            "domain": claim["domain"],
+            "dataset": contract.dataset,
+            "purpose": claim["purpose"],
+            "fields": fields,
+        }
+        detail = {"case": holding.in_words(claim, "case")}
+        if claim["event"] == "access.seen.asked":
+            return {**body, "detail": detail}
+        ends = min(plan.valid_until, self.at + timedelta(seconds=self.home.policies.keys.lend_max_seconds))
+        return {
+            **body,
+            "how": "compared",
+            "contract": contract.digest,
+            "detail": {**detail, "until": ends.isoformat()},
+        }
+
     # -- findings, reports, drills --------------------------------------------------------------
 
     def _finding(self, asker: Asker, claim: Claim) -> dict[str, Any]:
@@ -407,6 +435,8 @@ _RULES: Final[Mapping[str, Callable[[Admission, Asker, Claim], dict[str, Any]]]]
     "access.record.sought": Admission._record,
     "access.record.authorised": Admission._record,
     "access.record.missed": Admission._record,
+    "access.seen.asked": Admission._seen,
+    "access.seen.authorised": Admission._seen,
     "finding.case.opened": Admission._finding,
     "finding.case.settled": Admission._finding,
     "report.page.built": Admission._by_person,

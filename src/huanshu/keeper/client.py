@@ -102,6 +102,11 @@ class Keeper:
         """Whether the log would take an entry now. Raises what an append would."""
         self._ask("probe")
 
+    def seen(self, ticket: Ticket) -> list[int]:
+        """Indices of the entries that are about a subject of the ticket's entry (``access.seen.authorised``)."""
+        answer: list[int] = self._ask("seen", ticket=_named(ticket))
+        return answer
+
     def holds(self, flow: str | None = None) -> list[Hold]:
         """Holds that stand (of one flow), oldest first."""
         return [Hold(**told) for told in self._ask("holds") if flow in (None, told["flow"])]

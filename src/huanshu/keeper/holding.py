@@ -79,14 +79,14 @@ def run_released(admission: Admission, asker: Asker, claim: Claim) -> dict[str, 
     hold = _standing(admission.register, flow, int(claim["detail"]["held"]))
     if hold is None or hold.by_hand:
         raise _no_such_hold(flow)
-    detail = {"held": hold.index, "digest": hold.digest, "reason": _reason(claim)}
+    detail = {"held": hold.index, "digest": hold.digest, "reason": in_words(claim, "reason")}
     return {**_in_post(admission, asker, flow, flow.accountable_post), "detail": detail}
 
 
 def flow_held(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
     flow = admission.flow(claim)
     post = _stopping_post(admission, asker, flow)
-    return {**_in_post(admission, asker, flow, post), "detail": {"reason": _reason(claim)}}
+    return {**_in_post(admission, asker, flow, post), "detail": {"reason": in_words(claim, "reason")}}
 
 
 def flow_released(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def flow_released(admission: Admission, asker: Asker, claim: Claim) -> dict[str,
     if hold is None or not hold.by_hand:
         raise _no_such_hold(flow)
     admission.require_post(asker, hold.post)
-    detail = {"held": hold.index, "reason": _reason(claim)}
+    detail = {"held": hold.index, "reason": in_words(claim, "reason")}
     return {**_in_post(admission, asker, flow, hold.post), "detail": detail}
 
 
@@ -124,7 +124,7 @@ def delivery_recalled(admission: Admission, asker: Asker, claim: Claim) -> dict[
             "receiver": body["domain"],
             "authorised": authorised,
             "arrived": arrived is not None,
-            "reason": _reason(claim),
+            "reason": in_words(claim, "reason"),
         },
     }
 
@@ -226,14 +226,14 @@ def _in_post(admission: Admission, asker: Asker, flow: Flow, post: str) -> dict[
     }
 
 
-def _reason(claim: Claim) -> str:
+def in_words(claim: Claim, member: str) -> str:
     """A person's own words, for ever in the log: short, and no place for a resident's number."""
-    reason = str(claim["detail"]["reason"]).strip()
+    reason = str(claim["detail"][member]).strip()
     if not reason or len(reason) > REASON_LIMIT or _NUMBER.search(reason):
         raise InputError(
             "exchange.reason.unfit",
             Text(
-                f"a reason has 1 to {REASON_LIMIT} characters and no telephone or citizen number",
+                f"a {member} has 1 to {REASON_LIMIT} characters and no telephone or citizen number",
                 f"理由为 1 至 {REASON_LIMIT} 字，且不得含电话或身份号码",
             ),
             remedy=Text("say why, in words; the log keeps it for ever", "请用文字说明缘由，日志将永久保存"),

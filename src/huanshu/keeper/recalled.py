@@ -6,7 +6,6 @@ they cannot be opened, nothing of that receiver and dataset is readable: fail cl
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,21 +13,11 @@ from pyroaring import BitMap
 
 from huanshu.auditlog import Recall, Register
 from huanshu.catalog.nouns import DomainTree, Home
-from huanshu.errors import DeniedError, TamperedError, Text
+from huanshu.errors import DeniedError, Text
+from huanshu.keeper.bitmaps import open_member
 
 #: Opens what lies beside the log under the digest of its sealed and its plain bytes.
 OpenBitmap = Callable[[Mapping[str, Any]], bytes]
-
-
-def open_member(member: Mapping[str, Any], opened: bytes) -> BitMap:
-    """The bitmap that ``member`` of an entry binds; TamperedError when these are other bytes."""
-    if hashlib.sha256(opened).hexdigest() != member["sha256"]:
-        raise TamperedError(
-            "auditlog.bitmap.changed",
-            Text("a bitmap beside the log is not the one its entry binds", "日志旁的位图与条目不符"),
-            remedy=Text("run huanshu verify, tell security staff", "请运行 huanshu verify 并通知安全人员"),
-        )
-    return BitMap.deserialize(opened)
 
 
 class RecalledRecords:

@@ -132,8 +132,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
                 return service.sender_key(peer, acting, str(request["sender"]))
             case "approval":
                 return service.approval(peer, acting, str(request["flow"]), str(request["digest"]))
-            case "findings" | "probe" | "holds" | "recalls" as told:
-                return getattr(service, told)(peer, acting)
+            case "findings" | "probe" | "holds" | "recalls" as plain:
+                return getattr(service, plain)(peer, acting)
+            case "seen":
+                return service.seen(peer, acting, _ticket(request))
             case "expectations":
                 return service.expectations(peer, acting, str(request["flow"]))
             case other:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -21,9 +21,10 @@ from huanshu import telemetry
 from huanshu.access import Enforcer
 from huanshu.auditlog import Draft, Entry, LogWriter, Register
 from huanshu.catalog import Home, Rung
-from huanshu.errors import DeniedError, TamperedError, Text, UnavailableError
+from huanshu.errors import DeniedError, Text, UnavailableError
 from huanshu.keeper import proposals
 from huanshu.keeper.admission import Admission
+from huanshu.keeper.bitmaps import open_bitmap, open_member, sightings
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.corrections import PLATFORM_ONLY
 from huanshu.keeper.establish import Asker, Peer, establish
@@ -32,8 +33,7 @@ from huanshu.keeper.tickets import SETTLING, OpenTickets, Ticket, refused, requi
 from huanshu.keeper.vault import Vault
 from huanshu.sealing import LINK_KINDS, CellContext, KeyName, mask, open_column
 from huanshu.sealing import link as linked
-from huanshu.sealing.blobs import open_blob, seal_blob
-from huanshu.sealing.cells import refused as cell_refused
+from huanshu.sealing.blobs import seal_blob
 from huanshu.sealing.keys import bitmap_key, data_key, link_key
 
 _BEFORE_ADOPTION = {"log.origin.created", "policy.bundle.adopted"}
@@ -191,14 +191,29 @@ class Service:
     def link(
         self, peer: Peer, acting_as: str | None, claim: Mapping[str, Any], kind: str, value: str
     ) -> bytes:
-        """The link of an identifier, against an ``access.record.sought`` entry appended first."""
+        """The link of an identifier, against an ``access.record.sought`` (or ``access.seen.asked``) entry first."""
         with self._asked(peer, acting_as) as asker:
             # Every look-up is an entry of its own: a key that finds an older one would be a look-up unlogged.
-            sought = {**claim, "event": "access.record.sought", "once": None}
+            event = "access.seen.asked" if claim["event"] == "access.seen.asked" else "access.record.sought"
+            sought = {**claim, "event": event, "once": None}
             if kind not in LINK_KINDS:
                 raise refused("keeper.link.unknown", "no such kind of identifier", "没有该标识种类")
             self._append(asker, sought, None)
             return linked(self._parts.vault.key(link_key(kind)), kind, value)
+
+    def seen(self, peer: Peer, acting_as: str | None, ticket: Ticket) -> list[int]:
+        """Indices of the entries whose bitmaps hold a subject that the ticket's entry asks about.
+
+        The scan runs beside other requests, on a connection of its own, up to the entry itself."""
+        with self._asked(peer, acting_as) as asker:
+            body = self._good(ticket)
+            self._require_same(asker, body)
+            if body["event"] != "access.seen.authorised":
+                raise refused("keeper.seen.not_asked", "its entry asks no such thing", "条目并非追查申请")
+            wanted = open_member(body["subjects"], self._opened_bitmap(body["subjects"]))
+            keys = self._bitmap_keys()
+        with self._parts.connect() as connection:
+            return list(sightings(connection, keys, wanted, ticket.index))
 
     def sender_key(self, peer: Peer, acting_as: str | None, sender: str) -> str | None:
         """Hex public key (Ed25519) enrolled for a sender."""
@@ -400,14 +415,13 @@ class Service:
         return member, sealed
 
     def _opened_bitmap(self, member: Mapping[str, Any]) -> bytes:
-        """What lies beside the log under a member's digest. Its epoch is not said: the newest is tried first."""
         sealed = self._parts.writer.bitmap(bytes.fromhex(str(member["sealed_sha256"])))
-        epochs = range(self._home.policies.keys.epoch, 0, -1)
-        for epoch in epochs:
-            name = bitmap_key(epoch)
-            with suppress(TamperedError):
-                return open_blob(self._parts.vault.key(name), name, str(member["sha256"]), sealed)
-        raise cell_refused()
+        return open_bitmap(self._bitmap_keys(), member, sealed)
+
+    def _bitmap_keys(self) -> list[tuple[KeyName, bytes]]:
+        """Keys of the bitmaps beside the log, newest epoch first: an entry does not say its own."""
+        names = [bitmap_key(epoch) for epoch in range(self._home.policies.keys.epoch, 0, -1)]
+        return [(name, self._parts.vault.key(name)) for name in names]
 
     # -- the world around -----------------------------------------------------------------------
 

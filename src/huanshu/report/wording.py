@@ -100,6 +100,7 @@ RUNGS: Final = {
     "approve": Text("approved", "批准"),
     "compare": Text("compared in memory", "内存中核对"),
     "reseal": Text("re-sealed unseen", "重新密封，无人查看"),
+    "trace": Text("traced", "追查"),
 }
 
 NOBODY: Final = Text("no post established", "未确立岗位")
