@@ -256,7 +256,7 @@ class Admission:
         if contract is None:
             raise _denied("access.dataset.unknown", "no such dataset", "没有该数据集")
         fields = {contract.primary_key.name: "trace"}
-        plan = self._plan(claim["post"], claim["domain"], contract.dataset, fields, claim["purpose"])
+        plan = self.plan(claim["post"], claim["domain"], contract.dataset, fields, claim["purpose"])
         body: dict[str, Any] = {
             **self.in_person(asker),
             "post": claim["post"],
