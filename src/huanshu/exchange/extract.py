@@ -1,9 +1,12 @@
-"""A sender's extract → batches of text columns, or one InputError and nothing kept.
+"""A sender's extract → parts → batches of text columns, or one InputError and nothing kept.
 
 The bytes are read once, compared with the manifest's digest, counted and checked as a whole before the first
-batch is handed out. Strict RFC 4180 with one narrowing: a record is one line. A line break inside a cell is
-refused, so that a missing quotation mark is an error at its own line and never swallows the next record, and
-data row *n* always stands on line *n* + 1. An empty cell is absent (null).
+batch is handed out. ``Extract.parts`` cuts them at line ends, so that several workers can read one part each; the
+earliest part that raises holds the earliest line at fault.
+
+Strict RFC 4180 with one narrowing: a record is one line. A line break inside a cell is refused, so that a missing
+quotation mark is an error at its own line and never swallows the next record, and data row *n* always stands on line
+*n* + 1. An empty cell is absent (null).
 
 Parquet and XLSX have a header and cells too (``tabular``); what holds for a CSV's header, count and digest holds for
 theirs.
@@ -17,9 +20,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import pyarrow as pa
 
@@ -55,6 +58,41 @@ class Batch:
     table: pa.Table
 
 
+class Part(Protocol):
+    """Whole records that follow each other in an extract."""
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Its records in batches of ``size`` (the last is smaller). Raises InputError ``extract.*``."""
+        ...
+
+
+class Extract(Protocol):
+    """An extract whose bytes are in memory and whose header is right."""
+
+    def parts(self, count: int) -> Sequence[Part]:
+        """At most ``count`` parts of about equal size, at least one; together all of it, in order."""
+        ...
+
+
+def open_extract(folder: Path, manifest: Manifest, contract: Contract) -> Extract:
+    """The extract of ``manifest`` in ``folder``. Raises InputError ``incoming.file.*`` and ``extract.*``."""
+    if manifest.dataset != contract.dataset:
+        raise ValueError("the manifest is of another dataset")
+    raw = read_bytes(folder / manifest.file, MAX_EXTRACT)
+    _require_digest(raw, manifest)
+    if manifest.format != "csv":
+        found = tabular.read(raw, manifest.format, manifest.file, MAX_CELL)
+        order = _Header(manifest, contract).order(found.header)
+        _require_count(len(found.columns[0]) if found.columns else 0, manifest)
+        fields = [field.name for field in contract.fields]
+        whole = pa.table({str(n): column for n, column in enumerate(found.columns)})
+        return _Rows(_named([whole], order, fields))
+    _Whole(raw, manifest).check()
+    header, begins = _first_line(raw, manifest)
+    order = _Header(manifest, contract).order(_cells(header, manifest.dialect, 1, manifest.file))
+    return _Lines(raw, begins, len(raw), 2, manifest, order, [field.name for field in contract.fields])
+
+
 def read_extract(
     folder: Path, manifest: Manifest, contract: Contract, *, batch_size: int = BATCH_RECORDS
 ) -> Iterator[Batch]:
@@ -63,57 +101,85 @@ def read_extract(
     An extract of no records gives one empty batch, so that rules on the batch still see it. Raises InputError
     ``incoming.file.*`` and ``extract.*``, most of them before the first batch; a caller that gets one keeps
     nothing of what it was given before."""
-    if manifest.dataset != contract.dataset:
-        raise ValueError("the manifest is of another dataset")
-    raw = read_bytes(folder / manifest.file, MAX_EXTRACT)
-    _require_digest(raw, manifest)
-    if manifest.format != "csv":
-        return _sliced(
-            tabular.read(raw, manifest.format, manifest.file, MAX_CELL), manifest, contract, batch_size
-        )
-    _Whole(raw, manifest).check()
-    stretches = _stretches(raw, manifest)
-    (header,) = next(stretches).lines()
-    order = _Header(manifest, contract).order(_cells(header, manifest.dialect, 1, manifest.file))
-    return _batches(stretches, order, manifest, [field.name for field in contract.fields], batch_size)
+    (part,) = open_extract(folder, manifest, contract).parts(1)
+    return part.batches(batch_size)
 
 
-def _sliced(found: tabular.Cells, manifest: Manifest, contract: Contract, batch_size: int) -> Iterator[Batch]:
-    """A table that is in memory as a whole, cut as a CSV is."""
-    order = _Header(manifest, contract).order(found.header)
-    _require_count(len(found.columns[0]) if found.columns else 0, manifest)
-    fields = [field.name for field in contract.fields]
-    whole = _named([pa.table({str(n): column for n, column in enumerate(found.columns)})], order, fields)
-    return (
-        Batch(first + 1, whole.slice(first, batch_size).combine_chunks())
-        for first in range(0, max(1, manifest.records), batch_size)
-    )
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """A table that is in memory as a whole: an extract, and a part of one."""
+
+    table: pa.Table
+    first_row: int = 1
+
+    def parts(self, count: int) -> Sequence[_Rows]:
+        size = max(1, -(-self.table.num_rows // count))
+        starts = range(0, max(1, self.table.num_rows), size)
+        return [_Rows(self.table.slice(start, size), start + 1) for start in starts]
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        for start in range(0, max(1, self.table.num_rows), size):
+            yield Batch(self.first_row + start, self.table.slice(start, size).combine_chunks())
 
 
-def _batches(
-    stretches: Iterator[Stretch],
-    order: Sequence[int],
-    manifest: Manifest,
-    fields: Sequence[str],
-    batch_size: int,
-) -> Iterator[Batch]:
-    first = 1
-    held: list[pa.Table] = []
-    rows = 0
-    for stretch in stretches:
-        table = fast_cells(stretch.text, manifest.dialect, len(fields), MAX_CELL)
-        if table is None:
-            table = _judged(stretch, manifest, len(fields))
-        while rows + table.num_rows >= batch_size:
-            wanted = batch_size - rows
-            yield Batch(first, _named([*held, table.slice(0, wanted)], order, fields))
-            first += batch_size
-            table = table.slice(wanted)
-            held, rows = [], 0
-        held.append(table)
-        rows += table.num_rows
-    if rows or first == 1:
-        yield Batch(first, _named(held, order, fields))
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """The lines of a CSV from byte ``start`` to ``end``, which is a line's end: an extract, and a part of one."""
+
+    raw: bytes
+    start: int
+    end: int
+    first_line: int
+    manifest: Manifest
+    order: Sequence[int]
+    fields: Sequence[str]
+
+    def parts(self, count: int) -> Sequence[_Lines]:
+        """Cut at line ends: no character of UTF-8 or GB18030 holds the byte of a line feed."""
+        found: list[_Lines] = []
+        start, line = self.start, self.first_line
+        for place in range(1, count + 1):
+            wanted = self.start + (self.end - self.start) * place // count
+            end = (
+                self.end
+                if place == count
+                else self.raw.find(b"\n", max(wanted, start), self.end) + 1 or self.end
+            )
+            if end > start or (place == count and not found):
+                found.append(replace(self, start=start, end=end, first_line=line))
+                line += self.raw.count(b"\n", start, end)
+                start = end
+        return found
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        first, rows = self.first_line - 1, 0
+        given = False
+        held: list[pa.Table] = []
+        for stretch in self._stretches():
+            table = self._read(stretch)
+            while rows + table.num_rows >= size:
+                wanted = size - rows
+                yield Batch(first, _named([*held, table.slice(0, wanted)], self.order, self.fields))
+                first, given = first + size, True
+                table = table.slice(wanted)
+                held, rows = [], 0
+            held.append(table)
+            rows += table.num_rows
+        if rows or not given:
+            yield Batch(first, _named(held, self.order, self.fields))
+
+    def _stretches(self) -> Iterator[Stretch]:
+        """Some whole lines at a time, decoded strictly."""
+        start, line = self.start, self.first_line
+        while start < self.end:
+            end = self.raw.find(b"\n", min(start + _STRETCH, self.end), self.end) + 1 or self.end
+            yield Stretch(line, _decoded(self.raw[start:end], self.manifest, line))
+            line += self.raw.count(b"\n", start, end)
+            start = end
+
+    def _read(self, stretch: Stretch) -> pa.Table:
+        table = fast_cells(stretch.text, self.manifest.dialect, len(self.fields), MAX_CELL)
+        return _judged(stretch, self.manifest, len(self.fields)) if table is None else table
 
 
 def _judged(stretch: Stretch, manifest: Manifest, width: int) -> pa.Table:
@@ -223,27 +289,26 @@ class Stretch:
             yield piece.removesuffix("\r")
 
 
-def _stretches(raw: bytes, manifest: Manifest) -> Iterator[Stretch]:
-    """The header's line, then the rest in stretches, decoded strictly."""
-    # No character of UTF-8 or GB18030 holds the byte of a line feed, so bytes can be cut there.
+def _first_line(raw: bytes, manifest: Manifest) -> tuple[str, int]:
+    """The header, and where the line after it begins."""
     start = len(_UTF8_BOM) if manifest.encoding == "utf-8" and raw.startswith(_UTF8_BOM) else 0
-    line = 1
-    while start < len(raw):
-        end = raw.find(b"\n", start + (_STRETCH if line > 1 else 0)) + 1 or len(raw)
-        try:
-            text = raw[start:end].decode(manifest.encoding)
-        except UnicodeDecodeError as error:
-            raise wrong(
-                "text.encoding",
-                Text(f"the line is not {manifest.encoding}", f"该行不是 {manifest.encoding} 编码"),
-                manifest.file,
-                line + raw.count(b"\n", start, start + error.start),
-            ) from None
-        if line == 1 and manifest.encoding == "gb18030":
-            text = text.removeprefix(_BOM)
-        yield Stretch(line, text)
-        line += raw.count(b"\n", start, end)
-        start = end
+    end = raw.find(b"\n", start) + 1 or len(raw)
+    text = _decoded(raw[start:end], manifest, 1)
+    if manifest.encoding == "gb18030":
+        text = text.removeprefix(_BOM)
+    return text.removesuffix("\n").removesuffix("\r"), end
+
+
+def _decoded(raw: bytes, manifest: Manifest, line: int) -> str:
+    try:
+        return raw.decode(manifest.encoding)
+    except UnicodeDecodeError as error:
+        raise wrong(
+            "text.encoding",
+            Text(f"the line is not {manifest.encoding}", f"该行不是 {manifest.encoding} 编码"),
+            manifest.file,
+            line + raw.count(b"\n", 0, error.start),
+        ) from None
 
 
 def _cells(text: str, dialect: Dialect, line: int, file: str) -> list[str]:

@@ -6,10 +6,11 @@ that ``domains.csv`` and the deployment name for a domain.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 import psycopg
 
@@ -17,6 +18,10 @@ from huanshu.catalog import Contract, Flow, Home
 from huanshu.errors import ContentError, Text, Where
 from huanshu.exchange.receiving import Receiving
 from huanshu.keeper.client import Keeper
+
+#: Each holds its part of an extract in memory, so more of them are not a matter of processors alone.
+MAX_WORKERS: Final = 4
+WORTH_A_WORKER: Final = 40_000
 
 
 class Progress(Protocol):
@@ -49,10 +54,18 @@ class Ground:
     receiver: Callable[[str], psycopg.Connection]
     clock: Callable[[], datetime]
     chunk: int = 4096
+    #: Records of an extract that one worker judges at once; a judgement costs seconds, whatever their number.
+    batch: int = 700_000
+    #: Processes that share the work on an extract; None: as many as pay.
+    workers: int | None = None
     progress: Progress = field(default=quiet)
     pause: Pause = field(default=no_pause)
     #: Makes the receiver's side of a delivery (a drill's control arm puts a careless one here).
     receiving: Callable[[psycopg.Connection, Contract, Flow, str], Receiving] = field(default=Receiving)
+
+    def workers_for(self, records: int) -> int:
+        """How many workers an extract of that many records is worth."""
+        return self.workers or max(1, min(os.cpu_count() or 1, MAX_WORKERS, records // WORTH_A_WORKER))
 
     def flow(self, name: str, kind: str | None = None) -> Flow:
         """The declared flow of that name (and kind). ContentError when there is none."""

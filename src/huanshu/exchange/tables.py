@@ -54,46 +54,34 @@ def _cells(fields: Iterable[Field]) -> list[Column[Any]]:
     return [Column(f.name, LargeBinary if f.sealed else Text, nullable=not f.sealed) for f in fields]
 
 
-def district_tables(contract: Contract) -> tuple[Table, Table]:
-    """(versions, staging) of a dataset in the district store."""
-    meta = MetaData(schema="district")
+def district_tables(contract: Contract) -> tuple[Table]:
+    """(versions,) of a dataset in the district store."""
+    return (versions_table(contract, contract.dataset),)
 
-    def bound() -> list[Column[Any]]:
-        return [
-            Column("home", Text, nullable=False),
-            Column("epoch", Integer, nullable=False),
-            Column("mark", LargeBinary, nullable=False),
-            Column("subjects", postgresql.ARRAY(BigInteger), nullable=False),
-            *(Column(f"link_{f.name}", LargeBinary, nullable=False) for f in contract.fields if f.link_kind),
-        ]
 
+def versions_table(contract: Contract, name: str) -> Table:
+    """Every version of every record, under this name: the dataset's own, or what an intake fills to take its place."""
     versions = Table(
-        contract.dataset,
-        meta,
+        name,
+        MetaData(schema="district"),
         Column("record", BigInteger, primary_key=True, autoincrement=False),
         Column("version", Integer, primary_key=True, autoincrement=False),
         Column("batch_in", Text, nullable=False),
         Column("batch_out", Text),
-        *bound(),
+        Column("home", Text, nullable=False),
+        Column("epoch", Integer, nullable=False),
+        Column("mark", LargeBinary, nullable=False),
+        Column("subjects", postgresql.ARRAY(BigInteger), nullable=False),
+        *(Column(f"link_{f.name}", LargeBinary, nullable=False) for f in contract.fields if f.link_kind),
         *_cells(contract.fields),
     )
     Index(
-        f"{contract.dataset}_current",
+        f"{name}_current"[:63],  # what PostgreSQL keeps of a name
         versions.c.home,
         versions.c.record,
         postgresql_where=text("batch_out IS NULL"),
     )
-    staging = Table(
-        f"{contract.dataset}_staging",
-        meta,
-        Column("batch", Text, primary_key=True),
-        Column("row", Integer, primary_key=True, autoincrement=False),
-        Column("record", BigInteger, nullable=False),
-        Column("version", Integer, nullable=False),
-        *bound(),
-        *_cells(contract.fields),
-    )
-    return versions, staging
+    return versions
 
 
 def receiver_tables(contract: Contract, flow: Flow, receiver: str) -> tuple[Table, Table, Table]:
@@ -149,10 +137,19 @@ def receiver_tables(contract: Contract, flow: Flow, receiver: str) -> tuple[Tabl
 
 def create(connection: psycopg.Connection, *tables: Table) -> None:
     """Create the tables' schema and the tables where they are missing; existing ones stay as they are."""
-    dialect: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
     for schema in {table.schema for table in tables if table.schema not in (None, "district")}:
         connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(str(schema))))
     for table in tables:
-        connection.execute(str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)).encode())
-        for index in table.indexes:
-            connection.execute(str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect)).encode())
+        connection.execute(_script(CreateTable(table, if_not_exists=True)))
+        create_indexes(connection, table)
+
+
+def create_indexes(connection: psycopg.Connection, table: Table) -> None:
+    """The table's indexes beside its primary key, where they are missing."""
+    for index in table.indexes:
+        connection.execute(_script(CreateIndex(index, if_not_exists=True)))
+
+
+def _script(element: CreateTable | CreateIndex) -> bytes:
+    dialect: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
+    return str(element.compile(dialect=dialect)).encode()

@@ -41,15 +41,20 @@ class Linked:
     marks: Bytes
 
 
-def borrow(
+def borrow_marks(keeper: Keeper, ticket: Ticket, chunk: int, contract: Contract, epoch: int) -> Keyring:
+    """The keys that say which record a row is and whether it changed, and the one for rows that fail."""
+    names: list[KeyName] = [content_key(contract.dataset), quarantine_key(contract.dataset, epoch)]
+    names += sorted({link_key(field.link_kind) for field in contract.fields if field.link_kind})
+    return keeper.lend(ticket, chunk, names)
+
+
+def borrow_homes(
     keeper: Keeper, ticket: Ticket, chunk: int, contract: Contract, homes: Sequence[str], epoch: int
 ) -> Keyring:
-    """All keys that one batch of an intake needs: links, mark, quarantine, and the homes' data keys."""
-    names: list[KeyName] = [content_key(contract.dataset), quarantine_key(contract.dataset, epoch)]
-    names += [link_key(field.link_kind) for field in contract.fields if field.link_kind]
-    names += [
+    """The data keys of some home communities."""
+    names = [
         data_key(home, contract.dataset, field.name, epoch)
-        for home in sorted(set(homes))
+        for home in homes
         for field in contract.sealed_fields
     ]
     return keeper.lend(ticket, chunk, names)
@@ -68,9 +73,12 @@ def linked(keys: Keyring, contract: Contract, columns: Columns) -> Linked:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where each row belongs and which version it is, in row order: what its cells are bound to."""
+    """Where each row belongs and which version it is, in row order: what its cells are bound to.
 
-    homes: pa.Array
+    Rows of one home follow each other: ``homes[n]`` has those from ``starts[n]`` to ``starts[n + 1]``."""
+
+    homes: Sequence[str]
+    starts: Sequence[int]
     records: NDArray[np.int64]
     versions: NDArray[np.int32]
 
@@ -79,18 +87,16 @@ def seal_rows(
     keys: Keyring, contract: Contract, epoch: int, places: Places, columns: Columns
 ) -> dict[str, pa.Array]:
     """The district store's cells by field: plain fields as they are, sealed ones under their home's key."""
-    homes = places.homes.dictionary_encode()
-    codes = homes.indices.to_numpy(zero_copy_only=False)
-    by_home = [(home, np.flatnonzero(codes == n)) for n, home in enumerate(homes.dictionary.to_pylist())]
 
     def sealed(field: Field) -> pa.Array:
         assert field.width is not None  # checked when the contract was read
         padded = pad_column(columns[field.name], field.width)
         cells = np.empty((len(padded), padded.shape[1] + 16), np.uint8)
-        for home, rows in by_home:
+        for home, start, end in zip(places.homes, places.starts[:-1], places.starts[1:], strict=True):
             context = CellContext(home, contract.dataset, field.name, Rung.REVEAL.word, epoch)
             key = keys[data_key(home, contract.dataset, field.name, epoch)]
-            cells[rows] = seal_padded(key, context, places.records[rows], places.versions[rows], padded[rows])
+            here = slice(start, end)
+            cells[here] = seal_padded(key, context, places.records[here], places.versions[here], padded[here])
         return as_bytes(cells)
 
     return {field.name: sealed(field) if field.sealed else columns[field.name] for field in contract.fields}

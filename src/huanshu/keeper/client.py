@@ -35,6 +35,10 @@ class Keeper:
         """A client of the same keeper that asks to act as a fictional person (sandbox only)."""
         return Keeper(self._path, person)
 
+    def another(self) -> Keeper:
+        """A client that asks the same for the same person, with a connection of its own (another process needs one)."""
+        return Keeper(self._path, self._acting_as)
+
     def close(self) -> None:
         if self._link is not None:
             self._link.close()

@@ -127,7 +127,7 @@ class Service:
             self._require_party(asker, body)
             require_lendable(names, body, self._home)
             fields = sorted({name.split("/")[3] for name in names if name.startswith("data/")})
-            lent = {name: self._parts.vault.key(name, born=name not in existing) for name in names}
+            lent = self._parts.vault.keys(names, existing)
             # Committed before the keys leave: a crash here leaves a loan that nobody received.
             self._parts.writer.record_loan(ticket.index, "keys", chunk, fields, len(names))
             return lent

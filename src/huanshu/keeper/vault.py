@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import psycopg
@@ -49,11 +50,17 @@ class Vault:
         self._plain: dict[KeyName, bytes] = {}
 
     def key(self, name: KeyName, *, born: bool = True) -> bytes:
-        """The key of that name. When there is none it is made now; with ``born`` False that is an error: what was
-        sealed under a key opens under no other, and a new one in its place would hide that it is gone."""
-        if name not in self._plain:
+        """The key of that name; ``born`` as in ``keys``."""
+        return self.keys([name], existing=() if born else (name,))[name]
+
+    def keys(self, names: Sequence[KeyName], existing: Collection[KeyName] = ()) -> dict[KeyName, bytes]:
+        """The keys of these names. Those that have none yet are born together, in one commit; for one of ``existing``
+        that is an error: what was sealed under a key opens under no other, and a new one in its place would hide that
+        it is gone."""
+        missing = [name for name in names if name not in self._plain]
+        if missing:
             try:
-                self._plain[name] = self._read(name) or (self._create(name) if born else _missing(name))
+                self._plain |= self._found_or_born(missing, existing)
             except psycopg.Error:
                 self._connection.close()
                 raise UnavailableError(
@@ -61,7 +68,7 @@ class Vault:
                     Text("the key store cannot be reached", "密钥库无法访问"),
                     remedy=Text("start the database, then run again", "请启动数据库后重试"),
                 ) from None
-        return self._plain[name]
+        return {name: self._plain[name] for name in names}
 
     @property
     def closed(self) -> bool:
@@ -77,28 +84,34 @@ class Vault:
         self._connection.close()
         self._connection = connection
 
-    def _read(self, name: KeyName) -> bytes | None:
-        with self._connection.transaction():
-            row = self._connection.execute(
-                "SELECT wrapped FROM keys.wrapped WHERE name = %s", (name,)
-            ).fetchone()
-        return None if row is None else self._root.unwrap(name, bytes(row[0]))
-
-    def _create(self, name: KeyName) -> bytes:
-        with self._connection.transaction():
-            self._connection.execute(
-                "INSERT INTO keys.wrapped (name, wrapped) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING",
-                (name, self._root.wrap(name, new_key(name))),
-            )
-        # Read back what is durable, so that a key in use is always a key that was stored.
-        stored = self._read(name)
-        if stored is None:
+    def _found_or_born(self, names: Sequence[KeyName], existing: Collection[KeyName]) -> dict[KeyName, bytes]:
+        found = self._read(names)
+        if gone := sorted(set(names).intersection(existing) - set(found)):
+            raise _missing(gone[0])
+        if unborn := sorted(set(names) - set(found)):
+            wrapped = [self._root.wrap(name, new_key(name)) for name in unborn]
+            with self._connection.transaction():
+                self._connection.execute(
+                    "INSERT INTO keys.wrapped (name, wrapped) SELECT * FROM unnest(%s::text[], %s::bytea[])"
+                    " ON CONFLICT (name) DO NOTHING",
+                    (unborn, wrapped),
+                )
+            # Read back what is durable, so that a key in use is always a key that was stored.
+            found |= self._read(unborn)
+        if not all(name in found for name in names):
             raise UnavailableError("keeper.vault.lost", Text("a new key was not stored", "新密钥未能保存"))
-        return stored
+        return found
+
+    def _read(self, names: Sequence[KeyName]) -> dict[KeyName, bytes]:
+        with self._connection.transaction():
+            rows = self._connection.execute(
+                "SELECT name, wrapped FROM keys.wrapped WHERE name = ANY(%s)", (list(names),)
+            ).fetchall()
+        return {KeyName(name): self._root.unwrap(KeyName(name), bytes(wrapped)) for name, wrapped in rows}
 
 
-def _missing(name: KeyName) -> bytes:
-    raise UnavailableError(
+def _missing(name: KeyName) -> UnavailableError:
+    return UnavailableError(
         "keeper.key.missing",
         Text(f"the key {name} is not in the key store", f"密钥库中没有密钥 {name}"),
         remedy=Text("restore its row of keys.wrapped from a backup", "请从备份恢复 keys.wrapped 中的该行"),

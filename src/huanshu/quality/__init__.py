@@ -8,9 +8,10 @@ reading ``suite.yaml`` (``huanshu.catalog``).
 
 from huanshu.quality.changes import Failing, judge_changes, touching
 from huanshu.quality.derived import DERIVATIONS
+from huanshu.quality.engine import preload
 from huanshu.quality.rules import check_suite
 from huanshu.quality.samples import run_samples
-from huanshu.quality.uniqueness import Uniqueness, dataset_rules
+from huanshu.quality.uniqueness import dataset_rules, repeated, unique_field
 from huanshu.quality.validation import validate
 from huanshu.quality.verdict import RuleResult, Verdict, whole
 
@@ -18,13 +19,15 @@ __all__ = [
     "DERIVATIONS",
     "Failing",
     "RuleResult",
-    "Uniqueness",
     "Verdict",
     "check_suite",
     "dataset_rules",
     "judge_changes",
+    "preload",
+    "repeated",
     "run_samples",
     "touching",
+    "unique_field",
     "validate",
     "whole",
 ]

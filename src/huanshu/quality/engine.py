@@ -55,6 +55,11 @@ def _library() -> Any:
     return gx
 
 
+def preload() -> None:
+    """Import the library now, so that processes forked from this one need not (seconds, and 260 MB each)."""
+    known_types()
+
+
 def _configuration() -> Any:
     from great_expectations.data_context.types.base import (
         DataContextConfig,

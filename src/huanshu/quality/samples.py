@@ -19,7 +19,9 @@ import pyarrow as pa
 from huanshu.catalog import Contract, DomainTree, Expectation, Home, Suite
 from huanshu.catalog.folder import MAX_SHEET, Folder
 from huanshu.errors import ContentError, Text, Where
-from huanshu.quality.uniqueness import Uniqueness, dataset_rules
+from huanshu.quality.dates import present
+from huanshu.quality.derived import text_cells
+from huanshu.quality.uniqueness import dataset_rules, repeated, unique_field
 from huanshu.quality.validation import validate
 from huanshu.quality.verdict import NO_ROWS, Verdict
 
@@ -72,12 +74,15 @@ def sample(folder: Folder, file: str, contract: Contract) -> pa.Table:
 def judged(frame: pa.Table, suite: Suite, contract: Contract, domains: DomainTree) -> Verdict:
     """The verdict of every rule, those of scope dataset too."""
     verdict = validate(frame, suite, contract, domains)
-    taken_out = verdict.quarantined_rows().tolist()
-    for rule in dataset_rules(suite):
-        unique = Uniqueness(rule)
-        cells = frame.column(unique.field).to_pylist()
-        rows = unique.later([None if c is None else c.encode() for c in cells], taken_out)
-        verdict = verdict.with_rule(unique.result(), rows)
+    counted = np.ones(frame.num_rows, np.bool_)
+    counted[verdict.quarantined_rows()] = False
+    for rule in dataset_rules(suite, contract):
+        cells = text_cells(frame, unique_field(rule))
+        codes = cells.dictionary_encode("encode").indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        result, rows = repeated(rule, codes, counted & present(cells))
+        verdict = verdict.with_rule(result, rows)
+        if rule.severity == "error":
+            counted[rows] = False
     return verdict
 
 

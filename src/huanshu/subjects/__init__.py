@@ -1,71 +1,100 @@
 """Subjects (主体) and records by link: ordinals that are never reused, record numbers that never change.
 
-Works on links only; no identifier is ever seen here. Ordinals and record numbers are issued by the district
-store in one statement per batch, so two runs over the same links get the same numbers.
-
-A batch's links go into a table of the session's own and are joined there: nothing of it outlives the session.
+Works on links only; no identifier is ever seen here. What a link's number is, the district store says: known ones are
+read, new ones come from its sequence, in the order of the links (keyed values: nobody's place in an extract shows in
+a number). Two intakes that number the same kind wait for each other, from ``reserve`` to the end of its transaction.
 """
 
 from __future__ import annotations
 
-from typing import LiteralString
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import psycopg
 import pyarrow as pa
-from numpy.typing import NDArray
 from psycopg import sql
 
-from huanshu.store.copying import copy_in, copy_out
+from huanshu.store.copying import copy_in
+from huanshu.store.packed import BIGINT, read_packed
+from huanshu.subjects.links import Distinct, Links, Numbers, distinct, places
 
-Links = NDArray[np.uint8]
-Numbers = NDArray[np.int64]
+__all__ = ["RECORDS", "SUBJECTS", "Numbered", "Register", "distinct", "find_record", "number", "reserve"]
 
-_GIVEN = "CREATE TEMPORARY TABLE IF NOT EXISTS given (place bigint PRIMARY KEY, link bytea NOT NULL)"
-
-_ISSUE_SUBJECTS = """
-    INSERT INTO district.subject (kind, link)
-    SELECT %(name)s, link FROM given
-    WHERE NOT EXISTS (SELECT 1 FROM district.subject s WHERE s.kind = %(name)s AND s.link = given.link)
-    GROUP BY link ORDER BY min(place)
-    ON CONFLICT DO NOTHING
-"""
-_READ_SUBJECTS = """
-    SELECT place, s.ordinal FROM given JOIN district.subject s ON s.kind = {} AND s.link = given.link
-    ORDER BY place
-"""
-_ISSUE_RECORDS = """
-    INSERT INTO district.record (dataset, link)
-    SELECT %(name)s, link FROM given
-    WHERE NOT EXISTS (SELECT 1 FROM district.record r WHERE r.dataset = %(name)s AND r.link = given.link)
-    GROUP BY link ORDER BY min(place)
-    ON CONFLICT DO NOTHING
-"""
-_READ_RECORDS = """
-    SELECT place, r.record FROM given JOIN district.record r ON r.dataset = {} AND r.link = given.link
-    ORDER BY place
-"""
 _FIND_RECORD = "SELECT record FROM district.record WHERE dataset = %s AND link = %s"
+#: Up to so many links are asked for one by one; for more, all that are known are read.
+_FEW: Final = 10_000
 
 
-def ordinals(connection: psycopg.Connection, kind: str, links: Links) -> Numbers:
-    """One ordinal per row of ``links`` (``uint8[n, 16]``), in order; new links get new ordinals."""
-    _give(connection, links)
-    connection.execute(_ISSUE_SUBJECTS, {"name": kind})
-    return _numbers(connection, _READ_SUBJECTS, kind)[1]
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Where numbers are kept: a table, the column that says of what, the numbers' column."""
+
+    table: str
+    of: str
+    number: str
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        return sql.Identifier("district", self.table)
 
 
-def records(connection: psycopg.Connection, dataset: str, links: Links) -> Numbers:
-    """One record number per link of the dataset's primary key, in order; new links get new numbers."""
-    _give(connection, links)
-    connection.execute(_ISSUE_RECORDS, {"name": dataset})
-    return _numbers(connection, _READ_RECORDS, dataset)[1]
+RECORDS: Final = Register("record", "dataset", "record")
+SUBJECTS: Final = Register("subject", "kind", "ordinal")
 
 
-def known_records(connection: psycopg.Connection, dataset: str, links: Links) -> tuple[Numbers, Numbers]:
-    """(places, record numbers) of those links that have one, by place; issues none."""
-    _give(connection, links)
-    return _numbers(connection, _READ_RECORDS, dataset)
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """The numbers of some links, and which of them are new and not yet stored."""
+
+    register: Register
+    name: str
+    given: Distinct
+    #: Number of each distinct link; 0 where it has none and was not to get one.
+    numbers: Numbers
+    fresh: Numbers  # places of new ones among the distinct
+
+    @property
+    def by_row(self) -> Numbers:
+        """Each row's number."""
+        found: Numbers = self.numbers[self.given.codes]
+        return found
+
+    def store(self, connection: psycopg.Connection) -> None:
+        """Write the new ones. In the transaction of ``reserve``, before anything that names them has effect."""
+        if len(self.fresh):
+            links = np.ascontiguousarray(self.given.links[self.fresh])
+            cells = pa.FixedSizeBinaryArray.from_buffers(
+                pa.binary(links.shape[1]), len(links), [None, pa.py_buffer(links)]
+            )
+            copy_in(
+                connection,
+                self.register.identifier,
+                {
+                    self.register.of: pa.repeat(self.name, len(links)),
+                    self.register.number: pa.array(self.numbers[self.fresh]),
+                    "link": cells.cast(pa.large_binary()),
+                },
+            )
+
+
+def reserve(connection: psycopg.Connection, names: Iterable[tuple[Register, str]]) -> None:
+    """Nobody else numbers these names until the transaction ends. All at once, so that no two wait crosswise."""
+    for register, name in sorted(set(names), key=lambda pair: (pair[0].table, pair[1])):
+        connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"number/{register.table}/{name}",)
+        )
+
+
+def number(
+    connection: psycopg.Connection, register: Register, name: str, given: Distinct, wanted: Numbers
+) -> Numbered:
+    """Numbers of ``given``; those at the places ``wanted`` get a new one where they have none yet."""
+    numbers = _known(connection, register, name, given.links)
+    fresh = wanted[numbers[wanted] == 0]
+    numbers[fresh] = _next(connection, register, len(fresh))
+    return Numbered(register, name, given, numbers, fresh)
 
 
 def find_record(connection: psycopg.Connection, dataset: str, linked: bytes) -> int | None:
@@ -74,23 +103,27 @@ def find_record(connection: psycopg.Connection, dataset: str, linked: bytes) -> 
     return None if row is None else int(row[0])
 
 
-def _give(connection: psycopg.Connection, links: Links) -> None:
-    connection.execute(_GIVEN)
-    connection.execute("TRUNCATE given")
-    cells = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(16), len(links), [None, pa.py_buffer(np.ascontiguousarray(links))]
+def _known(connection: psycopg.Connection, register: Register, name: str, links: Links) -> Numbers:
+    source = sql.SQL("{} WHERE {} = {}").format(
+        register.identifier, sql.Identifier(register.of), sql.Literal(name)
     )
-    copy_in(
-        connection,
-        sql.Identifier("given"),
-        {"place": pa.array(np.arange(len(links))), "link": cells.cast(pa.large_binary())},
+    parameters: list[object] = []
+    if len(links) <= _FEW:
+        source = sql.SQL("{} AND link = ANY(%s)").format(source)
+        parameters.append([row.tobytes() for row in links])
+    found = read_packed(
+        connection, {register.number: BIGINT, "link": "V16"}, source, register.number, parameters
     )
-    connection.execute("ANALYZE given")
+    place = places(links, found["link"])
+    numbers = np.append(found[register.number], 0)  # a place of -1 is the last: 0
+    known: Numbers = numbers[place]
+    return known
 
 
-def _numbers(connection: psycopg.Connection, query: LiteralString, name: str) -> tuple[Numbers, Numbers]:
-    types = {"place": pa.int64(), "number": pa.int64()}
-    batches = list(copy_out(connection, sql.SQL(query).format(sql.Literal(name)), types))
-    table = pa.Table.from_batches(batches, pa.schema(list(types.items())))
-    places, numbers = (table.column(column).to_numpy() for column in types)
-    return places, numbers
+def _next(connection: psycopg.Connection, register: Register, count: int) -> Numbers:
+    """As many numbers as asked for, ascending, never given out before or again."""
+    drawn = sql.SQL("(SELECT nextval({}) AS n FROM generate_series(1, {})) drawn").format(
+        sql.Literal(f"district.{register.table}_{register.number}_seq"), sql.Literal(count)
+    )
+    found: Numbers = np.sort(read_packed(connection, {"n": BIGINT}, drawn, "n")["n"])
+    return found

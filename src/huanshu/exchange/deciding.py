@@ -1,0 +1,200 @@
+"""What an extract as a whole decides: no part knows it alone, and no value is needed for it.
+
+From the verdicts, links and marks of all parts: which record repeats an earlier one; which record each row is, new ones
+numbered; which rows bring something new and as which version; who left. Every answer depends on the rows and their
+order only, so it is the same however the extract was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+
+from huanshu import subjects
+from huanshu.catalog import Contract, Suite
+from huanshu.exchange.staging import Judged, Order
+from huanshu.exchange.versions import Versions
+from huanshu.quality import Verdict, dataset_rules, repeated, unique_field, whole
+from huanshu.subjects import RECORDS, SUBJECTS, Numbered
+
+Numbers = NDArray[np.int64]
+Bad = Mapping[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What the workers are to stage, what promotion then ends, and the counts for the log."""
+
+    #: One a worker, as the arguments of its ``stage``.
+    orders: Sequence[tuple[Order]]
+    #: Records whose current version ends: superseded or withdrawn.
+    ended: Numbers
+    good: int = 0
+    quarantined: int = 0
+    unchanged: int = 0
+    withdrawn: int = 0
+    numbered: Sequence[Numbered] = field(default=())
+
+    def store(self, connection: psycopg.Connection) -> None:
+        """Write the new numbers, in the transaction that drew them."""
+        for numbered in self.numbered:
+            numbered.store(connection)
+
+
+def judge_whole(contract: Contract, suite: Suite, judged: Sequence[Judged]) -> tuple[Verdict, Bad]:
+    """The verdict over all parts, and the rows to quarantine with their rules, numbered through all parts."""
+    verdict = whole([part.verdict for part in judged], suite)
+    sound = np.ones(verdict.records, np.bool_)
+    sound[verdict.quarantined_rows()] = False
+    for rule in dataset_rules(suite, contract):
+        name = unique_field(rule)
+        codes = subjects.distinct(_links(judged, name)).codes
+        result, rows = repeated(rule, codes, sound & _given(judged, name))
+        verdict = verdict.with_rule(result, rows)
+        if rule.severity == "error":
+            sound[rows] = False
+    return verdict, verdict.quarantine
+
+
+def only_quarantine(judged: Sequence[Judged], bad: Bad) -> Decided:
+    """Nothing of a refused extract is sealed as a record; its bad rows are kept for the steward."""
+    nothing = np.empty(0, np.int64)
+    whole_ = _Rows(nothing, nothing, nothing, ())
+    return Decided(whole_.by_part(judged, bad), nothing)
+
+
+def decide(
+    connection: psycopg.Connection,
+    contract: Contract,
+    versions: Versions,
+    judged: Sequence[Judged],
+    bad: Bad,
+    *,
+    full: bool,
+) -> Decided:
+    """``full``: the extract is the whole register, so whom it does not mention has left. In one transaction with
+    ``Decided.store``: until its end nobody else numbers these records and subjects."""
+    subjects.reserve(
+        connection,
+        [(RECORDS, contract.dataset), *((SUBJECTS, subject.kind) for subject in contract.subjects)],
+    )
+    key = contract.primary_key.name
+    given = subjects.distinct(_links(judged, key))
+    good = np.ones(len(given.codes), np.bool_)
+    good[np.fromiter(bad, np.int64, len(bad))] = False
+    numbered = subjects.number(connection, RECORDS, contract.dataset, given, np.unique(given.codes[good]))
+    records = numbered.by_row
+    # Every record the extract mentions is present, quarantined or not: a faulty row withdraws nobody.
+    mentioned = np.unique(records[_given(judged, key) & (records > 0)])
+    current = versions.current(connection, None if full else mentioned)
+    place = current.places(records)
+    marks = np.concatenate([part.marks for part in judged])
+    same = np.zeros(len(records), np.bool_)
+    known = place >= 0
+    same[known] = (current.mark[place[known]] == marks[known]).all(axis=1)
+    rows = np.flatnonzero(good & ~same)
+    superseded = records[rows[known[rows]]]
+    withdrawn = np.setdiff1d(current.record, mentioned) if full else np.empty(0, np.int64)
+    last = np.zeros(len(rows), np.int64)
+    last[known[rows]] = current.version[place[rows[known[rows]]]]
+    _continue(connection, versions, numbered, rows, ~known[rows], last)
+    about = _Subjects.of(connection, contract, judged, rows)
+    staged = _Rows(rows, records[rows], last + 1, about.ordinals)
+    return Decided(
+        orders=staged.by_part(judged, bad),
+        ended=np.concatenate([superseded, withdrawn]),
+        good=int(good.sum()),
+        quarantined=len(bad),
+        unchanged=int((good & same).sum()),
+        withdrawn=len(withdrawn),
+        numbered=[numbered, *about.numbered],
+    )
+
+
+def _continue(
+    connection: psycopg.Connection,
+    versions: Versions,
+    numbered: Numbered,
+    rows: Numbers,
+    absent: NDArray[np.bool_],
+    last: Numbers,
+) -> None:
+    """A record that had left and comes back goes on from its last version."""
+    fresh = np.zeros(len(numbered.numbers), np.bool_)
+    fresh[numbered.fresh] = True
+    returning = absent & ~fresh[numbered.given.codes[rows]]
+    records = numbered.by_row[rows]
+    found = versions.last(connection, records[returning])
+    for place in np.flatnonzero(returning):
+        last[place] = found.get(int(records[place]), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subjects:
+    """By subject of the contract, each row's ordinal, 0 for nobody; and by kind, who was numbered."""
+
+    ordinals: tuple[Numbers, ...]
+    numbered: Sequence[Numbered]
+
+    @staticmethod
+    def of(
+        connection: psycopg.Connection, contract: Contract, judged: Sequence[Judged], rows: Numbers
+    ) -> _Subjects:
+        """Fields of one kind are numbered together: they may name the same person."""
+        found = [np.zeros(len(rows), np.int64) for _ in contract.subjects]
+        kinds: list[Numbered] = []
+        for kind in sorted({subject.kind for subject in contract.subjects}):
+            about = [n for n, subject in enumerate(contract.subjects) if subject.kind == kind]
+            named = [_given(judged, contract.subjects[n].field)[rows] for n in about]
+            links = [_links(judged, contract.subjects[n].field)[rows] for n in about]
+            given = subjects.distinct(
+                np.concatenate([link[there] for link, there in zip(links, named, strict=True)])
+            )
+            numbered = subjects.number(connection, SUBJECTS, kind, given, np.arange(len(given.links)))
+            start = 0
+            for n, there in zip(about, named, strict=True):
+                count = int(there.sum())
+                found[n][there] = numbered.by_row[start : start + count]
+                start += count
+            kinds.append(numbered)
+        return _Subjects(tuple(found), kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows to seal, numbered through all parts, ascending."""
+
+    rows: Numbers
+    records: Numbers
+    versions: Numbers
+    subjects: tuple[Numbers, ...]
+
+    def by_part(self, judged: Sequence[Judged], bad: Bad) -> list[tuple[Order]]:
+        orders: list[tuple[Order]] = []
+        start = 0
+        for part in judged:
+            end = start + part.verdict.records
+            low, high = np.searchsorted(self.rows, (start, end)).tolist()
+            here = slice(low, high)
+            order = Order(
+                self.rows[here] - start,
+                self.records[here],
+                self.versions[here],
+                tuple(ordinals[here] for ordinals in self.subjects),
+                {row - start: rules for row, rules in bad.items() if start <= row < end},
+            )
+            orders.append((order,))
+            start = end
+        return orders
+
+
+def _links(judged: Sequence[Judged], name: str) -> NDArray[np.uint8]:
+    return np.concatenate([part.links[name] for part in judged])
+
+
+def _given(judged: Sequence[Judged], name: str) -> NDArray[np.bool_]:
+    return np.concatenate([part.given[name] for part in judged])

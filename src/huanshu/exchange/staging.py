@@ -1,0 +1,263 @@
+"""One worker's part of an intake: judge its records, then seal them into the staging. Plaintext stays in here.
+
+``judge`` reads the part, runs the suite and answers with what names no one: the verdict, the links, the content marks.
+Whoever has those of all parts decides what no part can know alone (which repeats an earlier record, which is new,
+which has changed) and answers with an ``Order``; ``stage`` obeys it. Rows are numbered from 0 within the part.
+
+A loan is for one batch when records are judged, and for the home communities of some ten thousand records when they
+are sealed: many rows a key, and no key for longer than it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from huanshu.catalog import Contract, Suite
+from huanshu.exchange.corrections import standing
+from huanshu.exchange.extract import Part
+from huanshu.exchange.ground import Ground
+from huanshu.exchange.versions import Versions
+from huanshu.exchange.workers import Report
+from huanshu.gate import intake as gate
+from huanshu.keeper.tickets import Ticket
+from huanshu.quality import Verdict, validate, whole
+from huanshu.sealing import Keyring
+from huanshu.sealing.arrow import as_bytes
+from huanshu.store.copying import copy_in
+
+Numbers = NDArray[np.int64]
+
+#: Records sealed against one loan, at least; the last home's all belong to it.
+_SEALED_AT_ONCE = 32_768
+
+
+@dataclass(slots=True)
+class Stages:
+    """Where the time goes: stage → seconds."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, stage: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add({stage: time.perf_counter() - begun})
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        for stage, more in seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + more
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a part turned out to be, in row order."""
+
+    verdict: Verdict
+    links: Mapping[str, NDArray[np.uint8]]  # by identifier field, [n, 16]
+    given: Mapping[str, NDArray[np.bool_]]  # by identifier field: is there one?
+    marks: NDArray[np.uint8]  # [n, 16]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to do with a part: which rows to seal, as which versions of which records; which to quarantine, and why."""
+
+    rows: Numbers
+    records: Numbers
+    versions: Numbers
+    #: By subject of the contract: the ordinal of each of ``rows``; 0 for nobody.
+    subjects: tuple[Numbers, ...]
+    quarantine: Mapping[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What all workers of one intake share."""
+
+    ground: Ground
+    contract: Contract
+    suite: Suite
+    ticket: Ticket
+    batch: str
+    epoch: int
+    workers: int
+
+
+class Staging:
+    """Worker ``number`` (from 0) over one part."""
+
+    def __init__(self, task: Task, part: Part, number: int, report: Report) -> None:
+        self._task, self._part, self._report = task, part, report
+        self._contract = task.contract
+        self._versions = Versions(task.contract)
+        # Connections of its own: those of the process it was forked from are that one's.
+        self._keeper = task.ground.keeper.another()
+        self._loan = number
+        self._first_row = 1
+        self._table: pa.Table
+        self._judged: Judged
+        self._keys: Keyring
+        self._stages = Stages()
+
+    def judge(self) -> Judged:
+        """Read and judge every record. Raises InputError ``extract.*``."""
+        tables: list[pa.Table] = []
+        verdicts: list[Verdict] = []
+        linked: list[gate.Linked] = []
+        batches = self._part.batches(self._task.ground.batch)
+        while True:
+            with self._stages.of("read"):
+                batch = next(batches, None)
+            if batch is None:
+                break
+            if not tables:
+                self._first_row = batch.first_row
+            with self._stages.of("quality"):
+                verdicts.append(
+                    validate(
+                        batch.table, self._task.suite, self._contract, self._task.ground.home.policies.domains
+                    )
+                )
+            self._keys = gate.borrow_marks(
+                self._keeper, self._task.ticket, self._next_loan(), self._contract, self._task.epoch
+            )
+            with self._stages.of("links"):
+                columns = {
+                    name: batch.table.column(name).combine_chunks() for name in batch.table.column_names
+                }
+                linked.append(gate.linked(self._keys, self._contract, columns))
+            tables.append(batch.table)
+            self._report(batch.table.num_rows)
+        self._table = pa.concat_tables(tables)
+        fields = [f.name for f in self._contract.fields if f.link_kind]
+        self._judged = Judged(
+            whole(verdicts, self._task.suite),
+            {name: np.concatenate([part.links[name] for part in linked]) for name in fields},
+            {name: _given(self._table, name) for name in fields},
+            np.concatenate([part.marks for part in linked]),
+        )
+        return self._judged
+
+    def stage(self, order: Order) -> dict[str, float]:
+        """Write what is ordered. Returns the seconds of every stage so far."""
+        with self._task.ground.district() as district:
+            with self._stages.of("quarantine"), district.transaction():
+                self._quarantine(district, order.quarantine)
+            for number, chunk in enumerate(self._chunks(order)):
+                with self._stages.of("borrow"):
+                    keys = gate.borrow_homes(
+                        self._keeper, self._task.ticket, self._next_loan(), self._contract, chunk.homes,
+                        self._task.epoch,
+                    )  # fmt: skip
+                with district.transaction():
+                    with self._stages.of("seal"):
+                        rows = self._sealed(district, keys, order, chunk)
+                    with self._stages.of("copy in"):
+                        copy_in(district, self._versions.staging, rows)
+                self._task.ground.pause(f"intake:batch:{number}")
+                self._report(len(chunk.places))
+        return self._stages.seconds
+
+    def index(self, numbers: list[int]) -> None:
+        """Make these indexes of the staging, which is full now."""
+        with self._task.ground.district() as district:
+            for number in numbers:
+                self._versions.index(district, number)
+
+    def _next_loan(self) -> int:
+        """Loans are numbered through all workers."""
+        self._loan += self._task.workers
+        return self._loan - self._task.workers
+
+    def _quarantine(self, district: psycopg.Connection, bad: Mapping[int, tuple[str, ...]]) -> None:
+        rows = self._table.take(pa.array(bad, pa.int64())).to_pylist()
+        with district.cursor().copy(
+            "COPY district.quarantine (batch, row, rules, sealed) FROM STDIN"
+        ) as copy:
+            for (place, rules), cells in zip(bad.items(), rows, strict=True):
+                source = json.dumps(cells, ensure_ascii=False).encode()
+                row, task = self._first_row + place, self._task
+                sealed = gate.seal_quarantined(
+                    self._keys, self._contract, task.epoch, task.batch, row, source
+                )
+                copy.write_row((task.batch, row, list(rules), sealed))
+
+    def _chunks(self, order: Order) -> Iterator[_Chunk]:
+        """The ordered rows by home community, the rows of some homes at a time."""
+        homes = self._table.column(self._contract.home_field).take(pa.array(order.rows)).combine_chunks()
+        coded = homes.dictionary_encode()
+        names: list[str] = coded.dictionary.to_pylist()
+        rank = np.argsort(np.argsort(names)) if names else np.empty(0, np.int64)
+        codes = rank[coded.indices.to_numpy(zero_copy_only=False)]
+        places = np.argsort(codes, kind="stable")
+        starts = [*np.searchsorted(codes[places], np.arange(len(names))).tolist(), len(places)]
+        first = 0
+        for last in range(1, len(names) + 1):
+            if starts[last] - starts[first] >= _SEALED_AT_ONCE or (last == len(names) and last > first):
+                here = [start - starts[first] for start in starts[first : last + 1]]
+                yield _Chunk(sorted(names)[first:last], here, places[starts[first] : starts[last]])
+                first = last
+
+    def _sealed(
+        self, district: psycopg.Connection, keys: Keyring, order: Order, chunk: _Chunk
+    ) -> dict[str, pa.Array]:
+        """The staging's columns; those of one width first, for neighbours of one width travel as one block."""
+        task, rows = self._task, order.rows[chunk.places]
+        picked = pa.array(rows)
+        columns = {
+            name: self._table.column(name).take(picked).combine_chunks() for name in self._table.column_names
+        }
+        records = order.records[chunk.places]
+        # What the department has not changed stays as it was corrected; its mark stays the department's own.
+        columns = standing.keep(
+            district, self._keeper, task.ticket, self._loan, self._contract, task.batch, records, columns
+        )
+        versions = order.versions[chunk.places].astype(np.int32)
+        places = gate.Places(chunk.homes, chunk.starts, records, versions)
+        cells = gate.seal_rows(keys, self._contract, task.epoch, places, columns)
+        sealed = {name: cells[name] for name in cells if self._contract.field(name).sealed}
+        return {
+            "record": pa.array(records),
+            "version": pa.array(versions),
+            "batch_in": pa.repeat(task.batch, len(rows)),
+            "epoch": pa.repeat(pa.scalar(task.epoch, pa.int32()), len(rows)),
+            "mark": as_bytes(self._judged.marks[rows]),
+            **{f"link_{name}": as_bytes(links[rows]) for name, links in self._judged.links.items()},
+            **sealed,
+            "home": columns[self._contract.home_field],
+            **{name: cells[name] for name in cells if name not in sealed},
+            "subjects": _lists([ordinals[chunk.places] for ordinals in order.subjects], len(rows)),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Some homes, where each one's rows begin, and the places of these rows in the order."""
+
+    homes: list[str]
+    starts: list[int]
+    places: Numbers
+
+
+def _given(table: pa.Table, name: str) -> NDArray[np.bool_]:
+    given: NDArray[np.bool_] = table.column(name).is_valid().to_numpy()
+    return given
+
+
+def _lists(ordinals: Sequence[Numbers], rows: int) -> pa.Array:
+    """Each row's subjects as a list; 0 is nobody."""
+    about = np.stack(ordinals, axis=1) if ordinals else np.zeros((rows, 0), np.int64)
+    named = about > 0
+    offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(named.sum(axis=1))]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(about[named]))
