@@ -29,10 +29,10 @@ def test_the_drill_holds(drill) -> None:  # type: ignore[no-untyped-def]
     ("change", "code"),
     [
         (("verb: ", "verb: nothing_like_it # "), "drill.verb.unknown"),
-        (("threat: ", "treat: "), "drill.file.malformed"),
-        (("owner: district.security_officer\n", ""), "drill.file.malformed"),
-        (("id: cross_domain_read", "id: another"), "drill.file.malformed"),
-        (("title: {", "title: [{"), "drill.file.malformed"),
+        (("threat: ", "treat: "), "content.key.unknown"),
+        (("owner: district.security_officer\n", ""), "content.key.missing"),
+        (("id: cross_domain_read", "id: another"), "drill.id.misfiled"),
+        (("title: {", "title: [{"), "content.yaml.malformed"),
     ],
 )
 def test_a_malformed_drill_is_named(home: Path, change: tuple[str, str], code: str) -> None:

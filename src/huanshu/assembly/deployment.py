@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from huanshu.store.roles import (
 )
 
 DISTRICT_SERVER = "district"
+_LARGEST = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def exists(settings: Settings) -> bool:
 def open_deployment(settings: Settings) -> Deployment:
     """The deployment in the state folder. UnavailableError when there is none."""
     try:
-        made: dict[str, Any] = json.loads(_file(settings).read_text())
+        made = _object(_file(settings), {"roles", "stores", "embedded"})
     except FileNotFoundError:
         raise UnavailableError(
             "assembly.deployment.none",
@@ -137,10 +139,50 @@ def create(settings: Settings) -> Deployment:
 def _named_stores(settings: Settings) -> dict[str, str]:
     """Receivers' own servers: ``stores.json`` in the state folder, name → URL of its courier role."""
     try:
-        named: dict[str, str] = json.loads((settings.state / "stores.json").read_text())
+        named = _object(settings.state / "stores.json")
     except FileNotFoundError:
         return {}
+    for name, url in named.items():
+        if not isinstance(url, str) or not url:
+            raise _malformed("stores.json", Text(f"{name} has no URL", f"{name} 没有 URL"))
     return named
+
+
+def _object(path: Path, keys: Collection[str] = ()) -> dict[str, Any]:
+    """A JSON object that a person may have edited: small, UTF-8, every key once, and ``keys`` among them."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({key for key, _ in pairs}) != len(pairs):
+            raise ValueError
+        return dict(pairs)
+
+    made: object = None
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_LARGEST + 1)
+        if len(raw) <= _LARGEST:
+            made = json.loads(raw.decode("utf-8-sig"), object_pairs_hook=once)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError):
+        made = None
+    if not isinstance(made, dict) or not made.keys() >= set(keys):
+        raise _malformed(
+            path.name, Text("this is no JSON object with each key once", "不是键不重复的 JSON 对象")
+        )
+    return made
+
+
+def _malformed(file: str, what: Text) -> ContentError:
+    return ContentError(
+        "assembly.file.malformed",
+        what,
+        remedy=Text(
+            'name → URL, as in {"shiqiao": "postgresql://…"}; of deployment.json: restore it',
+            '名称 → URL，例如 {"shiqiao": "postgresql://…"}；deployment.json 请从备份恢复',
+        ),
+        where=Where(file),
+    )
 
 
 def _make_keys(settings: Settings, home: Home) -> None:

@@ -92,6 +92,10 @@ def require_signature(public_key: bytes, signature: bytes, message: bytes) -> No
         raise InputError(
             "auditlog.signature.invalid",
             Text("the signature does not fit the message and key", "签名与内容或公钥不符"),
+            remedy=Text(
+                "ask the sender by a second way whether this is its message, and which key it signs with",
+                "另行向报送方核实：是否为其所发，以及所用密钥",
+            ),
         ) from None
 
 

@@ -8,14 +8,22 @@ its line.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 from huanshu.catalog import words
 from huanshu.catalog.faults import Faults
 from huanshu.catalog.folder import MAX_SHEET, Folder
 from huanshu.errors import ContentError, Text, Where
+
+#: Characters of one line; a rule has about a hundred.
+MAX_LINE: Final = 64 * 1024
+_FORMULA: Final = ("=", "+", "-")
+#: RFC 4180, 2.5–2.7: a cell is quoted as a whole, or holds no quotation mark. The library takes more.
+_QUOTED: Final = re.compile(r' *+(?:"(?:[^"]|"")*+"|[^",]*+)(?:, *+(?:"(?:[^"]|"")*+"|[^",]*+))*+')
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +74,24 @@ class Row:
         return words.integer(self.text(column), self.where(column), low, high)
 
 
+def well_quoted(line: str) -> bool:
+    """Whether every quotation mark of a CSV line stands where one may."""
+    return '"' not in line or _QUOTED.fullmatch(line) is not None
+
+
 def lines(folder: Folder, file: str, *, blanks: bool = False) -> Iterator[tuple[int, list[str]]]:
     """(line number, cells) of every line that is neither empty nor a comment.
 
     ``blanks`` allows a blank after a comma, as Casbin's own CSV files have it."""
     text = folder.text(file, MAX_SHEET)
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > MAX_LINE:
+            raise ContentError(
+                "content.cell.oversize",
+                Text(f"the line has more than {MAX_LINE} characters", f"该行超过 {MAX_LINE} 个字符"),
+                remedy=Text("shorten it", "请缩短"),
+                where=Where(file, number),
+            )
     kept = [
         (number, line.removesuffix("\r"))
         for number, line in enumerate(text.split("\n"), 1)
@@ -83,6 +104,10 @@ def lines(folder: Folder, file: str, *, blanks: bool = False) -> Iterator[tuple[
             read += 1
             if reader.line_num != read:
                 raise csv.Error
+            if not well_quoted(kept[read - 1][1]):
+                read -= 1
+                raise csv.Error
+            _plain(file, kept[read - 1][0], cells)
             yield kept[read - 1][0], cells
     except csv.Error:
         raise ContentError(
@@ -93,6 +118,21 @@ def lines(folder: Folder, file: str, *, blanks: bool = False) -> Iterator[tuple[
             ),
             where=Where(file, kept[min(read, len(kept) - 1)][0]),
         ) from None
+
+
+def _plain(file: str, line: int, cells: Sequence[str]) -> None:
+    """These files are opened in spreadsheets too: what such a program would reckon is refused."""
+    for place, cell in enumerate(cells, 1):
+        if cell.startswith(_FORMULA):
+            raise ContentError(
+                "content.cell.formula",
+                Text(
+                    f"cell {place} begins with {cell[0]}: a spreadsheet reckons it as a formula",
+                    f"第 {place} 格以 {cell[0]} 开头，电子表格会当作公式计算",
+                ),
+                remedy=Text("write the value itself", "请填写值本身"),
+                where=Where(file, line),
+            )
 
 
 def check_cells(file: str, line: int, columns: Sequence[str], cells: Sequence[str]) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from huanshu.assembly.checking import access_cases, flow_rules, quality_samples
+from huanshu.catalog import Home
 from huanshu.catalog.divisions import domains_csv, read_divisions
 from huanshu.cli.context import CONTEXT
 from huanshu.conformance import check_home
-from huanshu.errors import InputError, Text
+from huanshu.drill.definition import sound_drills
+from huanshu.errors import HuanshuError, InputError, Text
+from huanshu.report.page import sound_reports
 
 domains = typer.Typer(no_args_is_help=True, help="The domain tree. 域。")
 
@@ -23,13 +27,21 @@ def check(
     """Check the four folders: every file, every reference, every sample and case.
 
     Example: huanshu check"""
-    problems = check_home(home or CONTEXT.settings.home, extra=(access_cases, flow_rules, quality_samples))
+    problems = check_home(
+        home or CONTEXT.settings.home,
+        extra=(access_cases, flow_rules, quality_samples, drills, sound_reports),
+    )
     for problem in problems:
         CONTEXT.speech.err.print(f"✗ {problem.explain(CONTEXT.speech.language)}", style="red", markup=False)
     CONTEXT.speech.result([problem.as_json() for problem in problems])
     if problems:
         raise typer.Exit(3)
     CONTEXT.speech.tell(Text("the home is in order", "四个文件夹检查通过"), style="green")
+
+
+def drills(home: Home) -> Iterator[HuanshuError]:
+    """The drills of ``audit/drills``."""
+    yield from sound_drills(Path(home.path))
 
 
 @domains.command("import")

@@ -64,5 +64,6 @@ def check_home(path: Path, extra: Sequence[Check] = ()) -> list[Problem]:
                 found.extend(check(home))
             except HuanshuError as error:
                 found.append(error)
-    problems = [Problem.of(error) for error in found]
+    # Two parts may read one file: one fault is one problem.
+    problems = list({(e.code, e.where): Problem.of(e) for e in reversed(found)}.values())
     return sorted(problems, key=lambda p: (p.where.file, p.where.line or 0) if p.where else ("", 0))

@@ -1,21 +1,23 @@
-"""A drill as reviewed data: audit/drills/<id>.yaml, read strictly; an unknown or missing key is an error."""
+"""A drill as reviewed data: audit/drills/<id>.yaml, read as strictly as every content file; an unknown or missing key,
+or a file that is no drill, is an error with its line."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
-import yaml
-
+from huanshu.catalog.documents import Node, document
+from huanshu.catalog.folder import Folder
 from huanshu.errors import ContentError, Text, Where
 
+FOLDER: Final = "audit/drills"
 _KEYS: Final = (
     "id", "verb", "title", "class", "asset", "threat", "attack", "cwe", "asvs", "regulation", "actors", "steps",
     "oracle", "control", "twin", "restored_when", "idempotent", "timeout_s", "owner", "review_by",
 )  # fmt: skip
+_LONGEST: Final = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,52 +36,61 @@ class Drill:
 
 
 def read_drills(home: Path) -> list[Drill]:
-    """All drills of a home, by id. Raises ContentError for a malformed one."""
-    return [_read(home, path) for path in sorted((home / "audit" / "drills").glob("*.yaml"))]
+    """All drills of a home, by id. Raises the first ContentError."""
+    folder = Folder(home)
+    for error in folder.expect(FOLDER, (), (".yaml",)):
+        raise error
+    return [_read(folder, f"{FOLDER}/{name}") for name in folder.names(FOLDER) if name.endswith(".yaml")]
 
 
-def _read(home: Path, path: Path) -> Drill:
-    where = Where(str(path.relative_to(home)))
+def sound_drills(home: Path) -> Iterator[ContentError]:
+    """The fault that keeps the drills of a home from being read, if there is one (for ``huanshu check``)."""
     try:
-        given = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise _wrong(where, Text("the file is no YAML", "文件不是有效 YAML")) from None
-    if not isinstance(given, dict):
-        raise _wrong(where, Text("a drill is a mapping", "演练文件应为映射"))
-    for key in given:
-        if key not in _KEYS:
-            near = difflib.get_close_matches(str(key), _KEYS, n=1, cutoff=0.0)[0]
-            raise _wrong(
-                where, Text(f"unknown key {key}; did you mean {near}?", f"未知键 {key}；是否应为 {near}？")
-            )
-    missing = [key for key in _KEYS if key not in given]
-    if missing:
-        raise _wrong(where, Text(f"missing: {', '.join(missing)}", f"缺少：{'、'.join(missing)}"))
-    if given["id"] != path.stem:
-        raise _wrong(where, Text("the id is not the file's stem", "id 与文件名不一致"))
-    try:
-        return Drill(
-            id=str(given["id"]),
-            verb=str(given["verb"]),
-            title=Text(**given["title"]),
-            kind=given["class"],
-            technique=str(given["attack"]["technique"]),
-            steps=tuple(Text(**step) for step in given["steps"]),
-            actors=dict(given["actors"]),
-            switch_off=Text(**given["control"]["switch_off"]),
-            where=where,
+        read_drills(home)
+    except ContentError as error:
+        yield error
+
+
+def _read(folder: Folder, file: str) -> Drill:
+    said = document(folder, file).mapping(_KEYS)
+    stem = Path(file).stem
+    if said["id"].name() != stem:
+        raise ContentError(
+            "drill.id.misfiled",
+            Text("the id is not the file's stem", "id 与文件名不一致"),
+            remedy=Text(f"write id: {stem}, or rename the file", f"请写 id: {stem}，或改文件名"),
+            where=said["id"].where,
         )
-    except (TypeError, KeyError):
-        raise _wrong(
-            where,
-            Text("title, steps and switch_off need zh and en", "title、steps、switch_off 需含 zh 与 en"),
-        ) from None
-
-
-def _wrong(where: Where, what: Text) -> ContentError:
-    return ContentError(
-        "drill.file.malformed",
-        what,
-        remedy=Text("compare with the other drills", "请参照其他演练文件"),
-        where=where,
+    for key in ("asset", "threat"):
+        said[key].text()
+    for key in ("cwe", "asvs", "regulation", "twin"):
+        for item in said[key].list():
+            item.integer(1, 9999) if key == "cwe" else item.text()
+    attack = said["attack"].mapping(("technique", "tactic", "attack_version"))
+    oracle = said["oracle"].mapping(("prevent", "detect", "evidence"))
+    oracle["prevent"].text()
+    oracle["detect"].mapping(("finding", "within_s"))["within_s"].integer(1, _LONGEST)
+    control = said["control"].mapping(("switch_off", "must"))
+    restored = said["restored_when"].mapping(("state_digest_equal", "audit_growth"))
+    restored["state_digest_equal"].boolean()
+    restored["audit_growth"].integer(0, 1_000_000)
+    said["idempotent"].boolean()
+    said["timeout_s"].integer(1, _LONGEST)
+    said["owner"].identifier()
+    said["review_by"].day()
+    return Drill(
+        id=stem,
+        verb=said["verb"].name(),
+        title=said["title"].title(),
+        kind=cast("Literal['P', 'S']", said["class"].word(("P", "S"))),
+        technique=attack["technique"].text(),
+        steps=tuple(step.title() for step in said["steps"].list()),
+        actors=_actors(said["actors"]),
+        switch_off=control["switch_off"].title(),
+        where=Where(file),
     )
+
+
+def _actors(node: Node) -> dict[str, object]:
+    """What the verb is given: words and numbers by name."""
+    return {name: value.value() for name, value in node.any_mapping().items()}

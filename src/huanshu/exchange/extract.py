@@ -303,12 +303,10 @@ def _decoded(raw: bytes, manifest: Manifest, line: int) -> str:
     try:
         return raw.decode(manifest.encoding)
     except UnicodeDecodeError as error:
-        raise wrong(
-            "text.encoding",
-            Text(f"the line is not {manifest.encoding}", f"该行不是 {manifest.encoding} 编码"),
-            manifest.file,
-            line + raw.count(b"\n", 0, error.start),
-        ) from None
+        bad = line + raw.count(b"\n", 0, error.start)
+    # Outside the handler: the decoder's error holds the whole stretch, and would hang on ours.
+    what = Text(f"the line is not {manifest.encoding}", f"该行不是 {manifest.encoding} 编码")
+    raise wrong("text.encoding", what, manifest.file, bad)
 
 
 def _cells(text: str, dialect: Dialect, line: int, file: str) -> list[str]:

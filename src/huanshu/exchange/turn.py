@@ -34,7 +34,11 @@ def require_signed(keeper: Keeper, flow: Flow, manifest: Manifest) -> None:
             Text(f"no key is enrolled for {manifest.sender}", f"未登记 {manifest.sender} 的公钥"),
             Text("security staff run: huanshu sender enrol", "请安全人员运行：huanshu sender enrol"),
         )
-    require_signature(bytes.fromhex(key), manifest.signature, signing_bytes(manifest))
+    try:
+        require_signature(bytes.fromhex(key), manifest.signature, signing_bytes(manifest))
+    except InputError as error:
+        error.where = manifest.where
+        raise
 
 
 def require_turn(district: psycopg.Connection, flow: Flow, manifest: Manifest) -> None:

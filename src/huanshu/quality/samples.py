@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from huanshu.catalog import Contract, DomainTree, Expectation, Home, Suite
 from huanshu.catalog.folder import MAX_SHEET, Folder
+from huanshu.catalog.sheets import well_quoted
 from huanshu.errors import ContentError, Text, Where
 from huanshu.quality.dates import present
 from huanshu.quality.derived import text_cells
@@ -48,9 +49,27 @@ def _dataset(folder: Folder, suite: Suite, contract: Contract, domains: DomainTr
 
 
 def sample(folder: Folder, file: str, contract: Contract) -> pa.Table:
-    """A sample as a frame for ``validate``. Raises ContentError ``sample.row.ragged``."""
+    """A sample as a frame for ``validate``. Raises ContentError ``sample.*`` and ``content.*``."""
     names = [field.name for field in contract.fields]
-    rows = list(csv.reader(folder.text(file, MAX_SHEET).splitlines(), strict=True))
+    text = folder.text(file, MAX_SHEET)
+    lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    reader = csv.reader(lines, strict=True)
+    try:
+        rows = list(reader)
+    except csv.Error:
+        rows = []
+    if not rows or not all(map(well_quoted, lines)):
+        raise ContentError(
+            "content.csv.malformed",
+            Text(
+                "a quotation mark stands in the wrong place, or a cell is too long",
+                "引号位置错误，或单元格过长",
+            ),
+            remedy=Text(
+                "quote the whole cell, and double a quotation mark inside it", "整格加引号，格内引号写两个"
+            ),
+            where=Where(file, reader.line_num),
+        )
     for line, row in enumerate(rows, 1):
         if len(row) != len(names):
             raise ContentError(
@@ -62,6 +81,13 @@ def sample(folder: Folder, file: str, contract: Contract) -> pa.Table:
                 remedy=Text("write one cell a field", "每个字段写一格"),
                 where=Where(file, line),
             )
+    if rows[0] != names:
+        raise ContentError(
+            "sample.header.wrong",
+            Text("the header is not the contract's fields in their order", "表头与契约字段及其顺序不一致"),
+            remedy=Text("copy the header of the contract's fields", "请按契约字段顺序填写表头"),
+            where=Where(file, 1),
+        )
     columns = list(zip(*rows[1:], strict=True)) or [()] * len(names)
     return pa.table(
         {

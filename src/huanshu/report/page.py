@@ -6,7 +6,7 @@ made is refused if it would load or run anything (see ``closed``). It is handed 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,10 +16,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from huanshu.auditlog.entries import Entry
 from huanshu.catalog import Home
-from huanshu.catalog.folder import Folder
+from huanshu.catalog.folder import README, Folder
 from huanshu.errors import ContentError, Text, Where
 from huanshu.report.closed import POLICY, openings
-from huanshu.report.declaration import Declaration, read_declaration
+from huanshu.report.declaration import REPORTS, Declaration, read_declaration
 from huanshu.report.evidence import Body, bound_entries, cite, run_text, runs, signs
 from huanshu.report.facts import Facts
 from huanshu.report.measures import MEASURES
@@ -112,8 +112,29 @@ class _Citations:
 
 
 def _render(home: Home, declared: Declaration, shown: Mapping[str, Any]) -> str:
-    file = f"{declared.folder}/{declared.template}"
-    source = Folder(Path(home.path)).text(file)
+    try:
+        return _template(home, declared).render(shown)
+    except jinja2.TemplateError as error:
+        raise _malformed(declared, _line(error), error) from None
+
+
+def sound_reports(home: Home) -> Iterator[ContentError]:
+    """What is wrong with the reports of a home, unrendered: each folder holds a declaration, its template and nothing
+    else."""
+    folder = Folder(Path(home.path))
+    for report in folder.names(REPORTS):
+        if report in README:
+            continue
+        try:
+            declared = read_declaration(home, report)
+            _template(home, declared)
+            yield from folder.expect(declared.folder, ("report.yaml", declared.template))
+        except ContentError as error:
+            yield error
+
+
+def _template(home: Home, declared: Declaration) -> jinja2.Template:
+    source = Folder(Path(home.path)).text(f"{declared.folder}/{declared.template}")
     environment = ImmutableSandboxedEnvironment(
         loader=jinja2.DictLoader({declared.template: source}),
         autoescape=True,
@@ -123,17 +144,18 @@ def _render(home: Home, declared: Declaration, shown: Mapping[str, Any]) -> str:
     )
     environment.filters["thousands"] = lambda number: f"{number:,}"
     try:
-        return environment.get_template(declared.template).render(shown)
+        return environment.get_template(declared.template)
     except jinja2.TemplateSyntaxError as error:
-        line: int | None = error.lineno
-        what = error.message or "syntax"
-    except jinja2.TemplateError as error:
-        line, what = _line(error), error.message or type(error).__name__
-    raise ContentError(
+        raise _malformed(declared, error.lineno, error) from None
+
+
+def _malformed(declared: Declaration, line: int | None, error: jinja2.TemplateError) -> ContentError:
+    what = error.message or type(error).__name__
+    return ContentError(
         "report.template.malformed",
         Text(f"the template fails: {what}", f"模板有误：{what}"),
         remedy=Text("compare with the sample home's template", "请对照示例目录中的模板"),
-        where=Where(file, line),
+        where=Where(f"{declared.folder}/{declared.template}", line),
     )
 
 

@@ -69,6 +69,10 @@ TABLE = [
     Broken("content.row.duplicate", DOMAINS, "990201001002,", "990201001001,", 6),
     Broken("content.cell.blanks", PERSONS, "p.two,乙", "p.two,乙 ", 3),
     Broken("content.cell.blanks", PERSONS, "p.two,乙", "p.two,乙\u3000", 3),
+    Broken("content.cell.formula", PERSONS, "p.two,乙", "p.two,=1+1", 3),
+    Broken("content.cell.formula", PERSONS, "p.two,乙", "p.two,-乙", 3),
+    Broken("content.cell.oversize", PERSONS, "p.two,乙", "p.two," + "乙" * 70_000, 3),
+    Broken("content.csv.malformed", PERSONS, "p.two,乙", 'p.two,乙"', 3),
     Broken("content.cell.empty", PERSONS, "p.two,乙", "p.two,", 3),
     # ---- YAML
     Broken("content.yaml.malformed", LOG, "timezone: ", "timezone: [", 3),
