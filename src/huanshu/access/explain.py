@@ -212,7 +212,7 @@ def _smallest_grant(standing: Standing, query: Query, near: Rule | None) -> str:
 
 
 def _subject(standing: Standing, query: Query) -> Text:
-    """``yulan.data_clerk, reveal name of resident in 990101001001 (Yulan Community) for care_visit``"""
+    """``first.data_clerk, reveal name of resident in <code> (First Community) for care_visit``"""
     holding, domain, purpose = standing.holding, standing.domain, standing.purpose
     field = standing.contract.field(query.field)
     return Text(

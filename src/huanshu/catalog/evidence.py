@@ -54,7 +54,7 @@ def read_log(folder: Folder) -> LogSettings:
         raise ContentError(
             "log.origin.malformed",
             Text("the origin is no schema-less URL", "origin 不是无协议前缀的 URL"),
-            remedy=Text("for example qinghe.huanshu.example/log", "例如 qinghe.huanshu.example/log"),
+            remedy=Text("for example district.huanshu.example/log", "例如 district.huanshu.example/log"),
             where=members["origin"].where,
         )
     return LogSettings(origin, _timezone(members["timezone"]))

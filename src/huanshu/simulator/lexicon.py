@@ -72,7 +72,7 @@ _TRADES = ("纺织", "电子", "食品", "建材", "物流", "家具", "印务",
 _HOUSES = ("柳岸", "清和", "望江", "玉带", "东湖", "恒丰", "瑞祥", "同心", "华章", "新禾")
 EMPLOYERS: Final = (
     *(f"{house}{trade}有限公司" for house in _HOUSES for trade in _TRADES),
-    "清禾第一小学", "清禾第二中学", "柳岸街道卫生院", "区公交公司", "区自来水厂", "渡口管理站", "中心农贸市场",
+    "区第一小学", "区第二中学", "街道卫生院", "区公交公司", "区自来水厂", "渡口管理站", "中心农贸市场",
 )  # fmt: skip
 #: GB/T 6565: main, then finer codes.
 OCCUPATIONS: Final = (
