@@ -12,6 +12,7 @@ import pytest
 
 from huanshu.catalog import Home, Rung, due, read_home
 from huanshu.conformance import check_home
+from huanshu.simulator.matters import MATTERS
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("policies", "dags", "expectations", "audit")
@@ -100,6 +101,45 @@ def test_resident_contract(home: Home) -> None:
     assert resident.field("name").authority == resident.domain == "dept.public_security"
     assert all(f.title.zh and f.title.en for f in resident.fields)
     assert resident.home_field == "community"
+
+
+DATASETS = {
+    "resident": ("dept.public_security", "psb"),
+    "enterprise": ("dept.market_regulation", "market"),
+    "grid_event": ("dept.urban_management", "urban"),
+    "vaccination_due": ("dept.health", "health"),
+}
+
+
+def test_four_datasets_come_in_and_go_out(home: Home) -> None:
+    assert set(home.contracts) == set(home.suites) == set(DATASETS)
+    assert len(home.flows) == 2 * len(DATASETS)
+    for dataset, (department, short) in DATASETS.items():
+        contract = home.contracts[dataset]
+        assert (contract.domain, contract.steward_post) == (department, f"{short}.steward")
+        intake = home.flows[f"{dataset}.{short}_to_district"]
+        delivery = home.flows[f"{dataset}.district_to_communities"]
+        assert {intake.accountable_post, delivery.accountable_post} == {f"{short}.exchange_officer"}
+        assert len(delivery.receivers) == 146
+        assert contract.home_field == "community"
+
+
+def test_of_a_child_only_the_guardian_is_shown(home: Home) -> None:
+    contract, flow = home.contracts["vaccination_due"], home.flows["vaccination_due.district_to_communities"]
+    revealed = {name for name, rung in flow.fields.items() if rung is Rung.REVEAL}
+    personal = {f.name for f in contract.fields if f.sensitive_personal}
+    assert revealed & personal == {"guardian_name", "guardian_phone"}
+    assert personal - flow.fields.keys() == {"vaccine"}
+
+
+def test_the_matters_of_the_simulator_are_on_the_list(home: Home) -> None:
+    listed = {code.code: code for code in home.suites["grid_event"].codes["matter"]}
+    assert len(listed) >= 20
+    departments = {d.code for d in home.policies.domains if d.kind == "department"}
+    for matter in MATTERS:
+        assert listed[matter.code].title.zh == matter.title
+        assert f"dept.{matter.department}" in departments
+        assert listed[matter.code].note.startswith(f"{matter.days} 日内办结")
 
 
 def test_delivery_goes_no_higher_than_needed(home: Home) -> None:

@@ -10,6 +10,7 @@ from huanshu.catalog.home import inspect_home, read_home
 from huanshu.catalog.nouns import (
     Bounds,
     Case,
+    Code,
     Contract,
     Domain,
     DomainKind,
@@ -38,6 +39,7 @@ from huanshu.catalog.working_days import due, is_working_day
 __all__ = [
     "Bounds",
     "Case",
+    "Code",
     "Contract",
     "Divisions",
     "Domain",

@@ -5,10 +5,11 @@ The digest is SHA-256 over this preimage, one line a file, ordered by path in co
     <SHA-256 of the file's bytes, lower-case hex><two spaces><path relative to the home, with />\\n
 
 The files are everything below ``policies/`` except README files, and every
-``expectations/<dataset>/contract.yaml`` and ``suite.yaml``. The lines are those of ``sha256sum``, so anyone
-can recompute the digest without Huanshu::
+``expectations/<dataset>/contract.yaml``, ``suite.yaml`` and ``codes/*.csv``. The lines are those of
+``sha256sum``, so anyone can recompute the digest without Huanshu::
 
-    find policies expectations/*/contract.yaml expectations/*/suite.yaml -type f ! -name 'README*.md' \\
+    find policies expectations \\( -path 'policies/*' -o -path '*/codes/*.csv' -o -name contract.yaml \\
+      -o -name suite.yaml \\) -type f ! -name 'README*.md' \\
       | LC_ALL=C sort | xargs sha256sum | sha256sum
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 import hashlib
 
 from huanshu.catalog.folder import README, Folder
+from huanshu.catalog.suites import code_files
 
 
 def bundle_files(folder: Folder) -> tuple[str, ...]:
@@ -34,6 +36,7 @@ def bundle_files(folder: Folder) -> tuple[str, ...]:
             found.extend(
                 f"expectations/{dataset}/{n}" for n in ("contract.yaml", "suite.yaml") if n in present
             )
+            found.extend(code_files(folder, dataset))
     return tuple(sorted(found))
 
 

@@ -60,7 +60,7 @@ _AUDIT_NAMES: Final = (
     "campaigns",
     "reports",
 )
-_DATASET_NAMES: Final = ("contract.yaml", "suite.yaml", "samples")
+_DATASET_NAMES: Final = ("contract.yaml", "suite.yaml", "codes", "samples")
 _DAG_NAMES: Final = ("flows", "__pycache__", ".airflowignore")
 
 

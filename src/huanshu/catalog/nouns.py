@@ -279,13 +279,25 @@ class Expectation:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """One line of a code list (expectations/<dataset>/codes/<list>.csv): a value that a field may hold."""
+
+    code: str
+    title: Text
+    note: str
+    where: Where
+
+
+@dataclass(frozen=True, slots=True)
 class Suite:
-    """A dataset's quality rules (expectations/<dataset>/suite.yaml)."""
+    """A dataset's quality rules (expectations/<dataset>/suite.yaml) and the code lists beside them."""
 
     dataset: str
     expectations: tuple[Expectation, ...]
     digest: str
     where: Where
+    #: What ``value_set: '@codes.<list>'`` means, in the order of the file.
+    codes: Mapping[str, tuple[Code, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

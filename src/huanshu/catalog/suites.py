@@ -1,8 +1,8 @@
-"""expectations/<dataset>/suite.yaml → Suite, in the vocabulary of Great Expectations 1.x.
+"""expectations/<dataset>/suite.yaml and codes/<list>.csv → Suite, in the vocabulary of Great Expectations 1.x.
 
 ``expectations: [{type, kwargs, meta: {rule, scope, severity, title: {zh, en}}}]``. Whether Great
 Expectations knows the type and its arguments is judged by ``huanshu.quality``, the only importer of that
-library.
+library. A code list is a file beside the suite: ``value_set: '@codes.<list>'`` names it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, cast
 
+from huanshu.catalog import words
 from huanshu.catalog.documents import Node, document
 from huanshu.catalog.faults import Faults
 from huanshu.catalog.folder import Folder
-from huanshu.catalog.nouns import Expectation, Suite
-from huanshu.errors import ContentError, Text
+from huanshu.catalog.nouns import Code, Expectation, Suite
+from huanshu.catalog.sheets import rows
+from huanshu.errors import ContentError, Text, Where
+
+CODE_COLUMNS: Final = ("code", "title_zh", "title_en", "note")
 
 _TYPE: Final = re.compile(r"expect_[a-z0-9_]+")
 
@@ -48,7 +52,33 @@ def read_suite(folder: Folder, dataset: str, faults: Faults) -> Suite:
                     where=node.where,
                 )
             found[expectation.rule] = expectation
-    return Suite(dataset, tuple(found.values()), folder.sha256(file), root.where)
+    codes = _code_lists(folder, dataset, faults)
+    return Suite(dataset, tuple(found.values()), folder.sha256(file), root.where, codes)
+
+
+def code_files(folder: Folder, dataset: str) -> tuple[str, ...]:
+    """Paths of the dataset's code lists."""
+    place = f"expectations/{dataset}/codes"
+    return tuple(f"{place}/{name}" for name in folder.names(place) if name.endswith(".csv"))
+
+
+def _code_lists(folder: Folder, dataset: str, faults: Faults) -> dict[str, tuple[Code, ...]]:
+    for error in folder.expect(f"expectations/{dataset}/codes", (), (".csv",)):
+        faults.note(error)
+    found: dict[str, tuple[Code, ...]] = {}
+    for file in code_files(folder, dataset):
+        with faults.caught():
+            name = words.name(file.rsplit("/", 1)[1].removesuffix(".csv"), Where(file))
+            found[name] = tuple(
+                Code(
+                    code=row.text("code"),
+                    title=Text(en=row.text("title_en"), zh=row.text("title_zh")),
+                    note=row.optional("note"),
+                    where=row.where(),
+                )
+                for row in rows(folder, file, CODE_COLUMNS, ("code",), faults)
+            )
+    return found
 
 
 def _expectation(node: Node) -> Expectation:

@@ -8,7 +8,8 @@ By scope: ``record`` takes the types that judge a row by itself; ``batch`` the n
 with ``mostly`` (both add up over frames, so a verdict does not depend on how the extract was cut);
 ``dataset`` uniqueness of an identifier field, decided by link (``uniqueness``).
 
-A ``value_set`` may be ``"@domains.<kind>"``: the codes of all domains of that kind.
+A ``value_set`` may be ``"@domains.<kind>"``, the codes of all domains of that kind, or ``"@codes.<list>"``,
+those of ``expectations/<dataset>/codes/<list>.csv``.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ _REGEX_KEYS: Final = ("regex", "regex_list")
 _MATCHES: Final = "expect_column_values_to_match_regex"
 _WIDE_CLASSES: Final = re.compile(r"(?<!\\)(?:\\\\)*\\([dwsDWS])")
 _DOMAINS: Final = "@domains."
+_CODES: Final = "@codes."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,21 @@ def check_suite(suite: Suite, contract: Contract, domains: DomainTree | None = N
 
 def ready(suite: Suite, contract: Contract, domains: DomainTree | None) -> tuple[ReadyRule, ...]:
     """Every rule of the suite, checked and resolved, in file order."""
-    return tuple(_ready(expectation, contract, domains) for expectation in suite.expectations)
+    sets = _named_sets(suite, domains)
+    return tuple(_ready(expectation, contract, sets) for expectation in suite.expectations)
 
 
-def _ready(expectation: Expectation, contract: Contract, domains: DomainTree | None) -> ReadyRule:
+def _named_sets(suite: Suite, domains: DomainTree | None) -> Mapping[str, list[str] | None]:
+    """What may stand for a ``value_set``; None for what cannot be told without the domain tree."""
+    kinds = get_args(DomainKind)
+    codes = {
+        f"{_DOMAINS}{kind}": None if domains is None else [d.code for d in domains if d.kind == kind]
+        for kind in kinds
+    }
+    return codes | {f"{_CODES}{name}": [code.code for code in listed] for name, listed in suite.codes.items()}
+
+
+def _ready(expectation: Expectation, contract: Contract, sets: Mapping[str, list[str] | None]) -> ReadyRule:
     if expectation.rule.startswith(PREFIX):
         raise ContentError(
             "suite.rule.reserved",
@@ -93,7 +106,7 @@ def _ready(expectation: Expectation, contract: Contract, domains: DomainTree | N
     columns = _columns(expectation, contract)
     if expectation.scope == "dataset":
         _identifier(expectation, contract)
-    kwargs = {key: _value(expectation, key, value, domains) for key, value in expectation.kwargs.items()}
+    kwargs = {key: _value(expectation, key, value, sets) for key, value in expectation.kwargs.items()}
     _value_sets(expectation, columns, kwargs)
     _patterns(expectation, kwargs)
     if refused := engine.refused_kwargs(expectation.type, kwargs):
@@ -221,8 +234,8 @@ def _identifier(expectation: Expectation, contract: Contract) -> None:
         )
 
 
-def _value(expectation: Expectation, key: str, value: object, domains: DomainTree | None) -> object:
-    """The value, with ``"@domains.<kind>"`` replaced by codes."""
+def _value(expectation: Expectation, key: str, value: object, sets: Mapping[str, list[str] | None]) -> object:
+    """The value, with ``"@domains.<kind>"`` and ``"@codes.<list>"`` replaced by codes."""
     if isinstance(value, dict):  # the library's run-time parameters: nobody supplies them here
         raise ContentError(
             "suite.kwarg.invalid",
@@ -232,23 +245,22 @@ def _value(expectation: Expectation, key: str, value: object, domains: DomainTre
         )
     if key != "value_set" or not isinstance(value, str):
         return value
-    kinds = {f"{_DOMAINS}{kind}": kind for kind in get_args(DomainKind)}
-    if value not in kinds:
+    if value not in sets:
         raise unknown(
             "suite.reference.unknown",
             Text("set", "取值集"),
             value,
-            kinds,
+            sets,
             _at(expectation, "kwargs.value_set"),
         )
-    if domains is None:
+    if (found := sets[value]) is None:
         raise ContentError(
             "suite.reference.unresolved",
             Text(f"{value} needs the domain tree", f"{value} 需要域目录"),
             remedy=Text("validate with the home's domains", "请在完整的治理目录下校验"),
             where=_at(expectation, "kwargs.value_set"),
         )
-    return [d.code for d in domains if d.kind == kinds[value]]
+    return found
 
 
 def _value_sets(expectation: Expectation, columns: tuple[Column, ...], kwargs: Mapping[str, object]) -> None:

@@ -322,7 +322,7 @@ _VACCINATION_DUE: Final = (
     _empty("guardian_name"),
     *_phone("guardian_phone"),
     *_PLACES,
-    _too_long("vaccine", "1"),
+    _unlisted("vaccine", "9901"),
     _date("due_on"),
     _twice("citizen_number"),
 )

@@ -146,6 +146,28 @@ def test_one_dataset_reaches_a_receiver_by_one_flow(home: Path) -> None:
     assert len(read_home(home).flows) == 3
 
 
+def test_a_code_list_lies_beside_the_suite(home: Path) -> None:
+    lists = home / "expectations/parcel/codes"
+    lists.mkdir()
+    before = read_home(home).policies.digest
+    (lists / "use.csv").write_text(
+        "# uses\ncode,title_zh,title_en,note\nA,水田,Paddy,\nB,旱地,Dry field,未灌溉\n"
+    )
+    found = read_home(home)
+    assert [(c.code, c.title.en, c.note) for c in found.suites["parcel"].codes["use"]] == [
+        ("A", "Paddy", ""),
+        ("B", "Dry field", "未灌溉"),
+    ]
+    assert found.policies.digest != before  # what a suite accepts is adopted with it
+    (lists / "use.csv").write_text("code,title_zh,title_en,note\nA,水田,Paddy,\nA,旱地,Dry field,\n")
+    with pytest.raises(ContentError) as raised:
+        read_home(home)
+    assert (raised.value.code, raised.value.where and raised.value.where.line) == ("content.row.duplicate", 3)
+    (lists / "use.csv").rename(lists / "use.txt")
+    with pytest.raises(ContentError, match=r"content\.file\.unknown"):
+        read_home(home)
+
+
 def test_all_faults_at_once(home: Path) -> None:
     """One pass names every broken file and several rows of one file, and blames no file that is right."""
     posts = home / "policies/posts.csv"

@@ -47,6 +47,7 @@ REFUSED = [
     ("suite.value.type", "true or false", (IN_SET, "record", {"column": "code#gb11643_checksum", "value_set": ["true"]})),
     ("suite.value.type", "quote", (IN_SET, "record", {"column": "code", "value_set": []})),
     ("suite.reference.unknown", "@domains.grid", (IN_SET, "record", {"column": "code", "value_set": "@domains.gird"})),
+    ("suite.reference.unknown", "domains.grid", (IN_SET, "record", {"column": "code", "value_set": "@codes.uses"})),
     ("suite.reference.unresolved", "domains", (IN_SET, "record", {"column": "code", "value_set": "@domains.grid"})),
     ("suite.regex.wide", "[0-9]", (MATCH, "record", {"column": "code", "regex": r"^\d+$"})),
     ("suite.regex.unanchored", "^", (MATCH, "record", {"column": "code", "regex": "[0-9]+"})),
