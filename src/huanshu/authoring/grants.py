@@ -114,7 +114,6 @@ def tried_flows(home: Home) -> Iterator[ContentError]:
         post = flow.accountable_post
         for expect, words in (("allow", Text("allowed", "允许")), ("deny", Text("denied", "拒绝"))):
             if (post, flow.dataset, expect) not in tried:
-                kind = home.policies.domains[_home_of(home, post)].kind
                 yield ContentError(
                     "flow.cases.missing",
                     Text(
@@ -122,12 +121,8 @@ def tried_flows(home: Home) -> Iterator[ContentError]:
                         f"没有用例说明 {post} 对 {flow.dataset} 的哪些请求必须{words.zh}",
                     ),
                     remedy=Text(
-                        f"add it to policies/cases/{kind}.csv: huanshu flow plan {flow.flow}",
-                        f"请补充到 policies/cases/{kind}.csv：huanshu flow plan {flow.flow}",
+                        f"add it to policies/cases/{flow.dataset}.csv: huanshu flow plan {flow.flow}",
+                        f"请补充到 policies/cases/{flow.dataset}.csv：huanshu flow plan {flow.flow}",
                     ),
                     where=flow.where,
                 )
-
-
-def _home_of(home: Home, post: str) -> str:
-    return next(holding.domain for holding in home.policies.holdings if holding.post == post)

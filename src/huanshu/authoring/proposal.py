@@ -189,8 +189,10 @@ def _rule(
     """As long as purpose and post last; from their beginning, so that cases of an earlier day hold as well."""
     purpose = home.policies.purposes[flow.purpose]
     start, until = max(holding.valid_from, purpose.valid_from), min(holding.valid_until, purpose.valid_until)
+    # Of one department the post alone; its role is held in every department.
+    department = home.policies.domains[holding.domain].kind == "department"
     parts = (
-        "p", priority, holding.role, reach, flow.dataset, field, flow.purpose, action,
+        "p", priority, holding.post if department else holding.role, reach, flow.dataset, field, flow.purpose, action,
         start.isoformat(), until.isoformat(), "allow",
     )  # fmt: skip
     return ", ".join(parts)
@@ -266,8 +268,8 @@ def _cases(scratch: Scratch, home: Home, flow: Flow, at: datetime) -> None:
             is (expect == "allow")
         ]
         if lines:
-            kind = home.policies.domains[holding.domain].kind
-            scratch.append(f"policies/cases/{kind}.csv", lines, ",".join(CASE_COLUMNS) + "\n")
+            place = f"policies/cases/{flow.dataset}.csv"
+            scratch.append(place, lines, ",".join(CASE_COLUMNS) + "\n")
 
 
 _Wanted = tuple[str, str, str, str, str, str]

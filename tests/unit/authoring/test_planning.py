@@ -81,7 +81,7 @@ def test_one_missing_line_is_proposed_and_no_more(small: Path) -> None:
     planned = outline(small, DELIVERY, NOW)
     rules = [line for line in _added(planned.patch) if line.startswith("p,")]
     assert rules == [
-        f"p, 100, exchange_officer, below, household, name, grassroots_service, mask, {NOW.year}-01-01, {NOW.year + 2}-12-31, allow"
+        f"p, 100, register.exchange_officer, below, household, name, grassroots_service, mask, {NOW.year}-01-01, {NOW.year + 2}-12-31, allow"
     ]
     assert [(r.allowed, r.allowed_with_patch) for r in planned.receivers] == [(False, True)] * 2
     _apply(small, planned.patch)

@@ -14,7 +14,8 @@ import yaml
 from huanshu.authoring import SCHEMAS, create_home, schema, write_schemas
 from huanshu.catalog import inspect_home
 from huanshu.catalog.contracts import _DATASET_CUSTOM, _FIELD_CUSTOM, _FIELD_CUSTOM_OPTIONAL
-from huanshu.catalog.flows import RUNGS
+from huanshu.catalog.flows import _REQUIRED, _ROUND, RUNGS
+from huanshu.drill.definition import _KEYS
 from huanshu.sealing.links import LINK_KINDS
 from huanshu.sealing.masks import MASKS
 
@@ -76,6 +77,8 @@ def test_schemas_are_schemas_and_closed_sets_are_the_readers() -> None:
     assert set(values("fieldProperties")) >= {*_FIELD_CUSTOM, *_FIELD_CUSTOM_OPTIONAL}
     assert set(values("fieldProperties")["huanshu.mask"]["enum"]) == set(MASKS)
     assert set(values("fieldProperties")["huanshu.link"]["enum"]) == set(LINK_KINDS)
+    assert set(schema("flow")["properties"]) == {*_REQUIRED, "fields", "expect", *_ROUND}
+    assert set(schema("drill")["properties"]) == set(_KEYS)
     rungs = schema("flow")["properties"]["fields"]["additionalProperties"]["enum"]
     assert set(rungs) == set(RUNGS)
 
