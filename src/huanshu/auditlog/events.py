@@ -83,7 +83,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "access.request.denied": _shape("reason asked", "", "post domain dataset purpose fields flow"),
     "access.correction.authorised": _shape("change record values until", _VIEWED),
     "access.workbook.authorised": _shape("workbook sequence records until", _VIEWED),
-    "correction.batch.authorised": _shape("batch channel sequence sender changes until", _VIEWED),
+    "correction.batch.authorised": _shape("batch channel sequence sender records until", _VIEWED),
     "correction.batch.judged": _shape(
         "batch authorised proposed refused conflict", "post domain dataset", "purpose contract"
     ),

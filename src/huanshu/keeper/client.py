@@ -87,6 +87,17 @@ class Keeper:
         answer = self._ask("accept", ticket=_named(ticket), given=given.as_json())
         return None if answer is None else Resealed.from_json(answer)
 
+    def mark(self, ticket: Ticket, text: str) -> bytes:
+        """The mark of a workbook that the ticket's entry names."""
+        return protocol.as_bytes(self._ask("mark", ticket=_named(ticket), text=text))
+
+    def marked(self, domain: str, dataset: str, text: str, mark: bytes) -> bool:
+        """Whether this mark is the one made for the text and the domain."""
+        answer: bool = self._ask(
+            "marked", domain=domain, dataset=dataset, text=text, mark=protocol.as_text(mark)
+        )
+        return answer
+
     def link(self, claim: Mapping[str, Any], kind: str, value: str) -> bytes:
         return protocol.as_bytes(self._ask("link", claim=dict(claim), kind=kind, value=value))
 

@@ -67,6 +67,7 @@ def _batch(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
         _require_correctable(contract, name)
     suite = admission.home.suites[contract.dataset]
     looked_at = {other for name in claim["fields"] for other in touching(name, suite, contract)}
+    looked_at |= _delivered(admission, body["domain"], contract).intersection(claim.get("compared", ()))
     until = min(plan.valid_until, admission.at + _JUDGED_WITHIN)
     return {
         **body,
@@ -74,6 +75,17 @@ def _batch(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
         "how": "compared",
         "contract": contract.digest,
         "detail": {**claim["detail"], "sender": body["domain"], "until": until.isoformat()},
+    }
+
+
+def _delivered(admission: Admission, domain: str, contract: Contract) -> set[str]:
+    """What a workbook of this domain can show: all its columns are compared with what was given out."""
+    flows = admission.home.flows.values()
+    return {
+        f
+        for flow in flows
+        if flow.dataset == contract.dataset and domain in flow.receivers
+        for f in flow.fields
     }
 
 

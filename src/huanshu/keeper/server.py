@@ -121,7 +121,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
             case "open":
                 cells = [StoredCell.from_json(cell) for cell in request["cells"]]
                 return service.open(peer, acting, _ticket(request), cells)
-            case "seal" | "accept":
+            case "seal" | "accept" | "mark" | "marked":
                 return _proposed(service, peer, acting, request)
             case "link":
                 linked = service.link(
@@ -146,10 +146,15 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 def _proposed(service: Service, peer: Peer, acting: str | None, request: dict[str, Any]) -> Any:
-    """A proposer's values sealed, or a steward's acceptance."""
+    """A proposer's values sealed, a steward's acceptance, a workbook's mark."""
     if request["op"] == "seal":
         given = [Proposed(**item) for item in request["given"]]
         return [protocol.as_text(cell) for cell in service.seal(peer, acting, _ticket(request), given)]
+    if request["op"] == "mark":
+        return protocol.as_text(service.mark(peer, acting, _ticket(request), str(request["text"])))
+    if request["op"] == "marked":
+        domain, dataset, text = (str(request[name]) for name in ("domain", "dataset", "text"))
+        return service.marked(peer, acting, domain, dataset, text, protocol.as_bytes(request["mark"]))
     made = service.accept(peer, acting, _ticket(request), Acceptance.from_json(request["given"]))
     return None if made is None else made.as_json()
 

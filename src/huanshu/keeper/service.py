@@ -8,6 +8,7 @@ the log then names an access that did not happen, never the other way round (inv
 from __future__ import annotations
 
 import hashlib
+import hmac
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,10 +32,10 @@ from huanshu.keeper.establish import Asker, Peer, establish
 from huanshu.keeper.recalled import RecalledRecords
 from huanshu.keeper.tickets import SETTLING, OpenTickets, Ticket, refused, require_lendable, still_valid
 from huanshu.keeper.vault import Vault
-from huanshu.sealing import LINK_KINDS, CellContext, KeyName, mask, open_column
+from huanshu.sealing import LINK_KINDS, CellContext, KeyName, content_mark, mask, open_column
 from huanshu.sealing import link as linked
 from huanshu.sealing.blobs import seal_blob
-from huanshu.sealing.keys import bitmap_key, data_key, link_key
+from huanshu.sealing.keys import bitmap_key, data_key, link_key, workbook_key
 
 _BEFORE_ADOPTION = {"log.origin.created", "policy.bundle.adopted"}
 
@@ -164,6 +165,25 @@ class Service:
             contract = self._home.contracts[body["dataset"]]
             epoch = self._home.policies.keys.epoch
             return proposals.seal_proposed(self._parts.vault.key, contract, body["domain"], epoch, given)
+
+    def mark(self, peer: Peer, acting_as: str | None, ticket: Ticket, text: str) -> bytes:
+        """The mark of a workbook whose making the entry names: what it is and which rows it shows, bound together."""
+        with self._asked(peer, acting_as) as asker:
+            body = self._good(ticket)
+            self._require_party(asker, body)
+            if body["event"] != "access.workbook.authorised":
+                raise refused("keeper.mark.not_named", "the entry names no workbook", "条目未载明工作簿")
+            return content_mark(self._parts.vault.key(workbook_key(body["domain"], body["dataset"])), [text])
+
+    def marked(
+        self, peer: Peer, acting_as: str | None, domain: str, dataset: str, text: str, mark_: bytes
+    ) -> bool:
+        """Whether a workbook is as it was given out to this domain. Tells nothing else, and needs no ticket."""
+        with self._asked(peer, acting_as):
+            if domain not in self._home.policies.domains or dataset not in self._home.contracts:
+                return False
+            made = content_mark(self._parts.vault.key(workbook_key(domain, dataset)), [text])
+            return hmac.compare_digest(made, mark_)
 
     def accept(
         self, peer: Peer, acting_as: str | None, ticket: Ticket, given: proposals.Acceptance

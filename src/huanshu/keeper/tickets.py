@@ -171,8 +171,7 @@ def _for_intake(body: Mapping[str, Any], home: Home, contract: Contract) -> Iter
 
 def _for_community(body: Mapping[str, Any], contract: Contract) -> Iterable[str]:
     """A community's corrections and workbooks: its own data keys of the entry's fields (a proposed value is sealed
-    whatever its field's level), and the key that marks its workbooks."""
-    yield keys.workbook_key(body["domain"], contract.dataset)
+    whatever its field's level)."""
     for name, word in body["fields"].items():
         if word == "propose" or contract.field(name).sealed:
             yield f"data/{body['domain']}/{contract.dataset}/{name}"

@@ -11,7 +11,7 @@ The same batch again changes nothing and says what became of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -81,7 +81,8 @@ def propose(ground: Ground, raw: bytes, post: str, origin: Callable[[Ground], Or
             if error.code in HOLDS:
                 hold(ground, batch.held, error)
             raise
-        let_in(ground, district, batch, message.changes)
+        fields, records = {w.field for w in message.changes}, {w.record for w in message.changes}
+        let_in(ground, district, batch, Source(fields, records, lambda _: message.changes))
         close_gap(ground, batch.held)
     return judged_now(ground, batch.batch)
 
@@ -109,22 +110,30 @@ def receipt(district: psycopg.Connection, batch: str) -> Receipt | None:
     return Receipt(batch, True, row[0] == "judged", tuple(books.find(district, batch=batch)))
 
 
-def let_in(ground: Ground, district: psycopg.Connection, batch: Batch, wanted: Sequence[Wanted]) -> None:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a batch concerns, and its changes: those of a workbook are found only against the ticket."""
+
+    fields: Collection[str]
+    records: Collection[int]
+    changes: Callable[[Ticket], Sequence[Wanted]]
+    #: Fields that are compared besides, to find what was changed where nothing may be.
+    compared: Collection[str] = ()
+
+
+def let_in(ground: Ground, district: psycopg.Connection, batch: Batch, source: Source) -> None:
     """(b) and (c). Changes that cannot be proposed are refused here, unread."""
     contract = batch.contract
     rights = Rights(ground, contract, batch.post, batch.domain)
     names = {f.name for f in contract.fields}
-    asked = [w.field for w in wanted if w.field in names and correctable(contract, w.field)]
+    asked = sorted({f for f in source.fields if f in names and correctable(contract, f)})
     purpose = rights.purpose(asked, "propose") or next(iter(ground.home.policies.purposes))
     with district.transaction():
         books.alone(district, contract.dataset, batch.domain)
-        now = books.places(district, contract, {w.record for w in wanted})
-        seen = books.versions(district, contract, batch.domain, {(w.record, w.base) for w in wanted}, [])
-        screened = [_screened(w, batch, rights, purpose, now, (w.record, w.base) in seen) for w in wanted]
-        fields = sorted(
-            {w.field for w in wanted if w.field in asked and rights.allows(w.field, "propose", purpose)}
-        )
-        subjects = BitMap(s for w in screened if w.refused is None for s in now[w.record].subjects)
+        now = books.places(district, contract, set(source.records))
+        subjects = BitMap(s for here in now.values() if here.home == batch.domain for s in here.subjects)
+        # None that may be proposed: asked as they came, for an answer that explains itself.
+        fields = [f for f in asked if rights.allows(f, "propose", purpose)] or sorted(source.fields)
         ticket = ground.keeper.append(
             {
                 "event": "correction.batch.authorised",
@@ -133,19 +142,22 @@ def let_in(ground: Ground, district: psycopg.Connection, batch: Batch, wanted: S
                 "domain": batch.domain,
                 "dataset": contract.dataset,
                 "purpose": purpose,
-                # None that may be proposed: asked as they came, for an answer that explains itself.
-                "fields": dict.fromkeys(fields or sorted({w.field for w in wanted}), "propose"),
+                "fields": dict.fromkeys(fields, "propose"),
+                "compared": sorted(source.compared),
                 "subjects": len(subjects),
                 "detail": {
                     "batch": batch.batch,
                     "channel": batch.channel,
                     "sequence": batch.sequence,
-                    "changes": len(wanted),
+                    "records": len(source.records),
                 },
             },
             subjects.serialize(),
         )
         ground.pause("correction:authorised")
+        wanted = source.changes(ticket)
+        seen = books.versions(district, contract, batch.domain, {(w.record, w.base) for w in wanted}, [])
+        screened = [_screened(w, batch, rights, purpose, now, (w.record, w.base) in seen) for w in wanted]
         _store(ground, district, batch, ticket, screened)
     ground.pause("correction:received")
 
