@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(600)  # the first test waits for the whole demo
+
 ROOT = Path(__file__).parents[2]
 EXIT = {
     "access.request.denied": 5,
@@ -52,9 +54,10 @@ class Shell:
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     made = Shell(tmp_path_factory.mktemp("newcomer"))
-    shown = made.huanshu("--json", "demo", "--residents", "300")
+    shown = made.huanshu("--json", "demo", "--residents", "8000", timeout=420)
     assert shown.returncode == 0, shown.stderr[-2000:]
     made.told = json.loads(shown.stdout)  # type: ignore[attr-defined]
+    made.numbers = {f"${name.upper()}": str(n) for name, n in made.told["records"].items()}  # type: ignore[attr-defined]
     return made
 
 
@@ -90,7 +93,7 @@ def test_cheating_fails_with_the_answer_promised(shell: Shell, command: str, ans
             changed.write_bytes(before + b"\n")
         words = shlex.split(last)
         assert words[0] == "huanshu"
-        ended = shell.huanshu(*words[1:])
+        ended = shell.huanshu(*(shell.numbers.get(word, word) for word in words[1:]))  # type: ignore[attr-defined]
     finally:
         changed.write_bytes(before)
     code = re.search(r"\[([a-z_.]+)\]", answer)[1]  # type: ignore[index]
@@ -105,7 +108,8 @@ def test_the_honest_read_beside_them_works(shell: Shell) -> None:
     """The legitimate twin: without it, five refusals would prove nothing."""
     told = shell.huanshu(
         "--json", "--as", "p.tang", "record", "read", "resident", "--domain", "990101001001", "--post",
-        "yulan.data_clerk", "--purpose", "grassroots_service", "--fields", "name,citizen_number:mask", "--record", "1",
+        "yulan.data_clerk", "--purpose", "grassroots_service", "--fields", "name,citizen_number:mask", "--record",
+        shell.numbers["$OWN"],  # type: ignore[attr-defined]
     )  # fmt: skip
     assert told.returncode == 0, told.stderr
     values = json.loads(told.stdout)["values"]

@@ -9,12 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-import requests
-from openlineage.client.serde import Serde
-
 from huanshu.assembly.keeper_process import clock_of
 from huanshu.assembly.running import Running
-from huanshu.exchange.lineage import run_event
 
 _SECONDS = 5.0
 _log = logging.getLogger(__name__)
@@ -27,6 +23,12 @@ def tell_lineage(
     url = running.deployment.settings.openlineage_url
     if url is None or not rows:
         return
+    # A quarter of a second that a task without an endpoint need not wait.
+    import requests
+    from openlineage.client.serde import Serde
+
+    from huanshu.exchange.lineage import run_event
+
     home = running.home
     event = run_event(home, home.flows[flow], run, ended, clock_of(home)(), rows)
     try:

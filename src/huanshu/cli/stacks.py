@@ -72,7 +72,7 @@ def up(
 
 
 def demo(
-    residents: Annotated[int, typer.Option(help="Fictional residents.")] = 3000,
+    residents: Annotated[int, typer.Option(help="Fictional residents, 5 000 or more.", min=5_000)] = 20_000,
     airflow: Annotated[bool, typer.Option(help="Move the data through Airflow.")] = True,
     keep: Annotated[
         bool, typer.Option(help="Keep an earlier demo's state instead of starting afresh.")
