@@ -15,6 +15,7 @@ from huanshu.catalog.words import hint
 from huanshu.cli.context import CONTEXT
 from huanshu.errors import InputError, Text
 from huanshu.simulator import DATASETS, FORMS, Form, Scale, Simulation, Written, write
+from huanshu.simulator.kinds import KINDS
 
 
 def simulate(
@@ -32,6 +33,10 @@ def simulate(
     defects: Annotated[
         int | None, typer.Option(help="Rows to spoil in each dataset (default: one of every kind; 0: none).")
     ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this kind of error; may be repeated. Names: the truth lists them."),
+    ] = None,
     swap: Annotated[str, typer.Option(help="Two communities whose codes are confused: A,B.")] = "",
 ) -> None:
     """Make the extracts of a fictional district: registers, planted errors with their truth, manifests to sign.
@@ -47,6 +52,10 @@ def simulate(
     huanshu simulate --out /tmp/extracts --period 2 --swap 990101001001,990101001002 --defects 0"""
     home = read_home(CONTEXT.settings.home)
     chosen = _form(form)
+    known = sorted({found.name for kinds in KINDS.values() for found in kinds})
+    for name in kind or ():
+        if name not in known:
+            raise _unknown("simulator.kind.unknown", Text("kind of error", "错误种类"), name, known)
     if seed < 0:
         raise InputError("simulator.seed.negative", Text("a seed is not negative", "种子不能为负"))
     scale = Scale.of(residents, enterprises, events)
@@ -58,7 +67,7 @@ def simulate(
     ) as progress:  # fmt: skip
         for name in simulation.datasets:
             task = progress.add_task(CONTEXT.speech.say(home.contracts[name].title), total=None)
-            extract = simulation.extract(name, period, defects=defects)
+            extract = simulation.extract(name, period, defects=defects, kinds=tuple(kind or ()))
             progress.update(task, total=extract.rows)
             told = partial(progress.advance, task)
             written.append(write(home, extract, out, chosen, url=url, told=told))

@@ -30,6 +30,8 @@ class Broken(NamedTuple):
 
     errors: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    #: Rules of scope batch that allow no exception: they refuse the whole extract.
+    refusals: tuple[str, ...] = ()
 
 
 def broken_rules(breaks: Iterable[str], contract: Contract, suite: Suite | None) -> Broken | None:
@@ -47,9 +49,11 @@ def broken_rules(breaks: Iterable[str], contract: Contract, suite: Suite | None)
         else:
             found.update(_found(written, about, suite))
     rules = [rule for rule in (suite.expectations if suite else ()) if rule.rule in found]
-    errors = (*dict.fromkeys(declared), *(rule.rule for rule in rules if rule.severity == "error"))
+    refusals = tuple(rule.rule for rule in rules if rule.severity == "error" and rule.scope == "batch")
+    errors = tuple(rule.rule for rule in rules if rule.severity == "error" and rule.scope != "batch")
     warnings = tuple(rule.rule for rule in rules if rule.severity == "warning")
-    return Broken(errors, warnings) if errors or warnings else None
+    broken = Broken((*dict.fromkeys(declared), *errors), warnings, refusals)
+    return broken if any(broken) else None
 
 
 def _parts(name: str) -> tuple[str, ...]:
@@ -72,7 +76,7 @@ def _found(written: str, about: str, suite: Suite | None) -> set[str]:
     return {
         rule.rule
         for rule in (suite.expectations if suite else ())
-        if rule.scope == ("dataset" if about == "unique" else "record")
+        if (rule.scope == "dataset" if about == "unique" else rule.scope == "record" or _strict(rule))
         and (not wanted or rule.severity == wanted)
         and _columns(rule) == parts
     }
@@ -81,3 +85,8 @@ def _found(written: str, about: str, suite: Suite | None) -> set[str]:
 def _columns(rule: Expectation) -> frozenset[str]:
     named = [rule.kwargs[key] for key in _COLUMNS if key in rule.kwargs]
     return frozenset(str(name).split("(")[0].strip() for name in named)
+
+
+def _strict(rule: Expectation) -> bool:
+    """A rule over the whole extract that one bad row breaks."""
+    return rule.scope == "batch" and rule.kwargs.get("mostly") == 1

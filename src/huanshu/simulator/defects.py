@@ -41,6 +41,8 @@ class Plan:
     later: bool
     untouched: Numbers
     count: int | None
+    #: Only these kinds; empty for all that do not make the home refuse the whole extract.
+    kinds: frozenset[str]
     canaries: tuple[str, ...]
 
 
@@ -98,8 +100,9 @@ def plant(plan: Plan, rng: np.random.Generator) -> Planted:
     kinds = [
         (kind, broken)
         for kind in KINDS.get(plan.contract.dataset, ())
-        if (kind.keeps_key or not plan.later)
+        if (kind.name in plan.kinds if plan.kinds else kind.keeps_key or not plan.later)
         and (broken := broken_rules(kind.breaks, plan.contract, plan.suite)) is not None
+        and (plan.kinds or not broken.refusals)
     ]
     count = len(kinds) if plan.count is None else plan.count
     for number in range(count if kinds else 0):
@@ -129,7 +132,13 @@ def _spoil(planted: Planted, hand: Hand, kind: Kind, broken: Broken, row: int, c
     else:
         planted.cells.setdefault(row, {}).update(changed)
     planted.told.append(
-        {"row": row + 1, "kind": kind.name, "rules": list(broken.errors), "warnings": list(broken.warnings)}
+        {
+            "row": row + 1,
+            "kind": kind.name,
+            "rules": list(broken.errors),
+            "warnings": list(broken.warnings),
+            **({"refuses": list(broken.refusals)} if broken.refusals else {}),
+        }
     )
 
 

@@ -5,6 +5,7 @@ A reporter is mostly a resident, sometimes somebody from elsewhere, sometimes no
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from huanshu.simulator.changes import Changes
 from huanshu.simulator.columns import Numbers, civil, dates, digit_matrix, fixed, join, pick, plain
 from huanshu.simulator.identifiers import phones
 from huanshu.simulator.lexicon import SPOTS, STREETS
-from huanshu.simulator.matters import MATTERS
+from huanshu.simulator.matters import Matter
 from huanshu.simulator.places import Places
 from huanshu.simulator.register import Register
 from huanshu.simulator.residents import flats
@@ -32,13 +33,21 @@ _RESULTS: Final = (
 )
 _SPAN: Final = 365
 
+Matters = Sequence[Matter]
+
 
 def settle(
-    rng: np.random.Generator, places: Places, shares: Numbers, residents: Register, count: int, day: int
+    rng: np.random.Generator,
+    places: Places,
+    shares: Numbers,
+    residents: Register,
+    matters: Matters,
+    count: int,
+    day: int,
 ) -> Register:
     """A year of events up to the first period."""
     reported = np.sort(day - 1 - rng.integers(0, _SPAN, count))
-    return _reported(rng, places, shares, residents, np.arange(count), reported, day)
+    return _reported(rng, places, shares, residents, matters, np.arange(count), reported, day)
 
 
 def month_later(
@@ -47,6 +56,7 @@ def month_later(
     shares: Numbers,
     register: Register,
     residents: Register,
+    matters: Matters,
     day: int,
     before: int,
 ) -> tuple[Register, Changes]:
@@ -68,7 +78,7 @@ def month_later(
     count = max(2, round(register.rows / 12))
     reported = np.sort(rng.integers(before, day, count))
     new = _reported(
-        rng, places, shares, residents, register["key"].max() + 1 + np.arange(count), reported, day
+        rng, places, shares, residents, matters, register["key"].max() + 1 + np.arange(count), reported, day
     )
     changes.added = new["key"]
     return register.followed_by(new), changes
@@ -79,6 +89,7 @@ def _reported(
     places: Places,
     shares: Numbers,
     residents: Register,
+    matters: Matters,
     key: Numbers,
     reported: Numbers,
     day: int,
@@ -87,9 +98,9 @@ def _reported(
     count = len(key)
     starts = np.concatenate([[True], reported[1:] != reported[:-1]])
     first = np.maximum.accumulate(np.where(starts, np.arange(count), 0))
-    weights = np.array([matter.share for matter in MATTERS])
-    matter = rng.choice(len(MATTERS), count, p=weights / weights.sum()).astype(np.int8)
-    limit = np.array([matter.days for matter in MATTERS])[matter]
+    weights = np.array([matter.share for matter in matters])
+    matter = rng.choice(len(matters), count, p=weights / weights.sum()).astype(np.int16)
+    limit = np.array([matter.days for matter in matters])[matter]
     passed = day - reported
     luck = rng.random(count)
     state = np.where(
@@ -107,7 +118,7 @@ def _reported(
             "due": (reported + limit).astype(np.int32),
             "state": state,
             "result": _results(rng, state),
-            "department": _departments(places)[matter],
+            "department": _departments(places, matters)[matter],
             "updated": (reported + np.maximum(lasted, 0)).astype(np.int32),
             **flats(rng, places, shares, count),
             **_reporters(rng, residents, count),
@@ -119,11 +130,11 @@ def _results(rng: np.random.Generator, state: Numbers) -> Numbers:
     return np.where(state >= DONE, rng.integers(0, len(_RESULTS), len(state)), -1).astype(np.int8)
 
 
-def _departments(places: Places) -> Numbers:
+def _departments(places: Places, matters: Matters) -> Numbers:
     """Matter → the department that deals with it: the named one, or the first where there is none of that name."""
     found = [
         next((n for n, code in enumerate(places.departments) if code == f"dept.{matter.department}"), 0)
-        for matter in MATTERS
+        for matter in matters
     ]
     return np.array(found, dtype=np.int16)
 
@@ -156,7 +167,7 @@ def numbers(reported: Numbers, serial: Numbers) -> pa.Array:
     return join("GE", fixed(digits + np.uint8(ord("0"))))
 
 
-def text(places: Places, register: Register) -> dict[str, pa.Array]:
+def text(places: Places, register: Register, matters: Matters) -> dict[str, pa.Array]:
     """Field → its cells."""
     matter = register["matter"]
     place = join(
@@ -167,10 +178,10 @@ def text(places: Places, register: Register) -> dict[str, pa.Array]:
         "号",
         pick(SPOTS, register["flat"] % len(SPOTS)),
     )
-    title = pick([matter.title for matter in MATTERS], matter)
+    title = pick([matter.title for matter in matters], matter)
     return {
         "event_number": numbers(register["reported"], register["serial"]),
-        "matter": pick([matter.code for matter in MATTERS], matter),
+        "matter": pick([matter.code for matter in matters], matter),
         "title": title,
         "description": join("群众反映", place, "存在", title, "情况，请核实处理。"),
         "place": place,

@@ -137,10 +137,10 @@ def _other_grid(row: Row, hand: Hand) -> Cells:
     return {"grid": next(code for code in hand.places.grids if not code.startswith(row["community"] or ""))}
 
 
-def _too_long(name: str, character: str) -> Kind:
+def _too_long(name: str, character: str, *more: str) -> Kind:
     return Kind(
         f"{name}_too_long",
-        (f"width: {name}",),
+        (f"width: {name}", *more),
         lambda row, hand: {name: character * (hand.width(name) // len(character.encode()) + 1)},  # noqa: ARG005
     )
 
@@ -306,6 +306,9 @@ _GRID_EVENT: Final = (
     *_phone("reporter_phone"),
     _unlisted("state", "7"),
     Kind("due_before_reported", ("due_on | reported_on",), _day_before("due_on", "reported_on", 3)),
+    Kind(
+        "updated_before_reported", ("updated_on | reported_on",), _day_before("updated_on", "reported_on", 1)
+    ),
     _unlisted("handling_department", "dept.no_such_office"),
     _date("updated_on"),
     _twice("event_number"),
@@ -322,7 +325,10 @@ _VACCINATION_DUE: Final = (
     _empty("guardian_name"),
     *_phone("guardian_phone"),
     *_PLACES,
-    _unlisted("vaccine", "9901"),
+    _too_long("vaccine", "1", "vaccine"),
+    _unlisted("vaccine", "9999"),
+    _unlisted("dose", "第二针"),
+    Kind("due_before_birth", ("due_on | birth_date",), _day_before("due_on", "birth_date", 10)),
     _date("due_on"),
     _twice("citizen_number"),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from huanshu.simulator import enterprises, events, months, residents, vaccinatio
 from huanshu.simulator.changes import Changes
 from huanshu.simulator.columns import Numbers
 from huanshu.simulator.defects import Plan, Planted, plant
+from huanshu.simulator.matters import matters
 from huanshu.simulator.places import Places
 from huanshu.simulator.register import Register
 
@@ -28,13 +30,6 @@ DATASETS: Final = (RESIDENT, ENTERPRISE, GRID_EVENT, VACCINATION_DUE)
 #: Rows rendered at a time.
 STRETCH: Final = 65_536
 MIN_RESIDENTS: Final = 60
-
-_TEXT: Final[Mapping[str, Callable[[Places, Register], dict[str, pa.Array]]]] = {
-    RESIDENT: residents.text,
-    ENTERPRISE: enterprises.text,
-    GRID_EVENT: events.text,
-    VACCINATION_DUE: vaccinations.text,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +118,29 @@ class Simulation:
         #: Codes as the departments write them.
         self.shown = self.places.swapped(*swap) if swap else self.places
         self.shares = self.places.shares(self._rng(0))
+        self.matters = matters(home.suites.get(GRID_EVENT))
+        self._text: Mapping[str, Callable[[Places, Register], dict[str, pa.Array]]] = {
+            RESIDENT: residents.text,
+            ENTERPRISE: enterprises.text,
+            GRID_EVENT: partial(events.text, matters=self.matters),
+            VACCINATION_DUE: partial(
+                vaccinations.text, codes=vaccinations.vaccines(home.suites.get(VACCINATION_DUE))
+            ),
+        }
         self._state: _State | None = None
 
     def extract(
-        self, dataset: str, period: int = 1, *, defects: int | None = None, canaries: Sequence[str] = ()
+        self,
+        dataset: str,
+        period: int = 1,
+        *,
+        defects: int | None = None,
+        kinds: Sequence[str] = (),
+        canaries: Sequence[str] = (),
     ) -> Extract:
         """The extract of one period (1, 2, …). ``defects``: how many rows to spoil; None is once every kind.
+
+        ``kinds``: only these; a kind for which the home refuses a whole extract is planted only when it is named.
 
         ``canaries``: texts planted as a telephone number (when 11 digits), else as a name (without digits) or an
         address, each in one good row of residents and in one that is quarantined."""
@@ -142,7 +154,9 @@ class Simulation:
 
         def rendered(rows: Numbers | slice) -> pa.Table:
             return _fitted(
-                _TEXT[dataset](self.shown, register.part(rows)), contract, rows_of=register.part(rows).rows
+                self._text[dataset](self.shown, register.part(rows)),
+                contract,
+                rows_of=register.part(rows).rows,
             )
 
         planted = plant(
@@ -156,6 +170,7 @@ class Simulation:
                 later=period > 1,
                 untouched=_changed_rows(register, changes),
                 count=defects,
+                kinds=frozenset(kinds),
                 canaries=tuple(canaries) if dataset == RESIDENT else (),
             ),
             self._rng(9, DATASETS.index(dataset), period),
@@ -179,6 +194,8 @@ class Simulation:
         self, dataset: str, period: int, register: Register, state: _State, planted: Planted
     ) -> dict[str, Any]:
         accepted = self.shown.counted(register["grid"]) - self.shown.counted(register["grid"][planted.lost])
+        if any("refuses" in defect for defect in planted.told):
+            accepted = accepted * 0
         changes = state.changes.get(dataset)
         return {
             "dataset": dataset,
@@ -213,13 +230,14 @@ class Simulation:
         day = residents.day_number(first_day(1))
         people = residents.settle(self._rng(1, 1), self.places, self.shares, self.scale.residents)
         found = {RESIDENT: people}
-        for name, settle, count in (
-            (ENTERPRISE, enterprises.settle, self.scale.enterprises),
-            (GRID_EVENT, events.settle, self.scale.events),
-        ):
-            if name in self.datasets:
-                rng = self._rng(DATASETS.index(name) + 1, 1)
-                found[name] = settle(rng, self.places, self.shares, people, count, day)
+        if ENTERPRISE in self.datasets:
+            found[ENTERPRISE] = enterprises.settle(
+                self._rng(2, 1), self.places, self.shares, people, self.scale.enterprises, day
+            )
+        if GRID_EVENT in self.datasets:
+            found[GRID_EVENT] = events.settle(
+                self._rng(3, 1), self.places, self.shares, people, self.matters, self.scale.events, day
+            )
         if VACCINATION_DUE in self.datasets:
             found[VACCINATION_DUE] = vaccinations.due(people, self.seed, day)
         return _State(1, found, {}, {})
@@ -240,7 +258,14 @@ class Simulation:
             )
         if GRID_EVENT in old:
             registers[GRID_EVENT], changes[GRID_EVENT] = events.month_later(
-                self._rng(3, period), self.places, self.shares, old[GRID_EVENT], people, day, before
+                self._rng(3, period),
+                self.places,
+                self.shares,
+                old[GRID_EVENT],
+                people,
+                self.matters,
+                day,
+                before,
             )
         if VACCINATION_DUE in old:
             due = vaccinations.due(people, self.seed, day)

@@ -6,16 +6,19 @@ month continues that of the month before.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
+from huanshu.catalog import Suite
 from huanshu.simulator import people
 from huanshu.simulator.changes import Changes
 from huanshu.simulator.columns import Numbers, dates, join, pick, years_between
 from huanshu.simulator.identifiers import phones
 from huanshu.simulator.lexicon import CLINIC
+from huanshu.simulator.lists import listed
 from huanshu.simulator.places import Places
 from huanshu.simulator.register import Register
 from huanshu.simulator.residents import GUARDED_BELOW
@@ -100,14 +103,23 @@ _KEPT: Final = (
 )  # fmt: skip
 
 
-def text(places: Places, register: Register) -> dict[str, pa.Array]:
+def vaccines(suite: Suite | None) -> tuple[str, ...]:
+    """The programme's codes, one an entry; where a home has another list, codes of that list."""
+    known = list(listed(suite, "vaccine"))
+    return tuple(
+        code if code in known or not known else known[place % len(known)]
+        for place, (_, code, _) in enumerate(_PROGRAMME)
+    )
+
+
+def text(places: Places, register: Register, codes: Sequence[str]) -> dict[str, pa.Array]:
     """Field → its cells."""
     dose: Numbers = register["dose"]
     return {
         "citizen_number": people.numbers(register),
         "name": people.names(register),
         "birth_date": dates(register["born"]),
-        "vaccine": pick([vaccine for _, vaccine, _ in _PROGRAMME], dose),
+        "vaccine": pick(codes, dose),
         "dose": pick([number for _, _, number in _PROGRAMME], dose),
         "due_on": dates(register["due"]),
         "clinic": join(places.community_names(register["grid"]), CLINIC),

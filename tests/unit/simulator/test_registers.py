@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -132,8 +133,6 @@ def test_a_month_later_it_is_the_same_register(sample: Home) -> None:
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_the_truth_tells_all_that_two_extracts_show(sample: Home, dataset: str) -> None:
-    if dataset not in sample.contracts:
-        pytest.skip(f"the home has no {dataset}")
     story = told(sample, residents=4000)
     key = sample.contracts[dataset].primary_key.name
     before, extract = rows(story, dataset), story.extract(dataset, 2, defects=0)
@@ -191,7 +190,19 @@ def test_scale_follows_from_the_residents() -> None:
     assert Scale.of(1300, events=7) == Scale(1300, 290, 7)
 
 
-def test_every_dataset_of_the_simulator_is_in_the_sample_home_or_left_out(sample: Home) -> None:
-    story = told(sample)
-    assert story.datasets == tuple(name for name in DATASETS if name in sample.contracts)
-    assert "resident" in story.datasets
+def test_codes_come_from_the_homes_own_lists(sample: Home) -> None:
+    suites = {name: replace(suite, codes={}) for name, suite in sample.suites.items()}
+    event = sample.suites["grid_event"]
+    other = replace(event, codes={"matter": (replace(event.codes["matter"][0], code="7777"),)})
+    home = replace(sample, suites={**suites, "grid_event": other})
+    assert {row["matter"] for row in rows(told(home), "grid_event")} == {"7777"}
+    listed = {code.code for code in sample.suites["vaccination_due"].codes["vaccine"]}
+    vaccines = {row["vaccine"] for row in rows(told(sample, residents=6000), "vaccination_due")}
+    assert len(vaccines) > 5
+    assert vaccines <= listed
+
+
+def test_a_home_may_have_some_of_the_datasets(sample: Home) -> None:
+    home = replace(sample, contracts={"resident": sample.contracts["resident"]})
+    assert told(home).datasets == ("resident",)
+    assert told(sample).datasets == DATASETS

@@ -13,6 +13,8 @@ from huanshu.quality.verdict import Verdict
 from huanshu.simulator import DATASETS, Extract, Scale, Simulation
 from huanshu.simulator.kinds import KINDS
 
+#: A list with such a child is another list: none of it is taken.
+REFUSED = "fifteen_years_old"
 CANARIES = ("10098765432", "金丝雀甲", "金丝雀巷九号")
 
 
@@ -44,18 +46,33 @@ def agrees(extract: Extract, verdict: Verdict) -> None:
 @pytest.mark.parametrize("period", [1, 2])
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_the_engine_finds_what_was_planted_and_nothing_else(sample: Home, dataset: str, period: int) -> None:
-    if dataset not in sample.contracts:
-        pytest.skip(f"the home has no {dataset}")
-    extract = story(sample).extract(dataset, period)
-    assert len({d["kind"] for d in extract.truth["defects"]}) >= 8
+    extract = story(sample, residents=5000).extract(dataset, period)
+    planted = {d["kind"] for d in extract.truth["defects"]}
+    known = {kind.name for kind in KINDS[dataset] if kind.name != REFUSED and (kind.keeps_key or period == 1)}
+    assert planted == known
     agrees(extract, verdict_of(sample, extract))
 
 
-def test_at_least_fifteen_kinds_of_residents_alone(sample: Home) -> None:
-    planted = {d["kind"] for d in story(sample).extract("resident").truth["defects"]}
-    known = {kind.name for kind in KINDS["resident"]}
-    assert len(planted) >= 15
-    assert planted <= known
+def test_there_are_many_kinds() -> None:
+    assert set(KINDS) == set(DATASETS)
+    assert all(len(kinds) >= 15 for kinds in KINDS.values())
+    assert all(len({kind.name for kind in kinds}) == len(kinds) for kinds in KINDS.values())
+
+
+def test_what_refuses_a_whole_extract_is_planted_only_when_named(sample: Home) -> None:
+    extract = story(sample, residents=5000).extract("vaccination_due", kinds=[REFUSED])
+    (defect,) = extract.truth["defects"]
+    assert (defect["rules"], defect["refuses"]) == ([], ["batch_under_fourteen"])
+    assert sum(extract.truth["accepted"].values()) == 0
+    verdict = verdict_of(sample, extract)
+    assert not verdict.batch_ok
+    assert [rule.rule for rule in verdict.failed] == defect["refuses"]
+
+
+def test_only_the_kinds_asked_for(sample: Home) -> None:
+    extract = story(sample).extract("resident", defects=6, kinds=["phone_short", "check_digit"])
+    assert Counter(d["kind"] for d in extract.truth["defects"]) == {"phone_short": 3, "check_digit": 3}
+    agrees(extract, verdict_of(sample, extract))
 
 
 def test_clean_means_clean(sample: Home) -> None:
