@@ -22,15 +22,17 @@ from huanshu.simulator.residents import doors, elderly, flats, guarded
 #: Shares of the register in a month; of households where the whole household goes.
 _MOVE, _LEAVE_HOME, _MOVE_OUT, _DIE, _BIRTH = 0.012, 0.003, 0.004, 0.0008, 0.0008
 _PHONE, _ADDRESS, _ALLOWANCE = 0.01, 0.004, 0.001
-#: However small the register: this many of each.
+#: However small the register: this many of each, if there is room.
 _LEAST: Final = 3
+#: One person in so many comes or goes at most, in each community: no month empties a village.
+_TURNOVER: Final = 5
 
 
 def month_later(
     rng: np.random.Generator, places: Places, shares: Numbers, register: Register, day: int, before: int
 ) -> tuple[Register, Changes]:
     """The register at ``day``, and what changed since ``before``, the day of the last one."""
-    month = _Month(rng, register, day)
+    month = _Month(rng, places, register, day)
     changes = Changes("born")
     gone = _goodbyes(month, changes)
     _moves(month, places, shares, changes)
@@ -43,8 +45,12 @@ def month_later(
 class _Month:
     """The register while it changes, and who is still free to have something happen."""
 
-    def __init__(self, rng: np.random.Generator, register: Register, day: int) -> None:
+    def __init__(self, rng: np.random.Generator, places: Places, register: Register, day: int) -> None:
         self.rng, self.register, self.day = rng, register, day
+        self.home = places.community_of[register["grid"]]
+        #: How many may still come to or leave each community.
+        size = np.bincount(self.home, minlength=len(places.communities))
+        self.room = np.maximum(size // _TURNOVER, 1)
         self.free = np.ones(register.rows, dtype=np.bool_)
         self.heads, self.sizes = _heads(register)
 
@@ -67,6 +73,22 @@ class _Month:
         rows = np.flatnonzero(chosen[self.heads])
         self.free[rows] = False
         return rows
+
+    def admitted(self, people: Numbers, *communities: Numbers) -> Numbers:
+        """Of groups of so many people that leave or come to these communities: those that there is room for."""
+        total = sum(np.bincount(there, people, len(self.room)).astype(np.int64) for there in communities)
+        if np.all(total <= self.room):
+            self.room = self.room - total
+            return np.ones(len(people), dtype=np.bool_)
+        # Only in tiny communities.
+        going = np.zeros(len(people), dtype=np.bool_)
+        for group, (count, *places) in enumerate(
+            zip(people.tolist(), *(c.tolist() for c in communities), strict=True)
+        ):
+            if all(self.room[place] >= count for place in places):
+                self.room[places] -= count
+                going[group] = True
+        return going
 
     def change(self, rows: Numbers, columns: dict[str, Numbers | int]) -> None:
         """Other values, updated today; a guardian goes when his ward has turned fourteen."""
@@ -94,7 +116,10 @@ def _goodbyes(month: _Month, changes: Changes) -> Numbers:
     # Nobody is left behind without a head of the household.
     may_die = (years >= 60) & ((register["role"] != HEAD) | (month.sizes == 1))
     dead = month.some(may_die, _DIE)
+    dead = dead[month.admitted(np.ones(len(dead), dtype=np.int64), month.home[dead])]
     out = month.households(np.ones(register.rows, dtype=np.bool_), _MOVE_OUT)
+    heads, group, people = np.unique(month.heads[out], return_inverse=True, return_counts=True)
+    out = out[month.admitted(people, month.home[heads])[group]]
     gone = np.concatenate([dead, out])
     changes.left = register["key"][gone]
     changes.reasons = np.where(np.arange(len(gone)) < len(dead), "died", "moved_out")
@@ -103,20 +128,20 @@ def _goodbyes(month: _Month, changes: Changes) -> Numbers:
 
 def _moves(month: _Month, places: Places, shares: Numbers, changes: Changes) -> None:
     register, rng = month.register, month.rng
-    source = places.community_of[register["grid"]].copy()
     whole = month.households(np.ones(register.rows, dtype=np.bool_), _MOVE)
     years = years_between(register["born"], month.day)
     alone = month.some((register["role"] == CHILD) & (years >= 20), _LEAVE_HOME, least=1)
     rows = np.concatenate([whole, alone])
     # One new flat a household; whoever leaves home alone begins one.
-    _, group = np.unique(
-        np.concatenate([register["household"][whole], -1 - np.arange(len(alone))]), return_inverse=True
-    )
-    new = flats(rng, places, shares, int(group.max()) + 1)
-    first = np.unique(group, return_index=True)[1]
-    stayed = places.community_of[new["grid"]] == source[rows[first]]
+    begun = np.concatenate([register["household"][whole], -1 - np.arange(len(alone))])
+    _, first, group, size = np.unique(begun, return_index=True, return_inverse=True, return_counts=True)
+    new = flats(rng, places, shares, len(first))
+    stayed = places.community_of[new["grid"]] == month.home[rows[first]]
     new["grid"][stayed] = _elsewhere(rng, places, new["grid"][stayed])
     new.update(doors(rng, new["grid"]))
+    going = month.admitted(size, month.home[rows[first]], places.community_of[new["grid"]])[group]
+    rows, group, alone = rows[going], group[going], alone[going[len(whole) :]]
+    whole = whole[going[: len(whole)]]
     households = register["household"].max() + 1 + np.arange(len(alone))
     columns: dict[str, Numbers | int] = {name: column[group] for name, column in new.items()}
     columns |= {
@@ -126,7 +151,7 @@ def _moves(month: _Month, places: Places, shares: Numbers, changes: Changes) -> 
     }
     month.change(rows, columns)
     changes.moved = register["key"][rows]
-    changes.moved_from = source[rows]
+    changes.moved_from = month.home[rows]
     changes.moved_to = places.community_of[month.register["grid"][rows]]
 
 
@@ -181,6 +206,7 @@ def _births(month: _Month, place: int, day: int, before: int) -> Register:
     wives = (register["sex"] == 2) & (years >= 20) & (years < 43)
     wives &= (register["role"] == SPOUSE) & month.free
     mothers = month.some(wives, _BIRTH)
+    mothers = mothers[month.admitted(np.ones(len(mothers), dtype=np.int64), month.home[mothers])]
     count = len(mothers)
     sex = np.where(rng.random(count) < 0.52, 1, 2).astype(np.uint8)
     born = rng.integers(before, day, count).astype(np.int32)
