@@ -54,7 +54,10 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "approval.flow.revoked": _shape("flow digest", "post dataset"),
     "exchange.intake.authorised": _shape("batch sequence sender records until", _AUTHORISED),
     "exchange.intake.promoted": _shape(
-        "batch authorised good quarantined unchanged withdrawn rules warnings", _FLOW, "purpose contract"
+        "batch authorised good quarantined unchanged withdrawn rules warnings",
+        _FLOW,
+        "purpose contract",
+        "settled",
     ),
     "exchange.intake.refused": _shape("batch authorised reason rules", _FLOW, "purpose contract"),
     "exchange.delivery.authorised": _shape(
@@ -80,6 +83,16 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "access.record.missed": _shape("reason", _RECORD),
     "access.seen.asked": _shape("case", _RECORD),
     "access.seen.authorised": _shape("case until", f"{_RECORD} how contract subjects"),
+    "access.quarantine.authorised": _shape("batch row values until", f"{_RECORD} how contract"),
+    "quarantine.row.dismissed": _shape(
+        "batch rows reason", "post domain dataset", optional_detail="row rule"
+    ),
+    "quarantine.repair.ordered": _shape("batch row", f"{_RECORD} contract"),
+    "quarantine.repair.authorised": _shape("batch of row ordered until", _AUTHORISED),
+    "quarantine.repair.promoted": _shape(
+        "batch authorised of row ordered record version", _FLOW, "purpose contract"
+    ),
+    "quarantine.repair.refused": _shape("batch authorised of row ordered rules", _FLOW, "purpose contract"),
     "access.request.denied": _shape("reason asked", "", "post domain dataset purpose fields flow"),
     "access.correction.authorised": _shape("change record values until", _VIEWED),
     "access.workbook.authorised": _shape("workbook sequence records until", _VIEWED),

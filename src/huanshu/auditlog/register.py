@@ -36,6 +36,7 @@ class Register:
         self.holds = Holds()
         self._approvals: dict[tuple[str, str], Approval] = {}
         self._senders: dict[str, str] = {}
+        self._orders: dict[int, Mapping[str, Any]] = {}
         self._findings: dict[str, Mapping[str, Any]] = {}
 
     def apply(self, entry: Entry) -> None:
@@ -60,6 +61,10 @@ class Register:
                 self._approvals[given.flow, given.digest] = given
             case "approval.flow.revoked":
                 self._approvals.pop((str(detail["flow"]), str(detail["digest"])), None)
+            case "quarantine.repair.ordered":
+                self._orders[entry.index] = entry.body
+            case "quarantine.repair.promoted" | "quarantine.repair.refused":
+                self._orders.pop(int(detail["ordered"]), None)
             case "finding.case.opened":
                 self._findings[str(detail["finding"])] = {**detail, "opened": entry.index}
             case "finding.case.settled":
@@ -74,6 +79,10 @@ class Register:
     def sender_key(self, sender: str) -> str | None:
         """Hex Ed25519 public key enrolled for a sender."""
         return self._senders.get(sender)
+
+    def order(self, index: int) -> Mapping[str, Any] | None:
+        """The entry by which a steward ordered a repair, while nobody has carried it out."""
+        return self._orders.get(index)
 
     @property
     def findings(self) -> list[Mapping[str, Any]]:

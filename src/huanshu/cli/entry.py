@@ -15,6 +15,7 @@ from huanshu.cli import (
     flows,
     holds,
     policies,
+    quarantine,
     receipts,
     records,
     reports,
@@ -40,6 +41,7 @@ app.add_typer(receipts.app, name="receipt")
 app.add_typer(policies.app, name="policy")
 app.add_typer(policies.senders, name="sender")
 app.add_typer(records.app, name="record")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(accesses.app, name="access")
 app.add_typer(drills.app, name="drill")
 app.add_typer(cheats.app, name="cheat")

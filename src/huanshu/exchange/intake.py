@@ -28,6 +28,7 @@ import psycopg
 from huanshu import telemetry
 from huanshu.catalog import Contract, Flow, Suite
 from huanshu.errors import ContentError, InputError
+from huanshu.exchange import quarantine, repairs
 from huanshu.exchange.corrections import standing
 from huanshu.exchange.deciding import Bad, Decided, decide, judge_whole, only_quarantine
 from huanshu.exchange.extract import open_extract
@@ -89,7 +90,9 @@ def run_intake(ground: Ground, name: str, run: str, folder: Path) -> IntakeOutco
         found = sorted(
             (read_manifest(path) for path in sorted(folder.glob("*.manifest.json"))), key=lambda m: m.sequence
         )
+        repairs.apply(ground, flow, run, district)
         done = tuple(_Intake(ground, flow, run, district, folder, manifest).run() for manifest in found)
+        quarantine.reconcile(ground, flow, run, district)
         return IntakeOutcome(name, done)
 
 
@@ -257,6 +260,10 @@ class _Intake:
                 "rules": _counts(verdict, "error"),
                 "warnings": _counts(verdict, "warning"),
             }
+            settled = quarantine.settle(
+                self._district, self._contract, self._batch, full=self._manifest.mode == "full"
+            )
+            told |= {"settled": settled} if settled else {}
             self._settle("promoted", verdict, told)
         with self._stages.of("analyse"):
             self._versions.analyse(self._district)

@@ -182,8 +182,10 @@ class Staging:
 
     def _quarantine(self, district: psycopg.Connection, bad: Mapping[int, tuple[str, ...]]) -> None:
         rows = self._table.take(pa.array(bad, pa.int64())).to_pylist()
+        key = self._contract.primary_key.name
+        links, given = self._judged.links[key], self._judged.given[key]
         with district.cursor().copy(
-            "COPY district.quarantine (batch, row, rules, sealed) FROM STDIN"
+            "COPY district.quarantine (batch, row, rules, sealed, link) FROM STDIN"
         ) as copy:
             for (place, rules), cells in zip(bad.items(), rows, strict=True):
                 source = json.dumps(cells, ensure_ascii=False).encode()
@@ -191,7 +193,8 @@ class Staging:
                 sealed = gate.seal_quarantined(
                     self._keys, self._contract, task.epoch, task.batch, row, source
                 )
-                copy.write_row((task.batch, row, list(rules), sealed))
+                link = links[place].tobytes() if given[place] else None
+                copy.write_row((task.batch, row, list(rules), sealed, link))
 
     def _chunks(self, order: Order) -> Iterator[_Chunk]:
         """The ordered rows by home community, the rows of some homes at a time."""

@@ -12,6 +12,7 @@ Rules
     exchange.*.authorised            the flow's approver                  access plan, every field allowed
     exchange.* (settling)            the flow's approver                  the open ticket it settles
     exchange.delivery.signed         holder of a post in the receiver     an arrived delivery to it
+    quarantine.*                     see ``quarantine``
     exchange.*.held .released .recalled   see ``holding``
     access.record.*                  holder of the post named             access plan, every field allowed
     access.seen.*                    holder of the post named             access plan, ``trace``
@@ -32,7 +33,7 @@ from huanshu.access import Enforcer, Plan, PlanRequest
 from huanshu.auditlog import EVENTS, Register
 from huanshu.catalog.nouns import Flow, Home, Rung
 from huanshu.errors import DeniedError, Text
-from huanshu.keeper import corrections, holding
+from huanshu.keeper import corrections, holding, quarantine
 from huanshu.keeper.establish import Asker
 from huanshu.keeper.tickets import OpenTickets, Ticket
 
@@ -169,6 +170,16 @@ class Admission:
         plan = self.plan(flow.accountable_post, receiver, flow.dataset, names, flow.purpose)
         return self._authorised(asker, claim, flow, receiver, plan, "moved")
 
+    def _repair(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        """One quarantined row, repaired as its steward ordered, by whoever may run the intake."""
+        flow = self.flow(claim, kind="intake")
+        holding.require_moving(self.register, flow)
+        (receiver,) = flow.receivers
+        names = {field.name: "write" for field in self.home.contracts[flow.dataset].fields}
+        plan = self.plan(flow.accountable_post, receiver, flow.dataset, names, flow.purpose)
+        claim = {**claim, "detail": quarantine.order_of(self, claim, flow.dataset)}
+        return self._authorised(asker, claim, flow, receiver, plan, "moved")
+
     def _authorised(
         self, asker: Asker, claim: Claim, flow: Flow, domain: str, plan: Plan, how: str
     ) -> dict[str, Any]:
@@ -195,7 +206,7 @@ class Admission:
         if opened["event"] != f"{kind}.authorised":
             raise _denied("keeper.ticket.other_kind", "the ticket is of another kind", "凭据种类不符")
         detail = {**claim["detail"], "authorised": ticket.index}
-        for bound in ("delivery", "batch"):
+        for bound in ("delivery", "batch", "of", "row", "ordered"):
             if bound in opened["detail"]:
                 detail[bound] = opened["detail"][bound]
         carried = ("person", "established", "post", "domain", "dataset", "purpose", "flow", "contract")
@@ -282,6 +293,8 @@ class Admission:
         """Findings belong to a flow, whose approver's run opens and settles them."""
         if claim.get("flow") is None and str(claim["detail"]["finding"]).startswith(corrections.FINDINGS):
             return corrections.finding(self, asker, claim)
+        if claim.get("flow") is None and str(claim["detail"]["finding"]).startswith(quarantine.FINDINGS):
+            return quarantine.finding_settled(self, asker, claim)
         if claim.get("flow") is None:
             raise _denied("finding.case.unowned", "a finding belongs to a flow", "发现须归属某一流向")
         flow = self.flow(claim)
@@ -442,4 +455,10 @@ _RULES: Final[Mapping[str, Callable[[Admission, Asker, Claim], dict[str, Any]]]]
     "report.page.built": Admission._by_person,
     "drill.run.completed": Admission._by_person,
     **corrections.RULES,
+    "access.quarantine.authorised": quarantine.shown,
+    "quarantine.row.dismissed": quarantine.row_dismissed,
+    quarantine.ORDERED: quarantine.repair_ordered,
+    "quarantine.repair.authorised": Admission._repair,
+    "quarantine.repair.promoted": Admission._settling,
+    "quarantine.repair.refused": Admission._settling,
 }

@@ -19,6 +19,7 @@ from huanshu.auditlog.events import ABOUT_SUBJECTS
 from huanshu.errors import TamperedError, Text
 from huanshu.sealing import KeyName
 from huanshu.sealing.blobs import open_blob
+from huanshu.sealing.cells import refused as cell_refused
 
 Keys = Sequence[tuple[KeyName, bytes]]
 
@@ -32,11 +33,17 @@ _BATCH = 500
 
 def open_bitmap(keys: Keys, member: Mapping[str, Any], sealed: bytes | None) -> bytes:
     """The plain bytes under a member of an entry. TamperedError when they are gone or are others."""
-    if sealed is not None and hashlib.sha256(sealed).hexdigest() == member["sealed_sha256"]:
-        for name, key in keys:
-            with suppress(TamperedError):
-                return open_blob(key, name, str(member["sha256"]), sealed)
-    raise _changed()
+    if sealed is None or hashlib.sha256(sealed).hexdigest() != member["sealed_sha256"]:
+        raise _changed()
+    return open_aged(keys, str(member["sha256"]), sealed)
+
+
+def open_aged(keys: Keys, place: str, sealed: bytes) -> bytes:
+    """A blob that does not say under which epoch it was sealed. TamperedError when none of the keys opens it here."""
+    for name, key in keys:
+        with suppress(TamperedError):
+            return open_blob(key, name, place, sealed)
+    raise cell_refused()
 
 
 def open_member(member: Mapping[str, Any], opened: bytes) -> BitMap:

@@ -122,6 +122,20 @@ class Keeper:
         answer: list[int] = self._ask("seen", ticket=_named(ticket))
         return answer
 
+    def open_quarantined(self, ticket: Ticket, sealed: bytes) -> dict[str, str | None]:
+        """Fields of one quarantined row, at the rungs of the ticket's entry (``access.quarantine.authorised``)."""
+        answer: dict[str, str | None] = self._ask(
+            "open_quarantined", ticket=_named(ticket), sealed=protocol.as_text(sealed)
+        )
+        return answer
+
+    def order_repair(
+        self, claim: Mapping[str, Any], values: Mapping[str, str | None]
+    ) -> tuple[Ticket, bytes]:
+        """Order new values for a quarantined row: the order's ticket, and the values sealed."""
+        answer = self._ask("order_repair", claim=dict(claim), values=dict(values))
+        return Ticket(answer["index"], answer["leaf_hash"]), protocol.as_bytes(answer["sealed"])
+
     def holds(self, flow: str | None = None) -> list[Hold]:
         """Holds that stand (of one flow), oldest first."""
         return [Hold(**told) for told in self._ask("holds") if flow in (None, told["flow"])]

@@ -134,8 +134,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
                 return service.approval(peer, acting, str(request["flow"]), str(request["digest"]))
             case "findings" | "probe" | "holds" | "recalls" as plain:
                 return getattr(service, plain)(peer, acting)
-            case "seen":
-                return service.seen(peer, acting, _ticket(request))
+            case "seen" | "open_quarantined" | "order_repair":
+                return _asked_of_evidence(service, peer, acting, request)
             case "expectations":
                 return service.expectations(peer, acting, str(request["flow"]))
             case other:
@@ -157,6 +157,16 @@ def _proposed(service: Service, peer: Peer, acting: str | None, request: dict[st
         return service.marked(peer, acting, domain, dataset, text, protocol.as_bytes(request["mark"]))
     made = service.accept(peer, acting, _ticket(request), Acceptance.from_json(request["given"]))
     return None if made is None else made.as_json()
+
+
+def _asked_of_evidence(service: Service, peer: Peer, acting: str | None, request: dict[str, Any]) -> Any:
+    """Who saw somebody; a quarantined row; the order to repair one."""
+    if request["op"] == "seen":
+        return service.seen(peer, acting, _ticket(request))
+    if request["op"] == "open_quarantined":
+        return service.open_quarantined(peer, acting, _ticket(request), protocol.as_bytes(request["sealed"]))
+    ticket, sealed = service.order_repair(peer, acting, request["claim"], request["values"])
+    return {**_json(ticket), "sealed": protocol.as_text(sealed)}
 
 
 def _ticket(request: dict[str, Any]) -> Ticket:

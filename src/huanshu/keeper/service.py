@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -25,17 +26,18 @@ from huanshu.catalog import Home, Rung
 from huanshu.errors import DeniedError, Text, UnavailableError
 from huanshu.keeper import proposals
 from huanshu.keeper.admission import Admission
-from huanshu.keeper.bitmaps import open_bitmap, open_member, sightings
+from huanshu.keeper.bitmaps import open_aged, open_bitmap, open_member, sightings
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.corrections import PLATFORM_ONLY
 from huanshu.keeper.establish import Asker, Peer, establish
+from huanshu.keeper.quarantine import ORDERED
 from huanshu.keeper.recalled import RecalledRecords
 from huanshu.keeper.tickets import SETTLING, OpenTickets, Ticket, refused, require_lendable, still_valid
 from huanshu.keeper.vault import Vault
 from huanshu.sealing import LINK_KINDS, CellContext, KeyName, content_mark, mask, open_column
 from huanshu.sealing import link as linked
 from huanshu.sealing.blobs import seal_blob
-from huanshu.sealing.keys import bitmap_key, data_key, link_key, workbook_key
+from huanshu.sealing.keys import bitmap_key, data_key, link_key, quarantine_key, workbook_key
 
 _BEFORE_ADOPTION = {"log.origin.created", "policy.bundle.adopted"}
 
@@ -220,6 +222,34 @@ class Service:
                 raise refused("keeper.link.unknown", "no such kind of identifier", "没有该标识种类")
             self._append(asker, sought, None)
             return linked(self._parts.vault.key(link_key(kind)), kind, value)
+
+    def open_quarantined(
+        self, peer: Peer, acting_as: str | None, ticket: Ticket, sealed: bytes
+    ) -> dict[str, str | None]:
+        """The fields of one quarantined row that the entry names, each at its rung; nothing else of it leaves."""
+        with self._asked(peer, acting_as) as asker:
+            body = self._good(ticket)
+            self._require_same(asker, body)
+            if body["event"] != "access.quarantine.authorised":
+                raise refused("keeper.open.not_named", "the entry does not name this value", "条目未载明该值")
+            fields = sorted(body["fields"])
+            self._tickets.count_opening(ticket, len(fields), self._home.policies.keys.open_max_values)
+            self._parts.writer.record_loan(ticket.index, "opened", 0, fields, len(fields))
+            dataset, place = str(body["dataset"]), f"{body['detail']['batch']}/{body['detail']['row']}"
+            row = json.loads(open_aged(self._quarantine_keys(dataset), place, sealed))
+            return {name: self._at_rung(body, name, row.get(name)) for name in fields}
+
+    def order_repair(
+        self, peer: Peer, acting_as: str | None, claim: Mapping[str, Any], values: Mapping[str, str | None]
+    ) -> tuple[Ticket, bytes]:
+        """A steward's order, appended first; then its new values, sealed for the run that carries it out."""
+        with self._asked(peer, acting_as) as asker:
+            ordered = {**claim, "event": ORDERED, "once": None, "fields": sorted(values)}
+            ticket = self._append(asker, ordered, None)
+            name = quarantine_key(str(claim["dataset"]), self._home.policies.keys.epoch)
+            place = f"repair/{claim['detail']['batch']}/{claim['detail']['row']}/{ticket.index}"
+            new = json.dumps(dict(values), ensure_ascii=False).encode()
+            return ticket, seal_blob(self._parts.vault.key(name), name, place, new)
 
     def seen(self, peer: Peer, acting_as: str | None, ticket: Ticket) -> list[int]:
         """Indices of the entries whose bitmaps hold a subject that the ticket's entry asks about.
@@ -417,10 +447,21 @@ class Service:
         key = self._parts.vault.key(data_key(cell.domain, dataset, cell.field, cell.epoch), born=False)
         context = CellContext(cell.domain, dataset, cell.field, cell.rung, cell.epoch)
         (value,) = open_column(key, context, [cell.record], [cell.version], [cell.sealed])
-        rung = Rung.of(body["fields"][cell.field])
-        if rung is Rung.REVEAL or cell.rung.startswith("evidence/"):
+        return value if cell.rung.startswith("evidence/") else self._at_rung(body, cell.field, value)
+
+    def _at_rung(self, body: Mapping[str, Any], field: str, value: str | None) -> str | None:
+        if Rung.of(body["fields"][field]) is Rung.REVEAL:
             return value
-        return mask(self._home.contracts[dataset].field(cell.field).mask or "all", value)
+        return mask(self._home.contracts[str(body["dataset"])].field(field).mask or "all", value)
+
+    def _quarantine_keys(self, dataset: str) -> list[tuple[KeyName, bytes]]:
+        """Newest epoch first: a row does not say its own. There is one for every epoch that had a bad row."""
+        found = []
+        for epoch in range(self._home.policies.keys.epoch, 0, -1):
+            with suppress(UnavailableError):
+                name = quarantine_key(dataset, epoch)
+                found.append((name, self._parts.vault.key(name, born=False)))
+        return found
 
     def _sealed(self, bitmap: bytes, count: int) -> tuple[dict[str, Any], bytes]:
         """The bitmap sealed for the log, and the member that binds it to its entry."""

@@ -30,10 +30,16 @@ SETTLING = {
     "exchange.delivery.stopped",
     "exchange.intake.promoted",
     "exchange.intake.refused",
+    "quarantine.repair.promoted",
+    "quarantine.repair.refused",
     "correction.batch.judged",
     "correction.change.accepted",
     "correction.change.conflicted",
 }
+
+
+#: What brings records into the district store: an extract, or one quarantined row as its steward repaired it.
+INTAKES = {"exchange.intake.authorised", "quarantine.repair.authorised"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,7 @@ def lendable(body: Mapping[str, Any], home: Home) -> frozenset[str]:
     contract = home.contracts[body["dataset"]]
     if body["event"] == "exchange.delivery.authorised":
         return frozenset(_for_delivery(body, home, contract))
-    if body["event"] == "exchange.intake.authorised":
+    if body["event"] in INTAKES:
         return frozenset(_for_intake(body, home, contract))
     if body["event"] in ("correction.batch.authorised", "access.workbook.authorised"):
         return frozenset(_for_community(body, contract))
@@ -136,7 +142,9 @@ def require_lendable(names: Iterable[KeyName], body: Mapping[str, Any], home: Ho
         if use == "data":
             known = prefix in allowed and epoch in {str(past) for past in range(1, current + 1)}
         elif use == "quarantine":
-            known = prefix in allowed and epoch == str(current)
+            # A repair opens what an earlier extract left.
+            past = range(1 if body["event"] != "exchange.intake.authorised" else current, current + 1)
+            known = prefix in allowed and epoch in {str(age) for age in past}
         else:
             known = name in allowed
         if not known:
