@@ -10,7 +10,7 @@ from huanshu.access import Decision, Enforcer, Plan, PlanRequest, Request
 from huanshu.catalog import Rung
 from huanshu.errors import Text
 from huanshu.exchange.digests import row_digests
-from huanshu.exchange.receiving import Receiving, Upserts, Withdrawn
+from huanshu.exchange.receiving import Numbers, Receiving, Upserts
 from huanshu.store.copying import copy_in
 
 _YES = Text("nobody asked the rules", "未经规则判定")
@@ -45,8 +45,8 @@ class AllowsEverything(Enforcer):
 class StraightIntoTheSlice(Receiving):
     """A receiving side without staging: every chunk shows at once, whether the rest ever comes or not."""
 
-    def stage(self, delivery: str, chunk: int, upserts: Upserts, withdrawn: Withdrawn) -> None:  # noqa: ARG002
+    def stage(self, delivery: str, chunk: int, upserts: Upserts, withdrawn: Numbers) -> None:  # noqa: ARG002
         columns = {**upserts.columns(), "delivery": pa.repeat(delivery, len(upserts.record))}
         columns["digest"] = pa.array(row_digests(upserts.columns()), pa.large_binary())
         with self._connection.transaction():
-            copy_in(self._connection, self._slice, columns)
+            copy_in(self._connection, self._tables.slice, columns)

@@ -13,7 +13,8 @@ dropped and ``.stopped`` names the subjects that were really opened.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,10 +25,13 @@ from psycopg import sql
 from huanshu import telemetry
 from huanshu.catalog import Contract, Flow, Rung
 from huanshu.errors import DeniedError, HuanshuError
+from huanshu.exchange import books
 from huanshu.exchange import due as dues
+from huanshu.exchange.books import Chunk
 from huanshu.exchange.due import Due
 from huanshu.exchange.ground import Ground
-from huanshu.exchange.receiving import Inbox, Upserts, Withdrawn
+from huanshu.exchange.receiving import Inbox, Upserts
+from huanshu.exchange.routes import Routes
 from huanshu.exchange.tables import create, delivered_fields, district_tables
 from huanshu.gate.bulk import Rows, reseal
 from huanshu.keeper.tickets import Ticket
@@ -49,66 +53,65 @@ class Outcome:
     opened: int = 0
 
 
-def deliver(ground: Ground, flow: Flow, receiver: str, run: str) -> Outcome:
+def deliver(ground: Ground, routes: Routes, flow: Flow, receiver: str, run: str) -> Outcome:
     """Bring the receiver up to date. Raises HuanshuError when it could not; nothing is half promoted then."""
     with (
         telemetry.span("huanshu.exchange.delivery", flow=flow.flow, receiver=receiver),
         available(),
-        ground.district() as district,
-        ground.receiver(receiver) as store,
+        _alone(routes.effects(), flow, receiver),
     ):
-        _alone(district, flow, receiver)
-        return _Delivery(ground, flow, receiver, run, district, store).run()
+        return _Delivery(ground, routes, flow, receiver, run).run()
 
 
-def _alone(district: psycopg.Connection, flow: Flow, receiver: str) -> None:
-    """Two runs for one receiver wait for each other; the lock ends with the connection, however it ends."""
-    with district.transaction():
-        district.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"{flow.flow}/{receiver}",))
+@contextmanager
+def _alone(district: psycopg.Connection, flow: Flow, receiver: str) -> Iterator[None]:
+    """Two runs for one receiver wait for each other; a lock of a connection that ends, however it ends, is gone."""
+    name = (f"{flow.flow}/{receiver}",)
+    district.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", name)
+    try:
+        yield
+    finally:
+        if not district.closed:
+            district.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", name)
 
 
 class _Delivery:
-    def __init__(
-        self,
-        ground: Ground,
-        flow: Flow,
-        receiver: str,
-        run: str,
-        district: psycopg.Connection,
-        store: psycopg.Connection,
-    ) -> None:
+    def __init__(self, ground: Ground, routes: Routes, flow: Flow, receiver: str, run: str) -> None:
         self._ground = ground
         self._flow = flow
         self._receiver = receiver
         self._run = run
-        self._district = district
+        self._district = routes.effects()
+        self._reading = routes.reading()
         self._contract: Contract = ground.contract(flow)
-        self._receiving = ground.receiving(store, self._contract, flow, receiver)
+        self._receiving = ground.receiving(routes.store(receiver), self._contract, flow, receiver)
         self._policy = str(ground.keeper.status()["policy"])
 
     def run(self) -> Outcome:
         create(self._district, *district_tables(self._contract))
         finished = self._finish_promoted()
-        due = dues.freeze(
-            self._district,
-            self._ground.home,
-            self._contract,
-            self._flow,
-            self._receiver,
-            self._policy,
-            self._ground.chunk,
-        )
-        self._stop_superseded(due)
-        self._ground.pause("a:frozen")
-        if due is None:
-            return finished or Outcome(self._receiver, "unchanged")
-        ticket = self._authorise(due)
-        self._ground.pause("b:authorised")
-        try:
-            opened = self._stage(due, ticket)
-        except DeniedError as denied:
-            self._stop(due.delivery, ticket, denied.code)
-            raise
+        with self._reading.transaction():  # the snapshot
+            due = dues.freeze(
+                self._district,
+                self._reading,
+                self._ground.home,
+                self._contract,
+                self._flow,
+                self._receiver,
+                self._policy,
+                self._ground.chunk,
+            )
+            self._stop_superseded(due)
+            self._ground.pause("a:frozen")
+            if due is None:
+                return finished or Outcome(self._receiver, "unchanged")
+            ticket = self._authorise(due)
+            self._ground.pause("b:authorised")
+            try:
+                opened = self._stage(due, ticket)
+            except DeniedError as denied:
+                self._stop(due.delivery, ticket, denied.code)
+                raise
         self._ground.pause("c:staged")
         line = self._receiving.promote(due.delivery, due.upserts, due.withdrawals)
         self._ground.pause("d:promoted")
@@ -120,8 +123,7 @@ class _Delivery:
     def _authorise(self, due: Due) -> Ticket:
         ticket = self._ground.keeper.open_ticket("exchange.delivery.authorised", due.delivery)
         if ticket is None:
-            chunks = list(range(due.chunks))
-            subjects = dues.subjects(self._district, self._contract, due.delivery, chunks)
+            subjects = due.subjects
             ticket = self._ground.keeper.append(
                 {
                     "event": "exchange.delivery.authorised",
@@ -149,15 +151,15 @@ class _Delivery:
     def _stage(self, due: Due, ticket: Ticket) -> int:
         there = self._receiving.staged_chunks(due.delivery)
         opened = 0
-        for chunk in range(due.chunks):
-            if chunk not in there:
-                rows = self._read(due.delivery, chunk)
-                upserts = self._resealed(ticket, chunk, rows)
-                self._ground.pause(f"c:opened:{chunk}")
-                self._receiving.stage(due.delivery, chunk, upserts, self._withdrawn(due.delivery, chunk))
+        for chunk in due.chunks:
+            if chunk.number not in there:
+                rows = self._read(due, chunk)
+                upserts = self._resealed(ticket, chunk.number, rows)
+                self._ground.pause(f"c:opened:{chunk.number}")
+                self._receiving.stage(due.delivery, chunk.number, upserts, chunk.withdrawn)
                 opened += len(rows.record)
-                self._ground.pause(f"c:chunk:{chunk}")
-            self._ground.progress(self._receiver, chunk + 1, due.chunks)
+                self._ground.pause(f"c:chunk:{chunk.number}")
+            self._ground.progress(self._receiver, chunk.number + 1, len(due.chunks))
         return opened
 
     def _resealed(self, ticket: Ticket, chunk: int, rows: Rows) -> Upserts:
@@ -169,7 +171,8 @@ class _Delivery:
             )
         return Upserts(rows.record, rows.version, epoch, cells)
 
-    def _read(self, delivery: str, chunk: int) -> Rows:
+    def _read(self, due: Due, chunk: Chunk) -> Rows:
+        """The chunk's sealed rows, in record order, as the snapshot has them."""
         names = [field.name for field in delivered_fields(self._contract, self._flow)]
         linked = [n for n in names if self._flow.fields[n] is Rung.MATCH]
         types: dict[str, pa.DataType] = {
@@ -181,20 +184,18 @@ class _Delivery:
         for name in names:
             types[name] = pa.large_binary() if self._contract.field(name).sealed else pa.large_string()
         types |= {f"link_{name}": pa.large_binary() for name in linked}
-        query = sql.SQL(
-            "SELECT {} FROM district.delivery_item i JOIN {} v USING (record, version)"
-            " WHERE i.delivery = {} AND i.chunk = {} AND i.act = 'upsert' ORDER BY record"
-        ).format(
-            sql.SQL(", ").join(map(sql.Identifier, types)),
-            dues.versions_table(self._contract),
-            delivery,
-            chunk,
-        )
-        with self._district.transaction():
-            found = pa.Table.from_batches(
-                copy_out(self._district, query, types),
-                pa.schema([pa.field(name, type_) for name, type_ in types.items()]),
-            ).combine_chunks()
+        parts = []
+        if len(chunk.records):
+            query = sql.SQL(
+                "SELECT {} FROM {} WHERE batch_out IS NULL AND home = ANY({}) AND record {} ORDER BY record"
+            ).format(
+                sql.SQL(", ").join(map(sql.Identifier, types)),
+                dues.versions_table(self._contract),
+                dues.homes_of(self._ground.home, self._receiver),
+                _among(chunk, whole=due.whole(chunk)),
+            )
+            parts = list(copy_out(self._reading, query, types))
+        found = pa.Table.from_batches(parts, pa.schema(list(types.items()))).combine_chunks()
         columns = {name: _whole(found.column(name)) for name in types}
         return Rows(
             record=columns["record"],
@@ -203,18 +204,6 @@ class _Delivery:
             epoch=columns["epoch"],
             cells={name: columns[name] for name in names},
             links={name: columns[f"link_{name}"] for name in linked},
-        )
-
-    def _withdrawn(self, delivery: str, chunk: int) -> Withdrawn:
-        with self._district.transaction():
-            found = self._district.execute(
-                "SELECT record, version FROM district.delivery_item"
-                " WHERE delivery = %s AND chunk = %s AND act = 'withdraw' ORDER BY record",
-                (delivery, chunk),
-            ).fetchall()
-        return (
-            pa.array([record for record, _ in found], pa.int64()),
-            pa.array([version for _, version in found], pa.int32()),
         )
 
     # -- (e) ------------------------------------------------------------------------------------
@@ -236,28 +225,8 @@ class _Delivery:
             }
         )
         self._ground.pause("e:arrived")
-        self._book(line.delivery)
+        books.book(self._district, self._flow.flow, self._receiver, line.delivery)
         self._ground.pause("e:booked")
-
-    def _book(self, delivery: str) -> None:
-        """The district's books follow the log: what the receiver now holds."""
-        given = {"delivery": delivery, "flow": self._flow.flow, "receiver": self._receiver}
-        with self._district.transaction():
-            self._district.execute(
-                "DELETE FROM district.delivered d USING district.delivery_item i WHERE i.delivery = %(delivery)s"
-                " AND d.flow = %(flow)s AND d.receiver = %(receiver)s AND d.record = i.record",
-                given,
-            )
-            self._district.execute(
-                "INSERT INTO district.delivered (flow, receiver, record, version)"
-                " SELECT %(flow)s, %(receiver)s, record, version FROM district.delivery_item"
-                " WHERE delivery = %(delivery)s AND act = 'upsert'",
-                given,
-            )
-            self._district.execute(
-                "UPDATE district.delivery SET state = 'arrived', settled_at = now() WHERE delivery = %(delivery)s",
-                given,
-            )
 
     # -- after a crash --------------------------------------------------------------------------
 
@@ -280,7 +249,9 @@ class _Delivery:
             if ticket is not None:
                 self._arrive(line, ticket)
             else:
-                self._book(delivery)  # the entry was written; only the books were missing
+                books.book(
+                    self._district, self._flow.flow, self._receiver, delivery
+                )  # the entry was written; only the books were missing
             finished = Outcome(self._receiver, "arrived", delivery, line.count, line.withdrawn, 0)
         return finished
 
@@ -301,7 +272,7 @@ class _Delivery:
                     (ticket.index,),
                 ).fetchall()
             chunks = [row[0] for row in lent]
-            opened = dues.subjects(self._district, self._contract, delivery, chunks)
+            opened = books.subjects_of(self._district, delivery, chunks)
             self._ground.keeper.append(
                 {
                     "event": "exchange.delivery.stopped",
@@ -320,6 +291,14 @@ class _Delivery:
 
     def _named(self) -> dict[str, str]:
         return {"id": self._flow.flow, "run": self._run}
+
+
+def _among(chunk: Chunk, *, whole: bool) -> sql.Composable:
+    """Which records, as SQL: a range when it holds no other record of the slice."""
+    if whole:
+        first, last = chunk.records[[0, -1]].tolist()
+        return sql.SQL("BETWEEN {} AND {}").format(first, last)
+    return sql.SQL("= ANY({})").format(chunk.records.tolist())
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -1,48 +1,88 @@
 """What is due to a receiver: the difference between its slice in the district and what it last received.
 
-Step (a) of a delivery: one district transaction that freezes the difference as items in chunks, with the
-subjects' bitmap and an id that names exactly this content. Nothing is opened, logged or sent here.
+Step (a) of a delivery: one district transaction freezes the difference, in chunks, each with its subjects' bitmap,
+under an id that names exactly this content. Nothing is opened, logged or sent here.
+
+The slice is read in a snapshot that the caller holds until every chunk was read (``Slice``): what a run sends is
+what it froze, whatever is taken in meanwhile. Frozen again after a crash, the same content has the same id; other
+content has another, and the delivery under way is stopped. So nothing frozen is ever read in another snapshot.
 """
 
 from __future__ import annotations
 
 import hashlib
+from array import array
 from dataclasses import dataclass
 
+import numpy as np
 import psycopg
+import pyarrow as pa
+from numpy.typing import NDArray
 from psycopg import sql
 from pyroaring import BitMap
 
 from huanshu.canonical import canonical
 from huanshu.catalog import Contract, Flow, Home
+from huanshu.exchange.books import Chunk, freeze_chunks, received
+from huanshu.store.copying import copy_out
 
-_DIFFERENCE = sql.SQL("""
-    WITH mine AS (
-        SELECT record, version FROM {versions} WHERE batch_out IS NULL AND home = ANY(%(homes)s)
-    ), theirs AS (
-        SELECT record, version FROM district.delivered WHERE flow = %(flow)s AND receiver = %(receiver)s
-    )
-    SELECT coalesce(mine.record, theirs.record), coalesce(mine.version, theirs.version),
-           CASE WHEN mine.record IS NULL THEN 'withdraw' ELSE 'upsert' END
-    FROM mine FULL JOIN theirs USING (record)
-    WHERE mine.version IS DISTINCT FROM theirs.version ORDER BY 1
-""")
-_SUBJECTS = sql.SQL("""
-    SELECT DISTINCT unnest(v.subjects) FROM district.delivery_item i
-    JOIN {versions} v USING (record, version)
-    WHERE i.delivery = %s AND i.act = 'upsert' AND i.chunk = ANY(%s)
-""")
-_SLICE = sql.SQL("SELECT count(*) FROM {versions} WHERE batch_out IS NULL AND home = ANY(%s)")
+Numbers = NDArray[np.int64]
+
+_SLICE = sql.SQL(
+    "SELECT record, version, subjects FROM {versions} WHERE batch_out IS NULL AND home = ANY({homes}) ORDER BY record"
+)
+_TYPES = {"record": pa.int64(), "version": pa.int32(), "subjects": pa.list_(pa.int64())}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What comes (``record`` at ``version``, about ``subjects``) and what leaves, each ascending by record.
+
+    ``slice`` is every record of the receiver's slice in the district, ``held`` how many it holds already."""
+
+    record: Numbers
+    version: Numbers
+    subjects: pa.ListArray
+    withdrawn: Numbers
+    slice: Numbers
+    held: int
+
+    @property
+    def upserts(self) -> int:
+        return len(self.record)
+
+    @property
+    def withdrawals(self) -> int:
+        return len(self.withdrawn)
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A frozen difference. ``delivery`` is its id; ``chunks`` counts its chunks (from 0)."""
+    """A frozen difference. ``delivery`` is its id; its chunks count from 0."""
 
     delivery: str
-    upserts: int
-    withdrawals: int
-    chunks: int
+    found: Difference
+    chunks: tuple[Chunk, ...]
+
+    @property
+    def upserts(self) -> int:
+        return self.found.upserts
+
+    @property
+    def withdrawals(self) -> int:
+        return self.found.withdrawals
+
+    @property
+    def subjects(self) -> BitMap:
+        """Ordinals of the subjects whose values the delivery carries."""
+        return BitMap.union(BitMap(), *(chunk.subjects for chunk in self.chunks))
+
+    def whole(self, chunk: Chunk) -> bool:
+        """Whether the chunk carries every record of the slice from its first to its last: then a range names them."""
+        if not len(chunk.records):
+            return False
+        first, last = np.searchsorted(self.found.slice, chunk.records[[0, -1]])
+        return int(last - first + 1) == len(chunk.records)
 
 
 def homes_of(home: Home, receiver: str) -> list[str]:
@@ -56,34 +96,40 @@ def versions_table(contract: Contract) -> sql.Identifier:
 
 def difference(
     connection: psycopg.Connection, home: Home, contract: Contract, flow: Flow, receiver: str
-) -> list[tuple[int, int, str]]:
-    """(record, version, ``upsert`` or ``withdraw``) in record order."""
-    query = _DIFFERENCE.format(versions=versions_table(contract))
-    given = {"homes": homes_of(home, receiver), "flow": flow.flow, "receiver": receiver}
-    return connection.execute(query, given).fetchall()
+) -> Difference:
+    """The slice as the connection sees it now, against the books."""
+    query = _SLICE.format(versions=versions_table(contract), homes=homes_of(home, receiver))
+    mine = pa.Table.from_batches(copy_out(connection, query, _TYPES), pa.schema(list(_TYPES.items())))
+    record = mine.column("record").to_numpy()
+    version = mine.column("version").to_numpy().astype(np.int64)
+    had, had_version = received(connection, flow.flow, receiver)
+    place = np.searchsorted(had, record)
+    known = np.zeros(len(record), np.bool_)
+    inside = place < len(had)
+    at = place[inside]
+    known[inside] = (had[at] == record[inside]) & (had_version[at] == version[inside])
+    subjects = mine.column("subjects").combine_chunks()
+    return Difference(
+        record=record[~known],
+        version=version[~known],
+        subjects=subjects if not known.any() else subjects.filter(pa.array(~known)),
+        withdrawn=np.setdiff1d(had, record, assume_unique=True),
+        slice=record,
+        held=len(had),
+    )
 
 
 def anything_due(
     connection: psycopg.Connection, home: Home, contract: Contract, flow: Flow, receiver: str
 ) -> bool:
     """Whether a delivery to this receiver would bring or withdraw a record now."""
-    difference = _DIFFERENCE.format(versions=versions_table(contract))
-    query = sql.SQL("SELECT EXISTS (SELECT 1 FROM ({}) AS due)").format(difference)
-    given = {"homes": homes_of(home, receiver), "flow": flow.flow, "receiver": receiver}
-    row = connection.execute(query, given).fetchone()
-    return bool(row and row[0])
-
-
-def slice_size(connection: psycopg.Connection, home: Home, contract: Contract, receiver: str) -> int:
-    """Records in the receiver's slice of the district store now."""
-    row = connection.execute(
-        _SLICE.format(versions=versions_table(contract)), (homes_of(home, receiver),)
-    ).fetchone()
-    return int(row[0]) if row else 0
+    found = difference(connection, home, contract, flow, receiver)
+    return bool(found.upserts or found.withdrawals)
 
 
 def freeze(
-    connection: psycopg.Connection,
+    effects: psycopg.Connection,
+    reading: psycopg.Connection,
     home: Home,
     contract: Contract,
     flow: Flow,
@@ -91,44 +137,55 @@ def freeze(
     policy: str,
     chunk: int,
 ) -> Due | None:
-    """Freeze what is due, or None when nothing is. Frozen again, the same content has the same id.
+    """Freeze what is due in the snapshot of ``reading``, or None when nothing is.
 
     A crash in here leaves nothing; after the commit it leaves a frozen delivery that the next run takes up."""
-    with connection.transaction():
-        items = difference(connection, home, contract, flow, receiver)
-        if not items:
-            return None
-        digest = hashlib.sha256(
-            canonical(
-                {
-                    "flow": flow.flow,
-                    "receiver": receiver,
-                    "flow_digest": flow.digest,
-                    "policy": policy,
-                    "contract": contract.digest,
-                    "chunk": chunk,
-                }
-            )
-        )
-        for record, version, act in items:
-            digest.update(b"%d %d %s\n" % (record, version, act.encode()))
-        delivery = digest.hexdigest()
-        upserts = sum(act == "upsert" for _, _, act in items)
-        connection.execute(
+    found = difference(reading, home, contract, flow, receiver)
+    if not found.upserts and not found.withdrawals:
+        return None
+    delivery = _name(found, contract, flow, receiver, policy, chunk)
+    chunks = tuple(_chunks(found, chunk))
+    with effects.transaction():
+        effects.execute(
             "INSERT INTO district.delivery (delivery, flow, receiver, state, upserts, withdrawals)"
             " VALUES (%s, %s, %s, 'frozen', %s, %s) ON CONFLICT (delivery) DO NOTHING",
-            (delivery, flow.flow, receiver, upserts, len(items) - upserts),
+            (delivery, flow.flow, receiver, found.upserts, found.withdrawals),
         )
-        connection.execute("DELETE FROM district.delivery_item WHERE delivery = %s", (delivery,))
-        with connection.cursor().copy(
-            "COPY district.delivery_item (delivery, chunk, record, version, act) FROM STDIN"
-        ) as copy:
-            for place, (record, version, act) in enumerate(items):
-                copy.write_row((delivery, place // chunk, record, version, act))
-    return Due(delivery, upserts, len(items) - upserts, -(-len(items) // chunk))
+        freeze_chunks(effects, delivery, chunks)
+    return Due(delivery, found, chunks)
 
 
-def subjects(connection: psycopg.Connection, contract: Contract, delivery: str, chunks: list[int]) -> BitMap:
-    """Ordinals of the subjects whose values the upserts of these chunks carry."""
-    query = _SUBJECTS.format(versions=versions_table(contract))
-    return BitMap(row[0] for row in connection.execute(query, (delivery, chunks)))
+def _name(found: Difference, contract: Contract, flow: Flow, receiver: str, policy: str, chunk: int) -> str:
+    """Hex SHA-256 over the canonical header, then the upserts' records and versions and the withdrawn records, each
+    list after its length, as big-endian integers of 8 bytes."""
+    header = {
+        "flow": flow.flow,
+        "receiver": receiver,
+        "flow_digest": flow.digest,
+        "policy": policy,
+        "contract": contract.digest,
+        "chunk": chunk,
+    }
+    digest = hashlib.sha256(canonical(header))
+    for numbers in (found.record, found.version, found.withdrawn):
+        digest.update(len(numbers).to_bytes(8, "big"))
+        digest.update(numbers.astype(">i8").tobytes())
+    return digest.hexdigest()
+
+
+def _chunks(found: Difference, size: int) -> list[Chunk]:
+    nobody = np.empty(0, np.int64)
+    chunks: list[Chunk] = []
+    for first in range(0, max(1, found.upserts), size):
+        here = slice(first, first + size)
+        about = found.subjects[first : first + size].flatten().to_numpy(zero_copy_only=False)
+        chunks.append(
+            Chunk(
+                number=len(chunks),
+                records=found.record[here],
+                versions=found.version[here],
+                withdrawn=nobody if chunks else found.withdrawn,
+                subjects=BitMap(array("I", about.astype(np.uint32).tobytes())),
+            )
+        )
+    return chunks

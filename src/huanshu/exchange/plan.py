@@ -15,7 +15,7 @@ from psycopg import sql
 from huanshu.access import Enforcer, Plan, PlanRequest, alike
 from huanshu.catalog import Contract, Flow, Home
 from huanshu.errors import Text
-from huanshu.exchange.due import difference, homes_of, slice_size, versions_table
+from huanshu.exchange.due import difference, homes_of, versions_table
 from huanshu.exchange.ground import Ground
 
 _SUBJECTS = sql.SQL("""
@@ -63,17 +63,16 @@ def plan_delivery(ground: Ground, name: str) -> FlowPlan:
     with ground.district() as connection:
         there = _taken_in(connection, contract)
         for code in flow.receivers:
-            due = difference(connection, ground.home, contract, flow, code) if there else []
-            upserts = sum(act == "upsert" for _, _, act in due)
+            due = difference(connection, ground.home, contract, flow, code) if there else None
             decided = decisions[code]
             receivers.append(
                 ReceiverPlan(
                     receiver=code,
                     name=ground.home.policies.domains[code].name,
-                    slice=slice_size(connection, ground.home, contract, code) if there else 0,
+                    slice=len(due.slice) if due else 0,
                     subjects=_subjects(connection, ground.home, contract, code) if there else 0,
-                    upserts=upserts,
-                    withdrawals=len(due) - upserts,
+                    upserts=due.upserts if due else 0,
+                    withdrawals=due.withdrawals if due else 0,
                     allowed=decided.allowed,
                     why_not=None if decided.allowed else decided.explanation,
                     remedy=None if decided.allowed else decided.remedy,

@@ -1,8 +1,11 @@
 """The receiver's side of a delivery: staging, promotion, inbox. Runs against the receiver's own store.
 
-Step (d) is the only commit with effect: one transaction checks what arrived, moves it from the staging
-into the slice, withdraws what left, and writes the inbox line. A crash before it leaves staging that is
-resumed or dropped; after it, the inbox line says that the delivery has happened.
+Step (d) is the only commit with effect: one transaction reads back what arrived, makes it (part of) the slice,
+withdraws what left, and writes the inbox line. A crash before it leaves staging that is resumed or dropped; after
+it, the inbox line says that the delivery has happened.
+
+    first delivery   the staging gets its key and becomes the slice: no row is written twice
+    later ones       the staging's rows replace theirs in the slice
 
 Trust: who can change these tables can show this receiver old or missing rows (found by
 ``huanshu verify`` against the digests in the log); cells sealed for another place do not open.
@@ -12,20 +15,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from hashlib import sha256
+from typing import LiteralString
 
+import numpy as np
 import psycopg
 import pyarrow as pa
+from numpy.typing import NDArray
 from psycopg import sql
-from sqlalchemy import Table
 
 from huanshu.catalog import Contract, Flow
 from huanshu.errors import InputError, TamperedError, Text
 from huanshu.exchange.digests import delivery_digest, row_digests, slice_digest
-from huanshu.exchange.tables import create, delivered_fields, receiver_tables, stored_plain
-from huanshu.store.copying import copy_in, copy_out
+from huanshu.exchange.tables import create_receiver, delivered_fields, receiver_tables
+from huanshu.store.copying import copy_in, raw_rows
 
-Withdrawn = tuple[pa.Array, pa.Array]  # records and versions that leave the slice
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,150 +61,158 @@ class Inbox:
 
 
 class Receiving:
-    """One flow at one receiver. Digest, count and domain are checked by this side's own reading."""
+    """One flow at one receiver. Digest and count are checked by this side's own reading."""
 
     def __init__(self, connection: psycopg.Connection, contract: Contract, flow: Flow, receiver: str) -> None:
         self._connection = connection
         self._contract = contract
         self._flow = flow
-        fields = delivered_fields(contract, flow)
-        self._plain = {field.name: stored_plain(field, flow.fields[field.name]) for field in fields}
-        self._fields = list(self._plain)
-        tables = receiver_tables(contract, flow, receiver)
+        self._fields = [field.name for field in delivered_fields(contract, flow)]
+        self._tables = receiver_tables(contract, flow, receiver)
         with connection.transaction():
-            create(connection, *tables)
-        self._slice, self._staging, self._inbox = (_identifier(table) for table in tables)
+            create_receiver(connection, self._tables)
 
     def inbox(self, delivery: str) -> Inbox | None:
         """The inbox line of a delivery, or None when it has not taken effect."""
-        row = self._one(
-            sql.SQL(
-                "SELECT delivery, count, withdrawn, holds, digest, slice_digest FROM {} WHERE delivery = %s"
-            ).format(self._inbox),
-            (delivery,),
-        )
+        with self._connection.transaction():
+            row = self._run(
+                "SELECT delivery, count, withdrawn, holds, digest, slice_digest FROM {inbox} WHERE delivery = %s",
+                delivery,
+            ).fetchone()
         return None if row is None else Inbox(row[0], row[1], row[2], row[3], bytes(row[4]), bytes(row[5]))
 
     def staged_chunks(self, delivery: str) -> set[int]:
         """Chunks that are wholly in the staging (a chunk is staged in one transaction)."""
-        query = sql.SQL("SELECT DISTINCT chunk FROM {} WHERE delivery = %s").format(self._staging)
         with self._connection.transaction():
-            return {row[0] for row in self._connection.execute(query, (delivery,))}
+            return {row[0] for row in self._run("SELECT chunk FROM {staged} WHERE delivery = %s", delivery)}
 
-    def stage(self, delivery: str, chunk: int, upserts: Upserts, withdrawn: Withdrawn) -> None:
+    def stage(self, delivery: str, chunk: int, upserts: Upserts, withdrawn: Numbers) -> None:
         """Write one chunk to the staging, in one transaction: all of it or none."""
         columns = upserts.columns()
-        digests = pa.array(row_digests(columns), pa.large_binary())
+        count = len(upserts.record)
         with self._connection.transaction():
-            for act, rows in (
-                ("upsert", {**columns, "digest": digests}),
-                ("withdraw", dict(zip(("record", "version"), withdrawn, strict=True))),
-            ):
-                count = len(rows["record"])
-                named = {
-                    "delivery": pa.repeat(delivery, count),
-                    "chunk": pa.repeat(pa.scalar(chunk, pa.int32()), count),
-                    "act": pa.repeat(act, count),
-                }
-                if count:
-                    copy_in(self._connection, self._staging, {**named, **rows})
+            if count:
+                columns["delivery"] = pa.repeat(delivery, count)
+                columns["digest"] = pa.array(row_digests(upserts.columns()), pa.large_binary())
+                copy_in(self._connection, self._tables.staging, columns)
+            self._run(
+                "INSERT INTO {staged} (delivery, chunk, count, withdrawn) VALUES (%s, %s, %s, %s)",
+                delivery,
+                chunk,
+                count,
+                withdrawn.tolist(),
+            )
 
     def promote(self, delivery: str, upserts: int, withdrawals: int) -> Inbox:
         """Step (d). Raises InputError when what was staged is not what the delivery announced."""
         with self._connection.transaction():
-            digests, withdrawn = self._check(delivery, upserts, withdrawals)
-            fields = sql.SQL(", ").join(
-                map(sql.Identifier, ["record", "version", "epoch", *self._fields, "delivery", "digest"])
-            )
-            names = {"slice": self._slice, "staging": self._staging, "inbox": self._inbox, "fields": fields}
-            self._connection.execute(
-                sql.SQL(
-                    "DELETE FROM {slice} s USING {staging} g WHERE g.delivery = %s AND g.record = s.record"
-                ).format(**names),
-                (delivery,),
-            )
-            self._connection.execute(
-                sql.SQL(
-                    "INSERT INTO {slice} ({fields}) SELECT {fields} FROM {staging}"
-                    " WHERE delivery = %s AND act = 'upsert'"
-                ).format(**names),
-                (delivery,),
-            )
-            held = sql.SQL("SELECT digest FROM {slice} ORDER BY record").format(**names)
-            rows = [
-                digest
-                for batch in copy_out(self._connection, held, {"digest": pa.large_binary()})
-                for digest in batch.column("digest").to_pylist()
-            ]
-            whole = slice_digest(rows)
-            line = Inbox(
-                delivery, upserts, withdrawals, len(rows), delivery_digest(digests, withdrawn), whole
-            )
-            self._connection.execute(
-                sql.SQL(
-                    "INSERT INTO {inbox} (delivery, flow, dataset, count, withdrawn, holds, digest, slice_digest)"
-                    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
-                ).format(**names),
-                (
+            # Whatever else lies in the staging belongs to deliveries that will never be promoted.
+            self._run("DELETE FROM {staging} WHERE delivery <> %s", delivery)
+            digests = self._read_back()
+            withdrawn = self._withdrawn(delivery)
+            if (len(digests), len(withdrawn)) != (upserts, withdrawals):
+                raise _incomplete(len(digests), len(withdrawn), upserts, withdrawals)
+            if self._run("SELECT 1 FROM {slice} LIMIT 1").fetchone() is None:
+                self._become_slice()
+                holds, whole = len(digests), slice_digest(digests)
+            else:
+                self._merge(withdrawn)
+                holds, whole = self._slice_digest()
+            self._run("DELETE FROM {staged}")
+            digest = delivery_digest(digests, withdrawn)
+            line = Inbox(delivery, upserts, withdrawals, holds, digest, whole)
+            self._run(
+                "INSERT INTO {inbox} (delivery, flow, dataset, count, withdrawn, holds, digest, slice_digest)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                *(
                     delivery,
                     self._flow.flow,
                     self._contract.dataset,
                     upserts,
                     withdrawals,
-                    line.holds,
-                    line.digest,
+                    holds,
+                    digest,
                     whole,
                 ),
             )
-            # Whatever else lies in the staging belongs to deliveries that will never be promoted.
-            self._connection.execute(sql.SQL("DELETE FROM {staging}").format(**names))
         return line
 
     def drop(self, delivery: str) -> None:
         """Forget what was staged for a delivery that will not be promoted."""
         with self._connection.transaction():
-            self._connection.execute(
-                sql.SQL("DELETE FROM {} WHERE delivery = %s").format(self._staging), (delivery,)
-            )
+            self._run("DELETE FROM {staging} WHERE delivery = %s", delivery)
+            self._run("DELETE FROM {staged} WHERE delivery = %s", delivery)
 
-    def _check(self, delivery: str, upserts: int, withdrawals: int) -> tuple[list[bytes], list[int]]:
-        types: dict[str, pa.DataType] = {"record": pa.int64(), "version": pa.int32(), "epoch": pa.int32()}
-        types |= {
-            name: pa.large_string() if plain else pa.large_binary() for name, plain in self._plain.items()
-        }
-        types["digest"] = pa.large_binary()
-        query = sql.SQL("SELECT {} FROM {} WHERE delivery = {} AND act = 'upsert' ORDER BY record").format(
-            sql.SQL(", ").join(map(sql.Identifier, types)), self._staging, delivery
+    # -- (d) ------------------------------------------------------------------------------------
+
+    def _read_back(self) -> list[bytes]:
+        """The staged rows' digests in record order, each computed anew from the bytes that lie in the staging."""
+        columns = ["record", "version", "epoch", *self._fields, "digest"]
+        query = sql.SQL("SELECT {} FROM {}").format(
+            sql.SQL(", ").join(map(sql.Identifier, columns)), self._tables.staging
         )
         digests: list[bytes] = []
-        for batch in copy_out(self._connection, query, types):
-            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-            stored = columns.pop("digest").to_pylist()
-            for found, record, digest in zip(row_digests(columns), columns["record"], stored, strict=True):
-                if found != digest:
-                    raise _changed(record.as_py())
-            digests += stored
-        left = self._connection.execute(
-            sql.SQL("SELECT record FROM {} WHERE delivery = %s AND act = 'withdraw' ORDER BY record").format(
-                self._staging
-            ),
-            (delivery,),
-        ).fetchall()
-        withdrawn = [int(row[0]) for row in left]
-        if (len(digests), len(withdrawn)) != (upserts, withdrawals):
-            raise InputError(
-                "exchange.staging.incomplete",
-                Text(
-                    f"staged {len(digests)}+{len(withdrawn)} records, announced {upserts}+{withdrawals}",
-                    f"暂存 {len(digests)}+{len(withdrawn)} 条，应为 {upserts}+{withdrawals} 条",
-                ),
-                remedy=Text("run the flow again", "请重新运行该流向"),
-            )
-        return digests, withdrawn
+        records: list[bytes] = []
+        for row in raw_rows(self._connection, query):
+            # Two bytes of field count; the row as its digest covers it; last the digest, four bytes of length first.
+            found = sha256(row[2:-36]).digest()
+            if found != row[-32:]:
+                raise _changed(int.from_bytes(row[6:14], "big"))
+            digests.append(found)
+            records.append(row[6:14])
+        numbers = np.frombuffer(b"".join(records), ">i8")
+        if (np.diff(numbers) > 0).all():  # chunks are staged in order; only a resumed delivery may differ
+            return digests
+        return [digests[place] for place in np.argsort(numbers, kind="stable").tolist()]
 
-    def _one(self, query: sql.Composed, given: tuple[object, ...]) -> tuple[Any, ...] | None:
-        with self._connection.transaction():
-            return self._connection.execute(query, given).fetchone()
+    def _withdrawn(self, delivery: str) -> list[int]:
+        rows = self._run("SELECT unnest(withdrawn) FROM {staged} WHERE delivery = %s ORDER BY 1", delivery)
+        return [int(row[0]) for row in rows]
+
+    def _become_slice(self) -> None:
+        """The slice is empty: the staging takes its place, with its key, and a new staging the old one's."""
+        self._run("DROP TABLE {slice}")
+        self._run("ALTER TABLE {staging} RENAME TO {name}")
+        self._run("ALTER TABLE {slice} ADD PRIMARY KEY (record)")
+        create_receiver(self._connection, self._tables)
+
+    def _merge(self, withdrawn: list[int]) -> None:
+        self._run("DELETE FROM {slice} s USING {staging} g WHERE g.record = s.record")
+        self._run("DELETE FROM {slice} WHERE record = ANY(%s::bigint[])", withdrawn)
+        self._run("INSERT INTO {slice} ({columns}) SELECT {columns} FROM {staging}")
+        self._run("TRUNCATE {staging}")
+
+    def _slice_digest(self) -> tuple[int, bytes]:
+        """How many rows the slice has, and its digest, over the digests that lie beside the rows."""
+        row = self._run(
+            "SELECT count(*), sha256(coalesce(string_agg(digest, ''::bytea ORDER BY record), '')) FROM {slice}"
+        ).fetchone()
+        assert row is not None  # an aggregate answers one row
+        return int(row[0]), bytes(row[1])
+
+    def _run(self, statement: LiteralString, *given: object) -> psycopg.Cursor:
+        tables = self._tables
+        columns = ["record", "version", "epoch", *self._fields, "delivery", "digest"]
+        query = sql.SQL(statement).format(
+            slice=tables.slice,
+            staging=tables.staging,
+            staged=tables.staged,
+            inbox=tables.inbox,
+            name=sql.Identifier(self._contract.dataset),
+            columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+        )
+        return self._connection.execute(query, given or None)
+
+
+def _incomplete(staged: int, withdrawn: int, upserts: int, withdrawals: int) -> InputError:
+    return InputError(
+        "exchange.staging.incomplete",
+        Text(
+            f"staged {staged}+{withdrawn} records, announced {upserts}+{withdrawals}",
+            f"暂存 {staged}+{withdrawn} 条，应为 {upserts}+{withdrawals} 条",
+        ),
+        remedy=Text("run the flow again", "请重新运行该流向"),
+    )
 
 
 def _changed(record: int) -> TamperedError:
@@ -211,7 +224,3 @@ def _changed(record: int) -> TamperedError:
             "运行 huanshu flow diagnose 并通知安全人员",
         ),
     )
-
-
-def _identifier(table: Table) -> sql.Identifier:
-    return sql.Identifier(str(table.schema), table.name)

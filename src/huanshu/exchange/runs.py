@@ -16,6 +16,7 @@ from huanshu.errors import DeniedError, HuanshuError, Text, UnavailableError
 from huanshu.exchange import holds
 from huanshu.exchange.delivery import Outcome, deliver
 from huanshu.exchange.ground import Ground
+from huanshu.exchange.routes import Routes
 
 #: Which obligation dates a finding about a missing receipt (audit/obligations.yaml).
 RECEIPT_DUE = "receipt_due"
@@ -75,16 +76,17 @@ def attempt_delivery(ground: Ground, name: str, run: str, receivers: Sequence[st
     chosen = [r for r in flow.receivers if receivers is None or r in receivers]
     outcomes: list[Outcome] = []
     failures: list[Failure] = []
-    for receiver in chosen:
-        try:
-            outcomes.append(deliver(ground, flow, receiver, run))
-        except HuanshuError as error:
-            failures.append(Failure(receiver, error))
-            # A flow that may not run at all may not open a finding either; its denial is in the log.
-            with contextlib.suppress(DeniedError):
-                _open_finding(ground, flow, receiver, run, error)
-        else:
-            _settle_finding(ground, flow, receiver, run)
+    with Routes(ground) as routes:
+        for receiver in chosen:
+            try:
+                outcomes.append(deliver(ground, routes, flow, receiver, run))
+            except HuanshuError as error:
+                failures.append(Failure(receiver, error))
+                # A flow that may not run at all may not open a finding either; its denial is in the log.
+                with contextlib.suppress(DeniedError):
+                    _open_finding(ground, flow, receiver, run, error)
+            else:
+                _settle_finding(ground, flow, receiver, run)
     return Attempt(tuple(outcomes), tuple(failures))
 
 

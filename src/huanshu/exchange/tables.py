@@ -2,8 +2,8 @@
 
 District   ``district.<dataset>`` holds every version of every record: plain fields as text, sealed fields as
            bytea. A row is never changed but for ``batch_out`` (the batch that superseded or ended it).
-Receiver   ``receiver_<code>.<dataset>`` holds the slice; ``…_staging`` what a delivery has brought so far;
-           ``inbox`` one line per delivery that took effect.
+Receiver   ``receiver_<code>.<dataset>`` holds the slice; ``…_staging`` what a delivery has brought so far and
+           ``…_staged`` which chunks of it are whole; ``inbox`` one line per delivery that took effect.
 
 Trust: who can change a district table can withhold or mis-route ciphertext; who can change a receiver's
 can show that receiver old or missing cells. Both are found by ``huanshu verify``; neither opens one.
@@ -12,12 +12,12 @@ can show that receiver old or missing cells. Both are found by ``huanshu verify`
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg import sql
 from sqlalchemy import (
-    TIMESTAMP,
     BigInteger,
     Column,
     Index,
@@ -26,13 +26,27 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    func,
     text,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from huanshu.catalog import Contract, Field, Flow, Rung
+
+#: Ciphertext does not compress: a row stays whole up to a page, instead of being tried and torn at 2 kB.
+_ROWS: Final = sql.SQL("WITH (toast_tuple_target = 8160)")
+
+
+_RECEIVER: Final[tuple[LiteralString, ...]] = (
+    "CREATE SCHEMA IF NOT EXISTS {schema}",
+    "CREATE TABLE IF NOT EXISTS {slice} ({columns}, PRIMARY KEY (record)) {rows}",
+    "CREATE TABLE IF NOT EXISTS {staging} ({columns}) {rows}",
+    """CREATE TABLE IF NOT EXISTS {staged} (delivery text, chunk integer, count integer NOT NULL,
+       withdrawn bigint[] NOT NULL, PRIMARY KEY (delivery, chunk))""",
+    """CREATE TABLE IF NOT EXISTS {inbox} (delivery text PRIMARY KEY, flow text NOT NULL, dataset text NOT NULL,
+       count integer NOT NULL, withdrawn integer NOT NULL, holds integer NOT NULL, digest bytea NOT NULL,
+       slice_digest bytea NOT NULL, promoted_at timestamptz NOT NULL DEFAULT now())""",
+)
 
 
 def receiver_schema(code: str) -> str:
@@ -84,55 +98,69 @@ def versions_table(contract: Contract, name: str) -> Table:
     return versions
 
 
-def receiver_tables(contract: Contract, flow: Flow, receiver: str) -> tuple[Table, Table, Table]:
-    """(slice, staging, inbox) of a flow's dataset at one receiver."""
-    meta = MetaData(schema=receiver_schema(receiver))
-    fields = delivered_fields(contract, flow)
+@dataclass(frozen=True, slots=True)
+class ReceiverTables:
+    """Where one dataset lies at one receiver, and how its tables are made."""
 
-    def cells() -> list[Column[Any]]:
-        return [
-            Column(
-                f.name, Text if stored_plain(f, flow.fields[f.name]) else LargeBinary, nullable=not f.sealed
+    schema: sql.Identifier
+    slice: sql.Identifier
+    staging: sql.Identifier
+    staged: sql.Identifier
+    inbox: sql.Identifier
+    columns: sql.Composed
+
+    @property
+    def all(self) -> tuple[sql.Identifier, ...]:
+        return (self.slice, self.staging, self.staged, self.inbox)
+
+
+def receiver_tables(contract: Contract, flow: Flow, receiver: str) -> ReceiverTables:
+    """Slice, staging, list of staged chunks, and inbox of a flow's dataset at one receiver."""
+    schema = receiver_schema(receiver)
+    cells = [
+        sql.SQL("{} {}").format(
+            sql.Identifier(field.name),
+            sql.SQL("text" if stored_plain(field, flow.fields[field.name]) else "bytea")
+            + sql.SQL(" NOT NULL" if field.sealed else ""),
+        )
+        for field in delivered_fields(contract, flow)
+    ]
+    columns = [
+        sql.SQL("record bigint NOT NULL, version integer NOT NULL, epoch integer NOT NULL"),
+        *cells,
+        sql.SQL("delivery text NOT NULL, digest bytea NOT NULL"),
+    ]
+
+    def named(suffix: str) -> sql.Identifier:
+        return sql.Identifier(schema, contract.dataset + suffix)
+
+    return ReceiverTables(
+        schema=sql.Identifier(schema),
+        slice=named(""),
+        staging=named("_staging"),
+        staged=named("_staged"),
+        inbox=sql.Identifier(schema, "inbox"),
+        columns=sql.SQL(", ").join(columns),
+    )
+
+
+def create_receiver(connection: psycopg.Connection, tables: ReceiverTables) -> None:
+    """Create what is missing. The staging has no index: it becomes the slice, or its rows go there."""
+    there = connection.execute(
+        sql.SQL("SELECT {}").format(
+            sql.SQL(" AND ").join(
+                sql.SQL("to_regclass({}) IS NOT NULL").format(name.as_string()) for name in tables.all
             )
-            for f in fields
-        ]
-
-    slice_ = Table(
-        contract.dataset,
-        meta,
-        Column("record", BigInteger, primary_key=True, autoincrement=False),
-        Column("version", Integer, nullable=False),
-        Column("epoch", Integer, nullable=False),
-        *cells(),
-        Column("delivery", Text, nullable=False),
-        Column("digest", LargeBinary, nullable=False),
-    )
-    staging = Table(
-        f"{contract.dataset}_staging",
-        meta,
-        Column("delivery", Text, primary_key=True),
-        Column("chunk", Integer, primary_key=True, autoincrement=False),
-        Column("record", BigInteger, primary_key=True, autoincrement=False),
-        Column("act", Text, nullable=False),
-        Column("version", Integer, nullable=False),
-        Column("epoch", Integer),
-        *(Column(c.name, c.type) for c in cells()),
-        Column("digest", LargeBinary),
-    )
-    inbox = Table(
-        "inbox",
-        meta,
-        Column("delivery", Text, primary_key=True),
-        Column("flow", Text, nullable=False),
-        Column("dataset", Text, nullable=False),
-        Column("count", Integer, nullable=False),
-        Column("withdrawn", Integer, nullable=False),
-        Column("holds", Integer, nullable=False),
-        Column("digest", LargeBinary, nullable=False),
-        Column("slice_digest", LargeBinary, nullable=False),
-        Column("promoted_at", TIMESTAMP(timezone=True), nullable=False, server_default=func.now()),
-    )
-    return slice_, staging, inbox
+        )
+    ).fetchone()
+    if there == (True,):
+        return
+    named = {
+        "schema": tables.schema, "slice": tables.slice, "staging": tables.staging, "staged": tables.staged,
+        "inbox": tables.inbox, "columns": tables.columns, "rows": _ROWS,
+    }  # fmt: skip
+    for statement in _RECEIVER:
+        connection.execute(sql.SQL(statement).format(**named))
 
 
 def create(connection: psycopg.Connection, *tables: Table) -> None:

@@ -77,23 +77,32 @@ def copy_out(
     ``types`` names the query's columns in order, with the Arrow type of each; ValueError when the query answers
     with something else. The connection is busy until the last batch was taken or the iterator closed."""
     schema = pa.schema([pa.field(name, _known(type_)) for name, type_ in types.items()])
-    text = sql.SQL(query) if isinstance(query, str) else query
-    statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(text)
     held: list[bytes] = []
     size = 0
+    for row in raw_rows(connection, query, parameters):
+        held.append(row)
+        size += len(row)
+        if len(held) >= batch_rows or size >= _BATCH_BYTES:
+            yield _batch(held, schema)
+            held, size = [], 0
+    if held:
+        yield _batch(held, schema)
+
+
+def raw_rows(
+    connection: psycopg.Connection,
+    query: sql.Composable | LiteralString,
+    parameters: Sequence[object] = (),
+) -> Iterator[bytes]:
+    """The rows of a query as PostgreSQL sends them: the field count (int16), then each field's length and bytes."""
+    text = sql.SQL(query) if isinstance(query, str) else query
+    statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(text)
     with connection.cursor().copy(statement, parameters or None) as copy:
         for number, message in enumerate(copy):
             # One message is one row (PostgreSQL's protocol, "COPY Operations"); the first brings the head too.
             row = bytes(message)[len(_HEAD) :] if number == 0 else bytes(message)
-            if row in (b"", _TAIL):
-                continue
-            held.append(row)
-            size += len(row)
-            if len(held) >= batch_rows or size >= _BATCH_BYTES:
-                yield _batch(held, schema)
-                held, size = [], 0
-    if held:
-        yield _batch(held, schema)
+            if row not in (b"", _TAIL):
+                yield row
 
 
 # -- columns → bytes ------------------------------------------------------------------------------------

@@ -1,0 +1,142 @@
+"""What every benchmark shares: stages timed, memory watched, results written and printed.
+
+A result is ``{"id", "value", "unit", "goal", "peer", "peer_value"}``; ``goal`` is "≤ 1.0" or "" when the figure is
+only reported. A peer that is not installed is printed as absent, never left out silently.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One figure. ``peer_value`` is the peer's own figure in the same unit of work, for the reader."""
+
+    id: str
+    value: float | None
+    unit: str
+    goal: str = ""
+    peer: str = ""
+    peer_value: float | None = None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is reached; None without a goal or without a value."""
+        if not self.goal or self.value is None:
+            return None
+        sign, bound = self.goal.split()
+        return self.value <= float(bound) if sign == "≤" else self.value >= float(bound)
+
+
+class Stages:
+    """Seconds by named stage, in order of first use."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(name, time.perf_counter() - began)
+
+    def add(self, name: str, seconds: float) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+    def print(self, title: str) -> None:
+        """Each stage's seconds and its share of their sum."""
+        whole = sum(self.seconds.values()) or 1.0
+        print(f"\n{title}")
+        for name, seconds in self.seconds.items():
+            print(f"  {name:<34} {seconds:8.2f} s  {seconds / whole:6.1%}")
+
+
+class Memory:
+    """The peak of the summed resident memory of this process and its children, PostgreSQL and Airflow apart.
+
+    Pages that a forked worker shares with its parent count twice: the figure is an upper bound."""
+
+    def __init__(self, every: float = 0.1) -> None:
+        self.peak = 0
+        self._every = every
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end.set()
+        self._thread.join()
+
+    @property
+    def gigabytes(self) -> float:
+        return self.peak / 1e9
+
+    def _watch(self) -> None:
+        while not self._end.wait(self._every):
+            self.peak = max(self.peak, sum(_resident(process) for process in _ours()))
+
+
+def _ours() -> list[psutil.Process]:
+    me = psutil.Process()
+    return [me, *me.children(recursive=True)]
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        name = process.name()
+        return 0 if name.startswith(("postgres", "psql", "airflow")) else int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def machine() -> str:
+    """One line about where the figures were seen."""
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    load = os.getloadavg()[0]
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, load {load:.1f} at the start"
+
+
+def write(name: str, results: Sequence[Result]) -> None:
+    """Put results into ``results/<name>.json``; figures of the same ids are replaced, others stay."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    known = {entry["id"]: entry for entry in json.loads(path.read_text())} if path.exists() else {}
+    known |= {result.id: asdict(result) for result in results}
+    path.write_text(json.dumps(list(known.values()), ensure_ascii=False, indent=1) + "\n")
+
+
+def show(results: Sequence[Result]) -> None:
+    """The table: figure, goal, peer."""
+    print(f"\n{'id':<34} {'value':>10} {'unit':<10} {'goal':<8} {'':<5} peer")
+    for result in results:
+        value = "absent" if result.value is None else f"{result.value:.3g}"
+        told = {None: "", True: "met", False: "MISSED"}[result.met]
+        peer = result.peer + ("" if result.peer_value is None else f" ({result.peer_value:.3g})")
+        print(f"{result.id:<34} {value:>10} {result.unit:<10} {result.goal:<8} {told:<6} {peer}")

@@ -1,0 +1,115 @@
+"""The district's books: what a delivery was frozen to carry, and what each receiver holds.
+
+A row is a chunk, or a receiver; its arrays are read and written whole, a column at a time. Two writers never meet here:
+deliveries of one flow to one receiver exclude each other (``delivery``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+from numpy.typing import NDArray
+from psycopg import sql
+from pyroaring import BitMap
+
+from huanshu.store.copying import copy_in, copy_out
+
+Numbers = NDArray[np.int64]
+
+_NUMBERS = pa.list_(pa.int64())
+_CHUNK = sql.Identifier("district", "delivery_chunk")
+_DELIVERED = sql.Identifier("district", "delivered")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Part of a frozen delivery: what is opened and staged at once."""
+
+    number: int
+    records: Numbers
+    versions: Numbers
+    withdrawn: Numbers
+    subjects: BitMap
+
+
+def freeze_chunks(connection: psycopg.Connection, delivery: str, chunks: Iterable[Chunk]) -> None:
+    """Write a delivery's chunks; those of an earlier attempt at the same content are replaced."""
+    connection.execute("DELETE FROM district.delivery_chunk WHERE delivery = %s", (delivery,))
+    for chunk in chunks:
+        copy_in(
+            connection,
+            _CHUNK,
+            {
+                "delivery": pa.array([delivery]),
+                "chunk": pa.array([chunk.number], pa.int32()),
+                "records": _row(chunk.records),
+                "versions": _row(chunk.versions),
+                "withdrawn": _row(chunk.withdrawn),
+                "subjects": pa.array([chunk.subjects.serialize()], pa.binary()),
+            },
+        )
+
+
+def subjects_of(connection: psycopg.Connection, delivery: str, chunks: list[int]) -> BitMap:
+    """Ordinals of the subjects whose values these chunks of a frozen delivery carry."""
+    rows = connection.execute(
+        "SELECT subjects FROM district.delivery_chunk WHERE delivery = %s AND chunk = ANY(%s)",
+        (delivery, chunks),
+    )
+    return BitMap.union(BitMap(), *(BitMap.deserialize(bytes(row[0])) for row in rows))
+
+
+def received(connection: psycopg.Connection, flow: str, receiver: str) -> tuple[Numbers, Numbers]:
+    """Records that a receiver holds by a flow, ascending, and the version of each."""
+    types = {"records": _NUMBERS, "versions": _NUMBERS}
+    query = sql.SQL("SELECT records, versions FROM {} WHERE flow = {} AND receiver = {}")
+    for batch in copy_out(connection, query.format(_DELIVERED, flow, receiver), types):
+        return _numbers(batch.column("records")), _numbers(batch.column("versions"))
+    return np.empty(0, np.int64), np.empty(0, np.int64)
+
+
+def book(connection: psycopg.Connection, flow: str, receiver: str, delivery: str) -> None:
+    """The receiver now holds what the delivery brought, and no longer what it withdrew; the delivery has arrived."""
+    types = dict.fromkeys(("records", "versions", "withdrawn"), _NUMBERS)
+    query = sql.SQL("SELECT {} FROM {} WHERE delivery = {}").format(
+        sql.SQL(", ").join(map(sql.Identifier, types)), _CHUNK, delivery
+    )
+    with connection.transaction():
+        parts = pa.Table.from_batches(copy_out(connection, query, types), pa.schema(list(types.items())))
+        records, versions, withdrawn = (_numbers(parts.column(name).combine_chunks()) for name in types)
+        had, had_versions = received(connection, flow, receiver)
+        stays = ~np.isin(had, np.concatenate([records, withdrawn]))
+        records = np.concatenate([had[stays], records])
+        versions = np.concatenate([had_versions[stays], versions])
+        order = np.argsort(records, kind="stable")
+        connection.execute(
+            "DELETE FROM district.delivered WHERE flow = %s AND receiver = %s", (flow, receiver)
+        )
+        copy_in(
+            connection,
+            _DELIVERED,
+            {
+                "flow": pa.array([flow]),
+                "receiver": pa.array([receiver]),
+                "records": _row(records[order]),
+                "versions": _row(versions[order]),
+            },
+        )
+        connection.execute(
+            "UPDATE district.delivery SET state = 'arrived', settled_at = now() WHERE delivery = %s",
+            (delivery,),
+        )
+
+
+def _row(numbers: Numbers) -> pa.Array:
+    """One array for one row."""
+    return pa.ListArray.from_arrays(pa.array([0, len(numbers)], pa.int32()), pa.array(numbers, pa.int64()))
+
+
+def _numbers(column: pa.Array) -> Numbers:
+    found: Numbers = column.flatten().to_numpy(zero_copy_only=False)
+    return found
