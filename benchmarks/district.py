@@ -100,7 +100,6 @@ def fill(running: Running, flow: Flow, records: int, seed: int = 7) -> None:
             with connection.transaction():
                 copy_in(connection, sql.Identifier("district", contract.dataset), {**bound, **cells})
         connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("district", contract.dataset)))
-        connection.execute("CHECKPOINT") if False else None
 
 
 def _rows(

@@ -120,7 +120,8 @@ def machine() -> str:
         pass
     load = os.getloadavg()[0]
     memory = psutil.virtual_memory().total / 2**30
-    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, load {load:.1f} at the start"
+    python = platform.python_version()
+    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {python}, load {load:.1f} at the start"
 
 
 def write(name: str, results: Sequence[Result]) -> None:

@@ -25,7 +25,8 @@ from huanshu.errors import HuanshuError, Text, UnavailableError
 from huanshu.exchange.coverage import tell_coverage
 from huanshu.exchange.delivery import Outcome
 from huanshu.exchange.intake import run_intake
-from huanshu.exchange.runs import Failure, attempt_delivery, complete_run
+from huanshu.exchange.runs import attempt_delivery, complete_run
+from huanshu.exchange.serving import Failure
 from huanshu.settings import read_settings
 
 

@@ -9,11 +9,10 @@ import psycopg
 from huanshu.assembly.deployment import Deployment, open_deployment
 from huanshu.assembly.keeper_process import clock_of
 from huanshu.catalog import Home, read_home
-from huanshu.exchange.ground import Ground, Pause, Progress, no_pause, quiet
+from huanshu.exchange.ground import CHUNK, Ground, Pause, Progress, no_pause, quiet
 from huanshu.keeper.client import Keeper
 from huanshu.settings import Settings
 from huanshu.store import connect as connect_to
-
 
 @dataclass(frozen=True, slots=True)
 class Running:
@@ -31,7 +30,9 @@ class Running:
         """A connection to the store that holds a receiver's slice."""
         return connect_to(self.deployment.stores[self.home.policies.domains[code].store])
 
-    def ground(self, progress: Progress = quiet, pause: Pause = no_pause, chunk: int = 4096) -> Ground:
+    def ground(
+        self, progress: Progress = quiet, pause: Pause = no_pause, chunk: int = CHUNK, workers: int | None = None
+    ) -> Ground:
         return Ground(
             home=self.home,
             keeper=self.keeper,
@@ -39,6 +40,7 @@ class Running:
             receiver=self.receiver,
             clock=clock_of(self.home),
             chunk=chunk,
+            workers=workers,
             progress=progress,
             pause=pause,
         )

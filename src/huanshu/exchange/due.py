@@ -47,6 +47,9 @@ class Difference:
     slice: Numbers
     held: int
 
+    def __bool__(self) -> bool:
+        return bool(self.upserts or self.withdrawals)
+
     @property
     def upserts(self) -> int:
         return len(self.record)
@@ -123,8 +126,7 @@ def anything_due(
     connection: psycopg.Connection, home: Home, contract: Contract, flow: Flow, receiver: str
 ) -> bool:
     """Whether a delivery to this receiver would bring or withdraw a record now."""
-    found = difference(connection, home, contract, flow, receiver)
-    return bool(found.upserts or found.withdrawals)
+    return bool(difference(connection, home, contract, flow, receiver))
 
 
 def freeze(
@@ -141,9 +143,9 @@ def freeze(
 
     A crash in here leaves nothing; after the commit it leaves a frozen delivery that the next run takes up."""
     found = difference(reading, home, contract, flow, receiver)
-    if not found.upserts and not found.withdrawals:
+    if not found:
         return None
-    delivery = _name(found, contract, flow, receiver, policy, chunk)
+    delivery = named(found, contract, flow, receiver, policy, chunk)
     chunks = tuple(_chunks(found, chunk))
     with effects.transaction():
         effects.execute(
@@ -155,9 +157,9 @@ def freeze(
     return Due(delivery, found, chunks)
 
 
-def _name(found: Difference, contract: Contract, flow: Flow, receiver: str, policy: str, chunk: int) -> str:
-    """Hex SHA-256 over the canonical header, then the upserts' records and versions and the withdrawn records, each
-    list after its length, as big-endian integers of 8 bytes."""
+def named(found: Difference, contract: Contract, flow: Flow, receiver: str, policy: str, chunk: int) -> str:
+    """The id of a delivery of exactly this: hex SHA-256 over the canonical header, then the upserts' records and
+    versions and the withdrawn records, each list after its length, as big-endian integers of 8 bytes."""
     header = {
         "flow": flow.flow,
         "receiver": receiver,

@@ -44,6 +44,13 @@ def no_pause(point: str) -> None:
     """Goes straight on."""
 
 
+#: Records whose keys are borrowed at once, and after which a change of rules is noticed at the latest: about a
+#: community's slice. What lies in the caches at a time is smaller; ``sealing`` sees to that.
+CHUNK: Final = 16_384
+#: Receivers that are worth a worker of their own.
+WORTH_SERVING: Final = 12
+
+
 @dataclass(frozen=True, slots=True)
 class Ground:
     """The parts an exchange works with. ``chunk`` is records per loan of keys."""
@@ -53,10 +60,10 @@ class Ground:
     district: Callable[[], psycopg.Connection]
     receiver: Callable[[str], psycopg.Connection]
     clock: Callable[[], datetime]
-    chunk: int = 4096
+    chunk: int = CHUNK
     #: Records of an extract that one worker judges at once; a judgement costs seconds, whatever their number.
     batch: int = 700_000
-    #: Processes that share the work on an extract; None: as many as pay.
+    #: Processes that share the work on an extract or serve receivers side by side; None: as many as pay.
     workers: int | None = None
     progress: Progress = field(default=quiet)
     pause: Pause = field(default=no_pause)
@@ -66,6 +73,12 @@ class Ground:
     def workers_for(self, records: int) -> int:
         """How many workers an extract of that many records is worth."""
         return self.workers or max(1, min(os.cpu_count() or 1, MAX_WORKERS, records // WORTH_A_WORKER))
+
+    def workers_serving(self, receivers: int) -> int:
+        """How many workers that many receivers are worth. Who stops the world between two steps stops one world."""
+        if self.workers is None and self.pause is not no_pause:
+            return 1
+        return self.workers or max(1, min(os.cpu_count() or 1, MAX_WORKERS, receivers // WORTH_SERVING))
 
     def flow(self, name: str, kind: str | None = None) -> Flow:
         """The declared flow of that name (and kind). ContentError when there is none."""

@@ -42,7 +42,7 @@ _NUMBERS = sql.SQL("""
     mine AS (
         SELECT place.receiver, v.record FROM {versions} v JOIN place USING (home) WHERE v.batch_out IS NULL
     ), theirs AS (
-        SELECT receiver, record FROM district.delivered
+        SELECT receiver, unnest(records) AS record FROM district.delivered
         WHERE flow = %(flow)s AND receiver IN (SELECT receiver FROM place)
     )
     SELECT receiver, count(theirs.record), count(mine.record),
@@ -133,14 +133,13 @@ def _reasons(
 def _deliveries(
     district: psycopg.Connection, ground: Ground, contract: Contract, flow: Flow
 ) -> dict[str, str]:
-    """Receiver → id of what is due to it now. Frozen to be named, and rolled back."""
+    """Receiver → id of what is due to it now."""
     policy = str(ground.keeper.status()["policy"])
     found = {}
     for receiver in flow.receivers:
-        with district.transaction(force_rollback=True):
-            due = dues.freeze(district, ground.home, contract, flow, receiver, policy, ground.chunk)
-        if due is not None:
-            found[receiver] = due.delivery[:NAMED]
+        due = dues.difference(district, ground.home, contract, flow, receiver)
+        if due:
+            found[receiver] = dues.named(due, contract, flow, receiver, policy, ground.chunk)[:NAMED]
     return found
 
 

@@ -69,10 +69,10 @@ def plan_delivery(ground: Ground, name: str) -> FlowPlan:
                 ReceiverPlan(
                     receiver=code,
                     name=ground.home.policies.domains[code].name,
-                    slice=len(due.slice) if due else 0,
+                    slice=len(due.slice) if due is not None else 0,
                     subjects=_subjects(connection, ground.home, contract, code) if there else 0,
-                    upserts=due.upserts if due else 0,
-                    withdrawals=due.withdrawals if due else 0,
+                    upserts=due.upserts if due is not None else 0,
+                    withdrawals=due.withdrawals if due is not None else 0,
                     allowed=decided.allowed,
                     why_not=None if decided.allowed else decided.explanation,
                     remedy=None if decided.allowed else decided.remedy,

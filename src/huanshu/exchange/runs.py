@@ -14,20 +14,12 @@ from huanshu.catalog import Flow
 from huanshu.catalog.working_days import due
 from huanshu.errors import DeniedError, HuanshuError, Text, UnavailableError
 from huanshu.exchange import holds
-from huanshu.exchange.delivery import Outcome, deliver
+from huanshu.exchange.delivery import Outcome
 from huanshu.exchange.ground import Ground
-from huanshu.exchange.routes import Routes
+from huanshu.exchange.serving import Failure, each
 
 #: Which obligation dates a finding about a missing receipt (audit/obligations.yaml).
 RECEIPT_DUE = "receipt_due"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One receiver that was not served, and why."""
-
-    receiver: str
-    error: HuanshuError
 
 
 class RunError(UnavailableError):
@@ -76,17 +68,18 @@ def attempt_delivery(ground: Ground, name: str, run: str, receivers: Sequence[st
     chosen = [r for r in flow.receivers if receivers is None or r in receivers]
     outcomes: list[Outcome] = []
     failures: list[Failure] = []
-    with Routes(ground) as routes:
-        for receiver in chosen:
-            try:
-                outcomes.append(deliver(ground, routes, flow, receiver, run))
-            except HuanshuError as error:
-                failures.append(Failure(receiver, error))
-                # A flow that may not run at all may not open a finding either; its denial is in the log.
-                with contextlib.suppress(DeniedError):
-                    _open_finding(ground, flow, receiver, run, error)
-            else:
-                _settle_finding(ground, flow, receiver, run)
+    known = {str(finding["finding"]) for finding in ground.keeper.findings()}
+    for found in each(ground, flow, run, chosen):
+        if isinstance(found, Outcome):
+            outcomes.append(found)
+            if _finding(flow, found.receiver) in known:
+                _settle_finding(ground, flow, found.receiver, run)
+        else:
+            failures.append(found)
+            # A flow that may not run at all may not open a finding either; its denial is in the log.
+            with contextlib.suppress(DeniedError):
+                _open_finding(ground, flow, found.receiver, run, found.error)
+    outcomes.sort(key=lambda outcome: chosen.index(outcome.receiver))
     return Attempt(tuple(outcomes), tuple(failures))
 
 
