@@ -7,7 +7,6 @@ and its quality rules, which ``intake.py`` measures. The values are random lette
 
 from __future__ import annotations
 
-import csv
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,17 +29,15 @@ from huanshu.settings import Settings
 from huanshu.store.copying import copy_in
 
 ROOT = Path(__file__).parents[1]
-COMMUNITIES = 146
 _BATCH = 250_000
 
 
 @contextmanager
 def district(folder: Path) -> Iterator[Running]:
-    """A prepared sandbox deployment of the sample home, with 146 communities. Stopped and removed afterwards."""
+    """A prepared sandbox deployment of the sample home. Stopped and removed afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
     for part in ("policies", "expectations", "dags", "audit"):
         shutil.copytree(ROOT / part, folder / "home" / part)
-    _all_communities(folder / "home")
     settings = Settings(folder / "home", folder / "state", "en")
     try:
         with Stack(settings):
@@ -49,16 +46,6 @@ def district(folder: Path) -> Iterator[Running]:
             yield connect(settings, holder_of(sandbox.home, flow.accountable_post))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _all_communities(home: Path) -> None:
-    path = home / "policies" / "domains.csv"
-    lines = path.read_text().splitlines()
-    there = sum(row["kind"] == "community" for row in csv.DictReader(lines))
-    for number in range(there + 1, COMMUNITIES + 1):
-        code = f"990101001{number:03d}"
-        lines.append(f"{code},第{number}社区,Community {number},community,990101001000,")
-    path.write_text("\n".join(lines) + "\n")
 
 
 def fill(running: Running, flow: Flow, records: int, seed: int = 7) -> None:

@@ -146,9 +146,10 @@ def test_6_the_keeper_knows_withdrawals_by_itself(place: Range) -> None:
     skipped = ground.keeper.status()["size"]
     flow = ground.flow(DELIVERY)
     from huanshu.exchange.delivery import deliver
+    from huanshu.exchange.routes import Routes
 
-    with pytest.raises(DeniedError, match=r"exchange\.delivery\.unexpected"):
-        deliver(ground, flow, A, "no-judge")
+    with Routes(ground) as routes, pytest.raises(DeniedError, match=r"exchange\.delivery\.unexpected"):
+        deliver(ground, routes, flow, A, "no-judge")
     assert "exchange.delivery.authorised" not in events(place, skipped)
     with pytest.raises(HeldError):
         place.deliver(DELIVERY)

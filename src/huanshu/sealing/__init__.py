@@ -2,8 +2,8 @@
 
 Modules, each one idea: ``padding`` (fixed widths, absent values), ``cells`` (AES-SIV, value by value),
 ``blocks``, ``columns`` and ``padded`` (the same bytes for a column at once), ``arrow`` (matrices and Arrow),
-``links`` (CMAC links, purpose tokens, content marks), ``masks`` (the ``mask`` rung), ``keys`` (names and
-wrapping). Nothing here does I/O, knows a clock, or decides who may open anything: it is handed keys.
+``links`` (CMAC links, purpose tokens, content marks), ``masks`` and ``masking`` (the ``mask`` rung), ``keys``
+(names and wrapping). Nothing here does I/O, knows a clock, or decides who may open anything: it is handed keys.
 """
 
 from huanshu.sealing.cells import CellContext, open_column, seal_column
@@ -18,7 +18,8 @@ from huanshu.sealing.links import (
     token,
     token_column,
 )
-from huanshu.sealing.masks import MASKS, mask, mask_column
+from huanshu.sealing.masking import mask_column
+from huanshu.sealing.masks import MASKS, mask
 from huanshu.sealing.padded import pad_column, unpad_column
 
 __all__ = [

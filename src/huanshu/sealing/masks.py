@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import pyarrow as pa
-
 _STAR = "*"
 
 
@@ -65,10 +63,3 @@ MASKS: Final[Mapping[str, Callable[[str], str]]] = {
 def mask(name: str, value: str | None) -> str | None:
     """``value`` at the mask rung. ``KeyError`` for an unknown mask name."""
     return None if value is None else MASKS[name](value)
-
-
-def mask_column(name: str, values: pa.Array) -> pa.Array:
-    """``mask`` of every value; each distinct value is masked once. ``large_string`` out."""
-    encoded = values.cast(pa.large_string()).dictionary_encode()
-    masked = [MASKS[name](value) for value in encoded.dictionary.to_pylist()]
-    return pa.array(masked, pa.large_string()).take(encoded.indices)
