@@ -5,15 +5,17 @@
     3. Casbin decides. (``casbin_scan``)
     4. Until when, and if not, why not? (``explain``)
 
-Expiry is judged against the instant asked, in every decision; nothing is remembered between decisions.
+Expiry is judged against the instant asked, in every decision. All that is remembered between questions is a plan that
+was allowed, for the local day it was asked on: rules, holdings and purposes begin and end with a day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta, tzinfo
 
 from huanshu.access import explain
+from huanshu.access.alike import marker
 from huanshu.access.casbin_scan import CasbinScan
 from huanshu.access.decisions import Decision, NearestMiss, Plan, PlanRequest, Request
 from huanshu.access.query import Disorder, Query, Standing, check_field, stand
@@ -37,6 +39,8 @@ class Enforcer:
         self._contracts = contracts
         self._zone = zone
         self._terms = Terms(policies.domains, contracts)
+        self._allowed: dict[tuple[object, ...], Plan] = {}
+        self._markers: dict[tuple[str, str], Callable[[str], object]] = {}
         self._scan = CasbinScan(policies.model, policies.rules, policies.holdings, self._terms)
 
     def decide(self, request: Request) -> Decision:
@@ -45,7 +49,30 @@ class Enforcer:
         return self._field(standing, request.field, request.action)
 
     def plan(self, request: PlanRequest) -> Plan:
-        """The decisions for all fields of one access, for the caller to keep under ``policy_digest``."""
+        """The decisions for all fields of one access, for the caller to keep under ``policy_digest``.
+
+        What is allowed is worked out once a day for all domains that no rule tells apart (``alike``)."""
+        try:
+            key = self._key(request)
+            known = self._allowed.get(key)
+        except (AttributeError, TypeError):  # not even a question in order
+            return self._plan(request)
+        if known is None:
+            known = self._plan(request)
+            if known.allowed:
+                self._allowed[key] = known
+        return known
+
+    def _key(self, request: PlanRequest) -> tuple[object, ...]:
+        about = (request.post, request.dataset)
+        if about not in self._markers:
+            self._markers[about] = marker(self._policies, *about)
+        known = request.domain in self._policies.domains
+        mark = self._markers[about](request.domain) if known else request.domain
+        local = self._local(request.at)
+        return (*about, request.purpose, tuple(request.fields.items()), local.date(), local.tzinfo, mark)
+
+    def _plan(self, request: PlanRequest) -> Plan:
         standing = self._stand(request.post, request.domain, request.dataset, request.purpose, request.at)
         decisions = {
             name: self._field(standing, name, asked.word if isinstance(asked, Rung) else asked)
@@ -65,8 +92,10 @@ class Enforcer:
         )
 
     def _stand(self, post: str, domain: str, dataset: str, purpose: str, at: datetime) -> Standing | Disorder:
-        local = at if self._zone is None or at.tzinfo is None else at.astimezone(self._zone)
-        return stand(self._policies, self._contracts, post, domain, dataset, purpose, local)
+        return stand(self._policies, self._contracts, post, domain, dataset, purpose, self._local(at))
+
+    def _local(self, at: datetime) -> datetime:
+        return at if self._zone is None or at.tzinfo is None else at.astimezone(self._zone)
 
     def _field(self, standing: Standing | Disorder, field: str, action: str) -> Decision:
         if isinstance(standing, Disorder):

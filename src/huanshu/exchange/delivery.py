@@ -32,7 +32,7 @@ from huanshu.exchange.due import Due
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.receiving import Inbox, Upserts
 from huanshu.exchange.routes import Routes
-from huanshu.exchange.tables import create, delivered_fields, district_tables
+from huanshu.exchange.tables import delivered_fields, ready
 from huanshu.gate.bulk import Rows, reseal
 from huanshu.keeper.tickets import Ticket
 from huanshu.store import available
@@ -85,10 +85,21 @@ class _Delivery:
         self._reading = routes.reading()
         self._contract: Contract = ground.contract(flow)
         self._receiving = ground.receiving(routes.store(receiver), self._contract, flow, receiver)
+        self._names = [field.name for field in delivered_fields(self._contract, flow)]
+        self._linked = [name for name in self._names if flow.fields[name] is Rung.MATCH]
+        self._types: dict[str, pa.DataType] = {
+            "record": pa.int64(),
+            "version": pa.int32(),
+            "home": pa.large_string(),
+            "epoch": pa.int32(),
+        }
+        for name in self._names:
+            self._types[name] = pa.large_binary() if self._contract.field(name).sealed else pa.large_string()
+        self._types |= {f"link_{name}": pa.large_binary() for name in self._linked}
+        self._columns = ready(sql.SQL(", ").join(map(sql.Identifier, self._types)))
         self._policy = str(ground.keeper.status()["policy"])
 
     def run(self) -> Outcome:
-        create(self._district, *district_tables(self._contract))
         finished = self._finish_promoted()
         with self._reading.transaction():  # the snapshot
             due = dues.freeze(
@@ -154,6 +165,7 @@ class _Delivery:
         for chunk in due.chunks:
             if chunk.number not in there:
                 rows = self._read(due, chunk)
+                self._ground.pause(f"c:read:{chunk.number}")
                 upserts = self._resealed(ticket, chunk.number, rows)
                 self._ground.pause(f"c:opened:{chunk.number}")
                 self._receiving.stage(due.delivery, chunk.number, upserts, chunk.withdrawn)
@@ -173,23 +185,13 @@ class _Delivery:
 
     def _read(self, due: Due, chunk: Chunk) -> Rows:
         """The chunk's sealed rows, in record order, as the snapshot has them."""
-        names = [field.name for field in delivered_fields(self._contract, self._flow)]
-        linked = [n for n in names if self._flow.fields[n] is Rung.MATCH]
-        types: dict[str, pa.DataType] = {
-            "record": pa.int64(),
-            "version": pa.int32(),
-            "home": pa.large_string(),
-            "epoch": pa.int32(),
-        }
-        for name in names:
-            types[name] = pa.large_binary() if self._contract.field(name).sealed else pa.large_string()
-        types |= {f"link_{name}": pa.large_binary() for name in linked}
+        types, names, linked = self._types, self._names, self._linked
         parts = []
         if len(chunk.records):
             query = sql.SQL(
                 "SELECT {} FROM {} WHERE batch_out IS NULL AND home = ANY({}) AND record {} ORDER BY record"
             ).format(
-                sql.SQL(", ").join(map(sql.Identifier, types)),
+                self._columns,
                 dues.versions_table(self._contract),
                 dues.homes_of(self._ground.home, self._receiver),
                 _among(chunk, whole=due.whole(chunk)),

@@ -27,7 +27,7 @@ from psycopg import sql
 from huanshu.catalog import Contract, Flow
 from huanshu.errors import InputError, TamperedError, Text
 from huanshu.exchange.digests import delivery_digest, row_digests, slice_digest
-from huanshu.exchange.tables import create_receiver, delivered_fields, receiver_tables
+from huanshu.exchange.tables import create_receiver, delivered_fields, ready, receiver_tables
 from huanshu.store.copying import copy_in, raw_rows
 
 Numbers = NDArray[np.int64]
@@ -69,6 +69,8 @@ class Receiving:
         self._flow = flow
         self._fields = [field.name for field in delivered_fields(contract, flow)]
         self._tables = receiver_tables(contract, flow, receiver)
+        columns = ["record", "version", "epoch", *self._fields, "delivery", "digest"]
+        self._listed = ready(sql.SQL(", ").join(map(sql.Identifier, columns)))
         with connection.transaction():
             create_receiver(connection, self._tables)
 
@@ -91,12 +93,14 @@ class Receiving:
         columns = upserts.columns()
         count = len(upserts.record)
         with self._connection.transaction():
+            self._make_staging()
             if count:
                 columns["delivery"] = pa.repeat(delivery, count)
                 columns["digest"] = pa.array(row_digests(upserts.columns()), pa.large_binary())
                 copy_in(self._connection, self._tables.staging, columns)
             self._run(
-                "INSERT INTO {staged} (delivery, chunk, count, withdrawn) VALUES (%s, %s, %s, %s)",
+                "INSERT INTO {staged} (dataset, delivery, chunk, count, withdrawn) VALUES (%s, %s, %s, %s, %s)",
+                self._contract.dataset,
                 delivery,
                 chunk,
                 count,
@@ -106,19 +110,20 @@ class Receiving:
     def promote(self, delivery: str, upserts: int, withdrawals: int) -> Inbox:
         """Step (d). Raises InputError when what was staged is not what the delivery announced."""
         with self._connection.transaction():
+            self._make_staging()
             # Whatever else lies in the staging belongs to deliveries that will never be promoted.
             self._run("DELETE FROM {staging} WHERE delivery <> %s", delivery)
             digests = self._read_back()
             withdrawn = self._withdrawn(delivery)
             if (len(digests), len(withdrawn)) != (upserts, withdrawals):
                 raise _incomplete(len(digests), len(withdrawn), upserts, withdrawals)
-            if self._run("SELECT 1 FROM {slice} LIMIT 1").fetchone() is None:
+            if self._empty():
                 self._become_slice()
                 holds, whole = len(digests), slice_digest(digests)
             else:
                 self._merge(withdrawn)
                 holds, whole = self._slice_digest()
-            self._run("DELETE FROM {staged}")
+            self._run("DELETE FROM {staged} WHERE dataset = %s", self._contract.dataset)
             digest = delivery_digest(digests, withdrawn)
             line = Inbox(delivery, upserts, withdrawals, holds, digest, whole)
             self._run(
@@ -140,7 +145,8 @@ class Receiving:
     def drop(self, delivery: str) -> None:
         """Forget what was staged for a delivery that will not be promoted."""
         with self._connection.transaction():
-            self._run("DELETE FROM {staging} WHERE delivery = %s", delivery)
+            if self._there(self._tables.staging):
+                self._run("DELETE FROM {staging} WHERE delivery = %s", delivery)
             self._run("DELETE FROM {staged} WHERE delivery = %s", delivery)
 
     # -- (d) ------------------------------------------------------------------------------------
@@ -169,17 +175,31 @@ class Receiving:
         rows = self._run("SELECT unnest(withdrawn) FROM {staged} WHERE delivery = %s ORDER BY 1", delivery)
         return [int(row[0]) for row in rows]
 
+    def _make_staging(self) -> None:
+        """It has no index: it becomes the slice, or its rows go there."""
+        if not self._there(self._tables.staging):
+            self._run("CREATE TABLE {staging} ({columns}) {rows}")
+
+    def _empty(self) -> bool:
+        return (
+            not self._there(self._tables.slice)
+            or self._run("SELECT 1 FROM {slice} LIMIT 1").fetchone() is None
+        )
+
     def _become_slice(self) -> None:
-        """The slice is empty: the staging takes its place, with its key, and a new staging the old one's."""
-        self._run("DROP TABLE {slice}")
+        """The slice is empty: the staging takes its name, and gets its key."""
+        self._run("DROP TABLE IF EXISTS {slice}")
         self._run("ALTER TABLE {staging} RENAME TO {name}")
         self._run("ALTER TABLE {slice} ADD PRIMARY KEY (record)")
-        create_receiver(self._connection, self._tables)
+
+    def _there(self, table: sql.SQL) -> bool:
+        row = self._connection.execute("SELECT to_regclass(%s)", (table.as_string(),)).fetchone()
+        return row is not None and row[0] is not None
 
     def _merge(self, withdrawn: list[int]) -> None:
         self._run("DELETE FROM {slice} s USING {staging} g WHERE g.record = s.record")
         self._run("DELETE FROM {slice} WHERE record = ANY(%s::bigint[])", withdrawn)
-        self._run("INSERT INTO {slice} ({columns}) SELECT {columns} FROM {staging}")
+        self._run("INSERT INTO {slice} ({listed}) SELECT {listed} FROM {staging}")
         self._run("TRUNCATE {staging}")
 
     def _slice_digest(self) -> tuple[int, bytes]:
@@ -192,14 +212,15 @@ class Receiving:
 
     def _run(self, statement: LiteralString, *given: object) -> psycopg.Cursor:
         tables = self._tables
-        columns = ["record", "version", "epoch", *self._fields, "delivery", "digest"]
         query = sql.SQL(statement).format(
             slice=tables.slice,
             staging=tables.staging,
             staged=tables.staged,
             inbox=tables.inbox,
+            columns=tables.columns,
+            rows=tables.rows,
+            listed=self._listed,
             name=sql.Identifier(self._contract.dataset),
-            columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
         )
         return self._connection.execute(query, given or None)
 

@@ -2,8 +2,8 @@
 
 District   ``district.<dataset>`` holds every version of every record: plain fields as text, sealed fields as
            bytea. A row is never changed but for ``batch_out`` (the batch that superseded or ended it).
-Receiver   ``receiver_<code>.<dataset>`` holds the slice; ``…_staging`` what a delivery has brought so far and
-           ``…_staged`` which chunks of it are whole; ``inbox`` one line per delivery that took effect.
+Receiver   ``receiver_<code>.<dataset>`` holds the slice; ``…_staging`` what a delivery has brought so far, and
+           ``staged`` which chunks of it are whole; ``inbox`` one line per delivery that took effect.
 
 Trust: who can change a district table can withhold or mis-route ciphertext; who can change a receiver's
 can show that receiver old or missing cells. Both are found by ``huanshu verify``; neither opens one.
@@ -37,11 +37,9 @@ from huanshu.catalog import Contract, Field, Flow, Rung
 _ROWS: Final = sql.SQL("WITH (toast_tuple_target = 8160)")
 
 
-_RECEIVER: Final[tuple[LiteralString, ...]] = (
+_LISTS: Final[tuple[LiteralString, ...]] = (
     "CREATE SCHEMA IF NOT EXISTS {schema}",
-    "CREATE TABLE IF NOT EXISTS {slice} ({columns}, PRIMARY KEY (record)) {rows}",
-    "CREATE TABLE IF NOT EXISTS {staging} ({columns}) {rows}",
-    """CREATE TABLE IF NOT EXISTS {staged} (delivery text, chunk integer, count integer NOT NULL,
+    """CREATE TABLE IF NOT EXISTS {staged} (dataset text NOT NULL, delivery text, chunk integer, count integer NOT NULL,
        withdrawn bigint[] NOT NULL, PRIMARY KEY (delivery, chunk))""",
     """CREATE TABLE IF NOT EXISTS {inbox} (delivery text PRIMARY KEY, flow text NOT NULL, dataset text NOT NULL,
        count integer NOT NULL, withdrawn integer NOT NULL, holds integer NOT NULL, digest bytea NOT NULL,
@@ -100,22 +98,21 @@ def versions_table(contract: Contract, name: str) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverTables:
-    """Where one dataset lies at one receiver, and how its tables are made."""
+    """Where one dataset lies at one receiver, as SQL that is ready to be put together.
 
-    schema: sql.Identifier
-    slice: sql.Identifier
-    staging: sql.Identifier
-    staged: sql.Identifier
-    inbox: sql.Identifier
-    columns: sql.Composed
+    ``columns`` are those of slice and staging, with their types."""
 
-    @property
-    def all(self) -> tuple[sql.Identifier, ...]:
-        return (self.slice, self.staging, self.staged, self.inbox)
+    schema: sql.SQL
+    slice: sql.SQL
+    staging: sql.SQL
+    staged: sql.SQL
+    inbox: sql.SQL
+    columns: sql.SQL
+    rows: sql.SQL = _ROWS
 
 
 def receiver_tables(contract: Contract, flow: Flow, receiver: str) -> ReceiverTables:
-    """Slice, staging, list of staged chunks, and inbox of a flow's dataset at one receiver."""
+    """Slice and staging of a flow's dataset at one receiver, and the receiver's lists."""
     schema = receiver_schema(receiver)
     cells = [
         sql.SQL("{} {}").format(
@@ -131,36 +128,36 @@ def receiver_tables(contract: Contract, flow: Flow, receiver: str) -> ReceiverTa
         sql.SQL("delivery text NOT NULL, digest bytea NOT NULL"),
     ]
 
-    def named(suffix: str) -> sql.Identifier:
-        return sql.Identifier(schema, contract.dataset + suffix)
+    def named(table: str) -> sql.SQL:
+        return ready(sql.Identifier(schema, table))
 
     return ReceiverTables(
-        schema=sql.Identifier(schema),
-        slice=named(""),
-        staging=named("_staging"),
-        staged=named("_staged"),
-        inbox=sql.Identifier(schema, "inbox"),
-        columns=sql.SQL(", ").join(columns),
+        schema=ready(sql.Identifier(schema)),
+        slice=named(contract.dataset),
+        staging=named(f"{contract.dataset}_staging"),
+        staged=named("staged"),
+        inbox=named("inbox"),
+        columns=ready(sql.SQL(", ").join(columns)),
     )
 
 
+def ready(part: sql.Composable) -> sql.SQL:
+    """The same SQL as text: what is put together often is rendered once."""
+    return sql.SQL(part.as_string())
+
+
 def create_receiver(connection: psycopg.Connection, tables: ReceiverTables) -> None:
-    """Create what is missing. The staging has no index: it becomes the slice, or its rows go there."""
-    there = connection.execute(
-        sql.SQL("SELECT {}").format(
-            sql.SQL(" AND ").join(
-                sql.SQL("to_regclass({}) IS NOT NULL").format(name.as_string()) for name in tables.all
-            )
-        )
+    """Create the receiver's schema and its lists where they are missing. Staging and slice come with a delivery."""
+    row = connection.execute(
+        "SELECT to_regclass(%s) IS NOT NULL AND to_regclass(%s) IS NOT NULL",
+        (tables.inbox.as_string(), tables.staged.as_string()),
     ).fetchone()
-    if there == (True,):
+    if row == (True,):
         return
-    named = {
-        "schema": tables.schema, "slice": tables.slice, "staging": tables.staging, "staged": tables.staged,
-        "inbox": tables.inbox, "columns": tables.columns, "rows": _ROWS,
-    }  # fmt: skip
-    for statement in _RECEIVER:
-        connection.execute(sql.SQL(statement).format(**named))
+    for statement in _LISTS:
+        connection.execute(
+            sql.SQL(statement).format(schema=tables.schema, staged=tables.staged, inbox=tables.inbox)
+        )
 
 
 def create(connection: psycopg.Connection, *tables: Table) -> None:
