@@ -95,18 +95,21 @@ def measure(records: int, workers: int, folder: Path) -> list[Result]:
             ours, ours_cpu = _timed(running, lambda: _deliver(ground, records))
         stages = clock.stages()
         stages.print(f"ours: {ours:.1f} s by the clock; seconds of {workers} workers by stage")
-        again, _ = _timed(running, lambda: run_delivery(running.ground(workers=workers), FLOW, "again"))
+        again, again_cpu = _timed(
+            running, lambda: run_delivery(running.ground(workers=workers), FLOW, "again")
+        )
         source = _gathered(running, flow)
         text, text_cpu = _timed(running, lambda: _piped(running, flow, source, ""))
         binary, binary_cpu = _timed(running, lambda: _piped(running, flow, source, "(FORMAT binary)"))
         resealing = stages.seconds[_STAGES["c:opened"]] / workers
         peers = _parts(running, flow, records, workers, ours, resealing)
-    print(
-        f"\nwall    ours {ours:.2f} s   loop {loop:.2f} s   psql {text:.2f} s   psql binary {binary:.2f} s"
-        f"   nothing due {again:.2f} s"
-        f"\nCPU     ours {ours_cpu:.2f} s   loop {loop_cpu:.2f} s   psql {text_cpu:.2f} s"
-        f"   psql binary {binary_cpu:.2f} s"
-    )
+    print(f"\n{'':<28}{'wall':>8}{'CPU':>8}   of which")
+    for name, seconds, cpu in (
+        ("ours", ours, ours_cpu), ("our loop, ungoverned", loop, loop_cpu), ("psql | psql", text, text_cpu),
+        ("psql | psql, binary", binary, binary_cpu), ("ours again, nothing due", again, again_cpu),
+    ):  # fmt: skip
+        parts = ", ".join(f"{kind} {used:.2f}" for kind, used in cpu.items())
+        print(f"  {name:<26}{seconds:>8.2f}{sum(cpu.values()):>8.2f}   {parts}")
     return [
         Result("delivery.records", records, "records"),
         Result("delivery.copy_ratio", ours / text, "ratio", "≤ 1.0", "psql COPY | psql COPY, s", text),
@@ -129,32 +132,30 @@ def _deliver(ground: Ground, records: int) -> None:
     assert sum(outcome.opened for outcome in outcomes) == records
 
 
-def _timed(running: Running, work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds by the clock, and of processor time of all processes taking part, PostgreSQL included."""
-    with running.district() as connection:
-        connection.execute("SELECT 1")
+def _timed(running: Running, work: Callable[[], object]) -> tuple[float, dict[str, float]]:
+    """Seconds by the clock, and of processor time of all processes taking part, by kind."""
     before, began = _cpu(running), time.perf_counter()
     work()
     seconds = time.perf_counter() - began
-    return seconds, _cpu(running) - before
+    return seconds, {kind: after - before[kind] for kind, after in _cpu(running).items()}
 
 
-def _cpu(running: Running) -> float:
+def _cpu(running: Running) -> dict[str, float]:
     """Ours with its ended children, the keeper's, and every PostgreSQL process's (the ended ones by their parent)."""
-    total = sum(os.times()[:4])
+    used = {"workers": sum(os.times()[:4]), "keeper": 0.0, "PostgreSQL": 0.0}
     for child in psutil.Process().children(recursive=True):
         times = child.cpu_times()
-        total += times.user + times.system
+        used["keeper"] += times.user + times.system
     for name in running.deployment.embedded:
         pid = running.deployment.server(name).postmaster_pid
         if pid is not None:
             postmaster = psutil.Process(pid)
             times = postmaster.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
+            used["PostgreSQL"] += times.user + times.system + times.children_user + times.children_system
             for backend in postmaster.children():
                 times = backend.cpu_times()
-                total += times.user + times.system
-    return total
+                used["PostgreSQL"] += times.user + times.system
+    return used
 
 
 # -- peers ------------------------------------------------------------------------------------------

@@ -63,9 +63,11 @@ def fill(running: Running, flow: Flow, records: int, seed: int = 7) -> None:
         create(connection, *district_tables(contract))
         for number, first in enumerate(range(0, records, _BATCH)):
             size = min(_BATCH, records - first)
-            keys = gate.borrow(running.keeper, ticket, number, contract, homes, epoch)
+            keys = gate.borrow_homes(running.keeper, ticket, number, contract, homes, epoch)
             rows = _rows(contract, homes, first, size, random)
-            places = gate.Places(rows["home"], rows["record"].to_numpy(), np.ones(size, np.int32))
+            starts = np.searchsorted(rows["home"].to_numpy(zero_copy_only=False).astype(str), homes).tolist()
+            numbers = rows["record"].to_numpy()
+            places = gate.Places(homes, [*starts, size], numbers, np.ones(size, np.int32))
             cells = gate.seal_rows(keys, contract, epoch, places, rows)
             one = pa.scalar(1, pa.int32())
             bound = {

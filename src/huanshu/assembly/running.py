@@ -14,6 +14,7 @@ from huanshu.keeper.client import Keeper
 from huanshu.settings import Settings
 from huanshu.store import connect as connect_to
 
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """A running deployment, as one asker sees it."""
@@ -31,7 +32,11 @@ class Running:
         return connect_to(self.deployment.stores[self.home.policies.domains[code].store])
 
     def ground(
-        self, progress: Progress = quiet, pause: Pause = no_pause, chunk: int = CHUNK, workers: int | None = None
+        self,
+        progress: Progress = quiet,
+        pause: Pause = no_pause,
+        chunk: int = CHUNK,
+        workers: int | None = None,
     ) -> Ground:
         return Ground(
             home=self.home,

@@ -1,12 +1,17 @@
 """The district's books: what a delivery was frozen to carry, and what each receiver holds.
 
+They are committed without waiting for the disk (``following``): what they say can be told again from what was waited
+for, the log and the receiver's inbox. A frozen delivery is on the disk before its entry is: both go through one
+server's WAL.
+
 A row is a chunk, or a receiver; its arrays are read and written whole, a column at a time. Two writers never meet here:
 deliveries of one flow to one receiver exclude each other (``delivery``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +39,14 @@ class Chunk:
     versions: Numbers
     withdrawn: Numbers
     subjects: BitMap
+
+
+@contextmanager
+def following(connection: psycopg.Connection) -> Iterator[None]:
+    """A transaction on the books. A crash of the server may lose it whole, never an entry's and not this."""
+    with connection.transaction():
+        connection.execute("SET LOCAL synchronous_commit = off")
+        yield
 
 
 def freeze_chunks(connection: psycopg.Connection, delivery: str, chunks: Iterable[Chunk]) -> None:
@@ -78,7 +91,7 @@ def book(connection: psycopg.Connection, flow: str, receiver: str, delivery: str
     query = sql.SQL("SELECT {} FROM {} WHERE delivery = {}").format(
         sql.SQL(", ").join(map(sql.Identifier, types)), _CHUNK, delivery
     )
-    with connection.transaction():
+    with following(connection):
         parts = pa.Table.from_batches(copy_out(connection, query, types), pa.schema(list(types.items())))
         records, versions, withdrawn = (_numbers(parts.column(name).combine_chunks()) for name in types)
         had, had_versions = received(connection, flow, receiver)

@@ -150,7 +150,7 @@ class _Delivery:
                 },
                 subjects.serialize(),
             )
-        with self._district.transaction():
+        with books.following(self._district):
             self._district.execute(
                 "UPDATE district.delivery SET state = 'authorised', entry_index = %s WHERE delivery = %s",
                 (ticket.index, due.delivery),

@@ -23,7 +23,7 @@ from pyroaring import BitMap
 
 from huanshu.canonical import canonical
 from huanshu.catalog import Contract, Flow, Home
-from huanshu.exchange.books import Chunk, freeze_chunks, received
+from huanshu.exchange.books import Chunk, following, freeze_chunks, received
 from huanshu.store.copying import copy_out
 
 Numbers = NDArray[np.int64]
@@ -147,7 +147,7 @@ def freeze(
         return None
     delivery = named(found, contract, flow, receiver, policy, chunk)
     chunks = tuple(_chunks(found, chunk))
-    with effects.transaction():
+    with following(effects):
         effects.execute(
             "INSERT INTO district.delivery (delivery, flow, receiver, state, upserts, withdrawals)"
             " VALUES (%s, %s, %s, 'frozen', %s, %s) ON CONFLICT (delivery) DO NOTHING",

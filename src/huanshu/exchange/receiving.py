@@ -71,11 +71,12 @@ class Receiving:
         self._tables = receiver_tables(contract, flow, receiver)
         columns = ["record", "version", "epoch", *self._fields, "delivery", "digest"]
         self._listed = ready(sql.SQL(", ").join(map(sql.Identifier, columns)))
-        with connection.transaction():
-            create_receiver(connection, self._tables)
+        self._known: set[str] = set()  # tables that are there; the promotion alone takes one away
 
     def inbox(self, delivery: str) -> Inbox | None:
         """The inbox line of a delivery, or None when it has not taken effect."""
+        if not self._there(self._tables.inbox):
+            return None
         with self._connection.transaction():
             row = self._run(
                 "SELECT delivery, count, withdrawn, holds, digest, slice_digest FROM {inbox} WHERE delivery = %s",
@@ -85,6 +86,8 @@ class Receiving:
 
     def staged_chunks(self, delivery: str) -> set[int]:
         """Chunks that are wholly in the staging (a chunk is staged in one transaction)."""
+        if not self._there(self._tables.staged):
+            return set()
         with self._connection.transaction():
             return {row[0] for row in self._run("SELECT chunk FROM {staged} WHERE delivery = %s", delivery)}
 
@@ -145,9 +148,11 @@ class Receiving:
     def drop(self, delivery: str) -> None:
         """Forget what was staged for a delivery that will not be promoted."""
         with self._connection.transaction():
-            if self._there(self._tables.staging):
-                self._run("DELETE FROM {staging} WHERE delivery = %s", delivery)
-            self._run("DELETE FROM {staged} WHERE delivery = %s", delivery)
+            for table in (self._tables.staging, self._tables.staged):
+                if self._there(table):
+                    self._connection.execute(
+                        sql.SQL("DELETE FROM {} WHERE delivery = %s").format(table), (delivery,)
+                    )
 
     # -- (d) ------------------------------------------------------------------------------------
 
@@ -177,6 +182,8 @@ class Receiving:
 
     def _make_staging(self) -> None:
         """It has no index: it becomes the slice, or its rows go there."""
+        if not self._there(self._tables.inbox) or not self._there(self._tables.staged):
+            create_receiver(self._connection, self._tables)
         if not self._there(self._tables.staging):
             self._run("CREATE TABLE {staging} ({columns}) {rows}")
 
@@ -191,10 +198,15 @@ class Receiving:
         self._run("DROP TABLE IF EXISTS {slice}")
         self._run("ALTER TABLE {staging} RENAME TO {name}")
         self._run("ALTER TABLE {slice} ADD PRIMARY KEY (record)")
+        self._known.clear()
 
     def _there(self, table: sql.SQL) -> bool:
-        row = self._connection.execute("SELECT to_regclass(%s)", (table.as_string(),)).fetchone()
-        return row is not None and row[0] is not None
+        name = table.as_string()
+        if name not in self._known:
+            row = self._connection.execute("SELECT to_regclass(%s) IS NOT NULL", (name,)).fetchone()
+            if row == (True,):
+                self._known.add(name)
+        return name in self._known
 
     def _merge(self, withdrawn: list[int]) -> None:
         self._run("DELETE FROM {slice} s USING {staging} g WHERE g.record = s.record")

@@ -100,7 +100,7 @@ def versions_table(contract: Contract, name: str) -> Table:
 class ReceiverTables:
     """Where one dataset lies at one receiver, as SQL that is ready to be put together.
 
-    ``columns`` are those of slice and staging, with their types."""
+    ``columns`` are those of slice and staging, with their types; ``rows`` how their rows are stored."""
 
     schema: sql.SQL
     slice: sql.SQL
@@ -108,7 +108,7 @@ class ReceiverTables:
     staged: sql.SQL
     inbox: sql.SQL
     columns: sql.SQL
-    rows: sql.SQL = _ROWS
+    rows: sql.SQL
 
 
 def receiver_tables(contract: Contract, flow: Flow, receiver: str) -> ReceiverTables:
@@ -138,6 +138,7 @@ def receiver_tables(contract: Contract, flow: Flow, receiver: str) -> ReceiverTa
         staged=named("staged"),
         inbox=named("inbox"),
         columns=ready(sql.SQL(", ").join(columns)),
+        rows=_ROWS,
     )
 
 
@@ -148,12 +149,6 @@ def ready(part: sql.Composable) -> sql.SQL:
 
 def create_receiver(connection: psycopg.Connection, tables: ReceiverTables) -> None:
     """Create the receiver's schema and its lists where they are missing. Staging and slice come with a delivery."""
-    row = connection.execute(
-        "SELECT to_regclass(%s) IS NOT NULL AND to_regclass(%s) IS NOT NULL",
-        (tables.inbox.as_string(), tables.staged.as_string()),
-    ).fetchone()
-    if row == (True,):
-        return
     for statement in _LISTS:
         connection.execute(
             sql.SQL(statement).format(schema=tables.schema, staged=tables.staged, inbox=tables.inbox)
