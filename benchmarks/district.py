@@ -48,7 +48,7 @@ def district(folder: Path) -> Iterator[Running]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def fill(running: Running, flow: Flow, records: int, seed: int = 7) -> None:
+def fill(running: Running, flow: Flow, records: int, seed: int = 7, communities: int | None = None) -> None:
     """Put ``records`` sealed records of the flow's dataset into the district store."""
     contract = running.home.contracts[flow.dataset]
     intake = next(f for f in running.home.flows.values() if f.kind == "intake" and f.dataset == flow.dataset)
@@ -56,7 +56,7 @@ def fill(running: Running, flow: Flow, records: int, seed: int = 7) -> None:
     detail = {"batch": batch, "sequence": 1, "sender": intake.source, "records": records}
     claim = {"event": "exchange.intake.authorised", "policy": running.home.policies.digest}
     ticket = running.keeper.append({**claim, "flow": {"id": intake.flow, "run": "bench"}, "detail": detail})
-    homes = sorted(flow.receivers)
+    homes = sorted(flow.receivers[:communities])
     epoch = running.home.policies.keys.epoch
     random = np.random.default_rng(seed)
     with running.district() as connection:

@@ -163,13 +163,13 @@ class Receiving:
             sql.SQL(", ").join(map(sql.Identifier, columns)), self._tables.staging
         )
         digests: list[bytes] = []
-        records: list[bytes] = []
+        records: list[memoryview] = []
         for row in raw_rows(self._connection, query):
             # Two bytes of field count; the row as its digest covers it; last the digest, four bytes of length first.
-            found = sha256(row[2:-36]).digest()
-            if found != row[-32:]:
+            digest = sha256(row[2:-36]).digest()
+            if digest != row[-32:]:
                 raise _changed(int.from_bytes(row[6:14], "big"))
-            digests.append(found)
+            digests.append(digest)
             records.append(row[6:14])
         numbers = np.frombuffer(b"".join(records), ">i8")
         if (np.diff(numbers) > 0).all():  # chunks are staged in order; only a resumed delivery may differ
