@@ -137,6 +137,7 @@ def _timed(running: Running, work: Callable[[], object]) -> tuple[float, dict[st
     before, began = _cpu(running), time.perf_counter()
     work()
     seconds = time.perf_counter() - began
+    time.sleep(0.5)  # until the postmaster has counted the sessions that ended
     return seconds, {kind: after - before[kind] for kind, after in _cpu(running).items()}
 
 

@@ -14,7 +14,7 @@ The format is PostgreSQL's documentation of COPY, "Binary Format". Deliberately 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, LiteralString
 
 import numpy as np
@@ -62,6 +62,19 @@ def copy_in(connection: psycopg.Connection, table: sql.Composable, columns: Mapp
             copy.write(_rows([array.slice(first, _CHUNK_ROWS) for array in arrays]))
         copy.write(_TAIL)
     return rows
+
+
+def copy_in_rows(
+    connection: psycopg.Connection, table: sql.Composable, names: Sequence[str], rows: Iterable[bytes]
+) -> None:
+    """Append rows that are in COPY's binary form already, each with its field count; several may come as one."""
+    listed = sql.SQL(", ").join(map(sql.Identifier, names))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(table, listed)
+    with connection.cursor().copy(statement) as copy:
+        copy.write(_HEAD)
+        for part in rows:
+            copy.write(part)
+        copy.write(_TAIL)
 
 
 def copy_out(
