@@ -8,7 +8,7 @@ INTO   := VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-real up check test test-slow crash format lock clean
+.PHONY: bench-delivery full-scale help setup demo demo-real up check test test-slow crash format lock clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,15 @@ test-slow: $(STAMP) ## The long campaigns
 
 crash: $(STAMP) ## kill -9 everywhere, many times
 	$(BIN)/pytest -q -m "slow or not slow" tests/faults
+
+RECORDS ?= 1300000
+
+bench-delivery: $(STAMP) ## Intake and delivery beside bare copying, into benchmarks/results (RECORDS=… for a short run)
+	$(BIN)/python benchmarks/intake.py --records $(RECORDS)
+	$(BIN)/python benchmarks/delivery.py --records $(RECORDS)
+
+full-scale: $(STAMP) ## The whole district once: simulate, intake, delivery, verifier (RECORDS=… for a short run)
+	@$(BIN)/python benchmarks/full_scale.py --records $(RECORDS)
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff format .

@@ -25,7 +25,7 @@ from pathlib import Path
 import district as districts
 import psutil
 import pyarrow as pa
-from measuring import Memory, Result, Stages, machine, show, write
+from measuring import Memory, Result, Stages, machine, merge, show, write
 from psycopg import sql
 
 from huanshu.assembly import Running
@@ -361,6 +361,7 @@ def main() -> None:
     results = [r for r in results if r.value is None or not math.isnan(r.value)]
     show(results)
     write("delivery", results)
+    merge("intake", "delivery")
 
 
 if __name__ == "__main__":

@@ -133,6 +133,15 @@ def write(name: str, results: Sequence[Result]) -> None:
     path.write_text(json.dumps(list(known.values()), ensure_ascii=False, indent=1) + "\n")
 
 
+def merge(source: str, target: str) -> None:
+    """Figures of one file into another: a target of ``make`` has one file with all of them."""
+    path = RESULTS / f"{source}.json"
+    if path.exists():
+        fields = Result.__dataclass_fields__
+        found = [{name: entry.get(name) for name in fields} for entry in json.loads(path.read_text())]
+        write(target, [Result(**entry) for entry in found])
+
+
 def show(results: Sequence[Result]) -> None:
     """The table: figure, goal, peer."""
     print(f"\n{'id':<34} {'value':>10} {'unit':<10} {'goal':<8} {'':<5} peer")

@@ -369,12 +369,12 @@ def not_delivered(d: Place) -> Callable[[], None]:
     assert d.deliver_far() == 0
     d.change()
     with d.administrator("shiqiao") as admin:
-        admin.execute(f"ALTER TABLE receiver_{FAR}.resident_staging OWNER TO postgres".encode())
+        admin.execute(f"ALTER TABLE receiver_{FAR}.staged OWNER TO postgres".encode())
     assert d.deliver_far() == 6
 
     def give_back() -> None:
         with d.administrator("shiqiao") as admin:
-            admin.execute(f"ALTER TABLE receiver_{FAR}.resident_staging OWNER TO huanshu_courier".encode())
+            admin.execute(f"ALTER TABLE receiver_{FAR}.staged OWNER TO huanshu_courier".encode())
 
     return give_back
 
@@ -400,7 +400,7 @@ def receiver_changed(d: Place) -> Callable[[], None]:
     d.change()
     assert d.worker(FAR, "c:staged", "self") == -9
     flip = (
-        f"UPDATE receiver_{FAR}.resident_staging SET name = set_byte(name, 3, get_byte(name, 3) # 1) WHERE act = 'upsert'"
+        f"UPDATE receiver_{FAR}.resident_staging SET name = set_byte(name, 3, get_byte(name, 3) # 1)"
     ).encode()
     with d.administrator("shiqiao") as admin:
         assert admin.execute(flip).rowcount
