@@ -27,7 +27,7 @@ from psycopg import sql
 from huanshu.catalog import Contract, Flow
 from huanshu.errors import InputError, TamperedError, Text
 from huanshu.exchange.digests import delivery_digest, slice_digest
-from huanshu.exchange.tables import create_receiver, delivered_fields, ready, receiver_tables
+from huanshu.exchange.tables import create_receiver, delivered_fields, exists, ready, receiver_tables
 from huanshu.store.copying import copy_in_rows, raw_rows, row_images
 
 Numbers = NDArray[np.int64]
@@ -206,10 +206,8 @@ class Receiving:
 
     def _there(self, table: sql.SQL) -> bool:
         name = table.as_string()
-        if name not in self._known:
-            row = self._connection.execute("SELECT to_regclass(%s) IS NOT NULL", (name,)).fetchone()
-            if row == (True,):
-                self._known.add(name)
+        if name not in self._known and exists(self._connection, table):
+            self._known.add(name)
         return name in self._known
 
     def _merge(self, withdrawn: list[int]) -> None:

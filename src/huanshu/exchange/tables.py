@@ -147,6 +147,12 @@ def ready(part: sql.Composable) -> sql.SQL:
     return sql.SQL(part.as_string())
 
 
+def exists(connection: psycopg.Connection, table: sql.SQL) -> bool:
+    """Whether a receiver's table is there: staging and slice come with a delivery."""
+    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table.as_string(),)).fetchone()
+    return row == (True,)
+
+
 def create_receiver(connection: psycopg.Connection, tables: ReceiverTables) -> None:
     """Create the receiver's schema and its lists where they are missing. Staging and slice come with a delivery."""
     for statement in _LISTS:

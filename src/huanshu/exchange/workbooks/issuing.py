@@ -23,7 +23,7 @@ from huanshu.exchange.corrections.books import Correction
 from huanshu.exchange.corrections.rights import Rights, contract_of, domain_of
 from huanshu.exchange.formulas import shown
 from huanshu.exchange.ground import Ground
-from huanshu.exchange.tables import create, delivered_fields, receiver_schema, receiver_tables
+from huanshu.exchange.tables import delivered_fields, exists, receiver_tables
 from huanshu.exchange.workbooks import writing
 from huanshu.exchange.workbooks.shape import MAX_ROWS, Shape
 from huanshu.gate.workbooks import Lines, opened
@@ -146,12 +146,13 @@ def _slice(
             ).fetchall()
         )
     with ground.receiver(domain) as store:
-        create(store, *receiver_tables(contract, flow, domain))
+        table = receiver_tables(contract, flow, domain).slice
         query = sql.SQL("SELECT record, version, epoch, {} FROM {} ORDER BY record").format(
-            sql.SQL(", ").join(map(sql.Identifier, names)),
-            sql.Identifier(receiver_schema(domain), contract.dataset),
+            sql.SQL(", ").join(map(sql.Identifier, names)), table
         )
-        rows = [row for row in store.execute(query) if seen.get(row[0]) != row[1]]
+        # Before the first delivery there is no slice.
+        held = store.execute(query) if exists(store, table) else ()
+        rows = [row for row in held if seen.get(row[0]) != row[1]]
     if len(rows) > MAX_ROWS:
         raise InputError(
             "correction.workbook.oversize",
