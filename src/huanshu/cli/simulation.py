@@ -31,7 +31,8 @@ def simulate(
         str, typer.Option(help="The database of --format postgresql: table source.<dataset>.")
     ] = "",
     defects: Annotated[
-        int | None, typer.Option(help="Rows to spoil in each dataset (default: one of every kind; 0: none).")
+        int | None,
+        typer.Option(min=0, help="Rows to spoil in each dataset (default: one of every kind; 0: none)."),
     ] = None,
     kind: Annotated[
         list[str] | None,
