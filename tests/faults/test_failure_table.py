@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
-from district import DELIVERY, FAR, INTAKE, ROOT, District
+from district import DELIVERY, FAR, INTAKE, NEAR, ROOT, District
 
 from huanshu.assembly import connect
 from huanshu.cli import context, main
@@ -188,6 +188,7 @@ def disk_full(d: Place) -> Callable[[], None]:
         admin.execute(f"CREATE TABLESPACE small LOCATION '{place}'".encode())
         for table in ("resident", "resident_staging"):
             admin.execute(f"ALTER TABLE receiver_{FAR}.{table} SET TABLESPACE small".encode())
+            admin.execute(f"VACUUM FULL receiver_{FAR}.{table}".encode())  # no room left inside either
     with contextlib.suppress(OSError), (place / "ballast").open("wb", buffering=0) as ballast:
         while True:
             ballast.write(bytes(4096))
@@ -433,6 +434,23 @@ def log_changed(d: Place) -> Callable[[], None]:
     return put_right
 
 
+def held(d: Place) -> Callable[[], None]:
+    """Two communities' codes are swapped in the extract: each would get the other's people."""
+    d.change()
+    assert d.deliver_far() == 0
+    swap = {NEAR: "here", FAR: NEAR, "here": FAR}
+
+    def swapped(text: str) -> str:
+        for old, new in swap.items():
+            text = text.replace(old, new)
+        return text
+
+    _extract(d, swapped)
+    assert d.intake() == 0
+    assert d.deliver_far() == 8
+    return lambda: None
+
+
 # -- the table ---------------------------------------------------------------------------------------
 
 
@@ -476,6 +494,7 @@ TABLE = [
     Provoked(value_changed),
     Provoked(receiver_changed),
     Provoked(log_changed),
+    Provoked(held),  # last: putting the communities back would be held again
 ]
 
 
@@ -517,7 +536,7 @@ def test_provoked_named_cured(place: Place, case: Provoked) -> None:
     mend = case.provoke(place)
     arrived = (
         len(place.entries("exchange.delivery.arrived"))
-        if case.row in ("disk_full", "not_delivered")
+        if case.row in ("disk_full", "not_delivered", "held")
         else None
     )
     symptoms = place.diagnose(case.flow)

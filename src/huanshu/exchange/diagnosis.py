@@ -186,12 +186,13 @@ class _Diagnosis:
         asked: dict[str, Any] = dict(flow.fields)
         if flow.kind == "intake":
             asked = {f.name: "write" for f in home.contracts[flow.dataset].fields}
-        for code in flow.receivers:
-            request = PlanRequest(flow.accountable_post, code, flow.dataset, asked, flow.purpose, self._now)
-            plan = enforcer.plan(request)
-            if not plan.allowed:
-                self._add("not_granted", flow, code, what=plan.explanation)
-                return  # the same rule is usually missing for all of them
+        code = flow.receivers[
+            0
+        ]  # a receiver denied for itself has a finding; a rule is usually missing for all
+        request = PlanRequest(flow.accountable_post, code, flow.dataset, asked, flow.purpose, self._now)
+        plan = enforcer.plan(request)
+        if not plan.allowed:
+            self._add("not_granted", flow, code, what=plan.explanation)
 
     # -- what comes in --------------------------------------------------------------------------
 
@@ -269,6 +270,9 @@ class _Diagnosis:
         told: set[str] = set()
         if self.status is not None:
             told = self._findings(flow)
+            for hold in self.ground.keeper.holds(flow.flow):
+                about = f"entry {hold.index}" + (f", run {hold.run}" if hold.run else "")
+                self._add("held", flow, about, since=datetime.fromisoformat(hold.at), post=hold.post)
         rows = district.execute(
             "SELECT receiver, delivery, state FROM district.delivery"
             " WHERE flow = %s AND state IN ('frozen', 'authorised') ORDER BY receiver, frozen_at",

@@ -27,6 +27,7 @@ ACTORS: Final[dict[Acts, Text]] = {
 }
 RESUME: Final = "huanshu flow resume {flow}{only}"
 APPROVE: Final = "huanshu flow approve {flow} --until {until}{accountable}"
+RELEASE: Final = "huanshu flow release {flow} --reason REASON{accountable}"
 ADOPT: Final = "huanshu policy adopt{security}"
 VERIFY: Final = "huanshu verify"
 
@@ -377,6 +378,23 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (RESUME,),
         Text("settle the finding by hand", "手工了结该发现"),
         ("store.server.refused",),
+    ),
+    Failure(
+        "held",
+        Text(
+            "A run is outside what the flow expects, or the flow is held by hand. Nothing of it is opened (exit 8)",
+            "运行超出流向的期望范围，或流向被手工暂停；不开启任何值（退出码 8）",
+        ),
+        "accountable",
+        Text(
+            "look at “huanshu flow holds”. Wrong extract: ask for a corrected one. Meant: say why, instead of REASON",
+            "查看 huanshu flow holds。报送有误：请报送方更正；确属有意：以理由替换 REASON",
+        ),
+        (RELEASE, RESUME),
+        Text(
+            "release without looking, or widen the bounds so that it passes", "未看就放行，或为通过而放宽范围"
+        ),
+        ("exchange.run.held", "exchange.flow.held", "exchange.delivery.unexpected"),
     ),
     # ---- tampering
     Failure(

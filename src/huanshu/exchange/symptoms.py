@@ -73,11 +73,13 @@ class Teller:
         since: datetime | None = None,
         until: str = "",
         receivers: Sequence[str] = (),
+        post: str = "",
     ) -> Symptom:
+        """``post``: who acts, where it is not the flow's accountable post."""
         row = BY_KEY[key]
         accountable = self._post(ACTORS["accountable"], flow.accountable_post)
         acts = {
-            "accountable": accountable,
+            "accountable": self._post(ACTORS["accountable"], post) if post else accountable,
             "security": self._security(),
         }.get(row.acts, Party(ACTORS[row.acts]))
         return Symptom(
@@ -90,7 +92,9 @@ class Teller:
             waits=accountable,
             until=until or self._until(row, since or self.now),
             first=row.first,
-            safe=tuple(self._command(command, flow, receivers) for command in row.safe),
+            safe=tuple(
+                self._command(command, flow, receivers, post or flow.accountable_post) for command in row.safe
+            ),
             never=row.never,
         )
 
@@ -113,13 +117,13 @@ class Teller:
         except ContentError:  # the calendar says nothing about that year: no day is better than a guessed one
             return ""
 
-    def _command(self, command: str, flow: Flow, receivers: Sequence[str]) -> str:
+    def _command(self, command: str, flow: Flow, receivers: Sequence[str], post: str) -> str:
         few = 0 < len(receivers) <= ONLY_MOST
         return command.format(
             flow=flow.flow,
             only="".join(f" --only {code}" for code in receivers) if few else "",
             until=(self.now + _PROPOSED).date().isoformat(),
-            accountable=self._as(flow.accountable_post),
+            accountable=self._as(post),
             security=self._as(self._security().post),
         )
 
