@@ -16,7 +16,14 @@ from huanshu_verify import merkle
 from huanshu_verify.notes import NoteError, VerifierKey, open_checkpoint
 
 _BATCH = 5_000
-_SETTLED = ("exchange.delivery.arrived", "exchange.delivery.stopped")
+#: What each settling event settles.
+_SETTLES = {
+    "exchange.delivery.arrived": "exchange.delivery.authorised",
+    "exchange.delivery.stopped": "exchange.delivery.authorised",
+    "correction.batch.judged": "correction.batch.authorised",
+    "correction.change.accepted": "correction.change.authorised",
+    "correction.change.conflicted": "correction.change.authorised",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +175,7 @@ def _loans(log: _Log) -> None:
         lent.add(index)
     settled: dict[int, Mapping[str, Any]] = {}
     for index, body in log.entries.items():
-        if body["event"] in _SETTLED and settled.setdefault(body["detail"]["authorised"], body) is not body:
+        if body["event"] in _SETTLES and settled.setdefault(body["detail"]["authorised"], body) is not body:
             log.find("5 loans", f"entry {index}", f"entry {body['detail']['authorised']} was settled before")
     for index, body in log.entries.items():
         if body["event"] != "exchange.delivery.authorised":
@@ -183,10 +190,30 @@ def _loans(log: _Log) -> None:
                 "5 loans", f"entry {end['index']}", f"brought other numbers than entry {index} announced"
             )
     for index, end in settled.items():
-        if log.entries.get(index, {}).get("event") != "exchange.delivery.authorised":
-            log.find(
-                "5 loans", f"entry {end['index']}", f"settles entry {index}, which authorises no delivery"
-            )
+        opened = log.entries.get(index, {})
+        if opened.get("event") != _SETTLES[end["event"]]:
+            what = "delivery" if end["event"].startswith("exchange.") else "correction"
+            log.find("5 loans", f"entry {end['index']}", f"settles entry {index}, which authorises no {what}")
+        elif end["event"].startswith("correction."):
+            _correction(log, opened, end, lent=index in lent)
+
+
+def _correction(log: _Log, opened: Mapping[str, Any], end: Mapping[str, Any], *, lent: bool) -> None:
+    """A correction is settled in its own name; a judgement or an acceptance cannot come about without a loan."""
+    named = [name for name in ("batch", "change", "record") if name in end["detail"]]
+    if any(end["detail"][name] != opened["detail"].get(name) for name in named) or any(
+        end[name] != opened[name] for name in ("person", "domain", "dataset")
+    ):
+        log.find(
+            "5 loans", f"entry {end['index']}", f"tells of another correction than entry {opened['index']}"
+        )
+    changed = end["event"] == "correction.change.accepted" or end["detail"].get("proposed", 0)
+    if changed and not lent:
+        log.find(
+            "5 loans",
+            f"entry {opened['index']}",
+            "its correction was judged or accepted, but nothing was lent",
+        )
 
 
 def _differs(authorised: Mapping[str, Any], end: Mapping[str, Any]) -> bool:

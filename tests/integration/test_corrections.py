@@ -484,3 +484,31 @@ def test_an_extract_does_not_undo_a_correction_until_the_departments_own_value_c
     place.range.take_in(INTAKE, 5, extract())
     assert place.value(record, "residence_address") == old
     assert place.range.verify().problems == []
+
+
+def test_the_verifier_joins_judgements_and_acceptances_with_loans(place: Place) -> None:
+    events = place.events()
+    assert events.count("correction.batch.judged") > 3
+    assert events.count("correction.change.accepted") > 1
+    accepted = next(e for e in place.range.entries() if e.event == "correction.change.accepted")
+    judged = next(
+        e
+        for e in place.range.entries()
+        if e.event == "correction.batch.judged" and e.body["detail"]["proposed"]
+    )
+    named = sorted(int(e.body["detail"]["authorised"]) for e in (accepted, judged))
+    with place.range.administrator() as administrator:
+        rows = administrator.execute(
+            "DELETE FROM log.loan WHERE entry_index = ANY(%s) RETURNING entry_index, kind, chunk, fields, amount",
+            (named,),
+        ).fetchall()
+        try:
+            found = [p.at for p in place.range.verify().problems if p.step == "5 loans"]
+        finally:
+            for row in rows:
+                administrator.execute(
+                    "INSERT INTO log.loan (entry_index, kind, chunk, fields, amount) VALUES (%s, %s, %s, %s, %s)",
+                    row,
+                )
+    assert found == [f"entry {index}" for index in named]
+    assert place.range.verify().clean

@@ -11,6 +11,7 @@ from huanshu.cli import (
     authoring,
     cheats,
     checks,
+    corrections,
     drills,
     flows,
     holds,
@@ -21,6 +22,7 @@ from huanshu.cli import (
     reports,
     simulation,
     stacks,
+    workbooks,
 )
 from huanshu.cli.context import CONTEXT, hoist
 from huanshu.errors import HuanshuError, Text
@@ -42,6 +44,8 @@ app.add_typer(policies.app, name="policy")
 app.add_typer(policies.senders, name="sender")
 app.add_typer(records.app, name="record")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(corrections.app, name="correction")
+app.add_typer(workbooks.app, name="workbook")
 app.add_typer(accesses.app, name="access")
 app.add_typer(drills.app, name="drill")
 app.add_typer(cheats.app, name="cheat")
