@@ -97,7 +97,8 @@ def workbook_formula(home: Path, drill: Drill) -> list[Arm]:
         range_.deliver(actors["delivery"])
         ground = range_.acting(actors["person"]).ground()
         made = issue(ground, actors["dataset"], actors["post"], language="en")
-        sheet = openpyxl.load_workbook(io.BytesIO(made.content))[REGISTER]
+        book = openpyxl.load_workbook(io.BytesIO(made.content))
+        sheet = book[REGISTER]
         column = list(made.fields).index(actors["field"]) + 3
         texts = [str(cell.value) for (cell,) in sheet.iter_rows(HEAD + 1, None, column, column) if cell.value]
         formulas = [cell for row in sheet.iter_rows() for cell in row if cell.data_type == "f"]
@@ -105,7 +106,7 @@ def workbook_formula(home: Path, drill: Drill) -> list[Arm]:
         unchanged = {meant(text) for text in texts} >= set(planted[1])
         sheet.cell(HEAD + 1, column).value = "=1+1"
         raw = io.BytesIO()
-        sheet.parent.save(raw)
+        book.save(raw)
         receipt = submit(ground, raw.getvalue(), actors["post"])
         refused = [c.reason for c in receipt.corrections] == ["correction.value.formula"]
         stopped = harmless and unchanged and refused and len(planted[1]) > 0
