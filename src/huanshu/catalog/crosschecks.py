@@ -146,7 +146,10 @@ def check_purpose(
         raise ContentError(
             f"{area}.purpose.uncovered",
             Text(f"purpose {purpose} does not cover {dataset}", f"用途 {purpose} 不包含 {dataset}"),
-            remedy=Text(f"it covers: {', '.join(covered)}", f"其包含：{', '.join(covered)}"),
+            remedy=Text(
+                f"policies/purposes.yaml: it covers {', '.join(covered)}; add {dataset}, or name another purpose",
+                f"policies/purposes.yaml：其包含 {', '.join(covered)}；请补上 {dataset}，或改用其他用途",
+            ),
             where=where,
         )
 

@@ -27,6 +27,8 @@ from huanshu.catalog.flows import FOLDER, flow_files
 from huanshu.catalog.folder import Folder
 from huanshu.drill.range import Range
 from huanshu.errors import ContentError, Text, Where
+from huanshu.exchange.due import homes_of
+from huanshu.exchange.runs import run_delivery
 from huanshu.exchange.tables import delivered_fields, receiver_schema, stored_plain
 from huanshu.keeper.vault import Vault, load_root
 from huanshu.quality.samples import judged, sample
@@ -84,18 +86,16 @@ def rehearse(home: Path, name: str, at: datetime) -> Rehearsal:
         batch_rules = _without_batch_rules(scratch, intake.dataset)
         with Range(scratch.path) as range_:
             range_.take_in(intake.flow)
-            for delivery in deliveries:
-                range_.deliver(delivery.flow)
-            arrived = [found for delivery in deliveries for found in _arrived(range_, delivery)]
-            good = sum(len(range_.due_records(intake.dataset, code)) for code in _homes(range_))
+            arrived = [found for delivery in deliveries for found in _delivered(range_, delivery)]
+            good = sum(len(range_.due_records(intake.dataset, code)) for code in range_.homes(intake.dataset))
             quarantined, rules = _failing(range_, intake)
             entries = Counter(entry.event for entry in range_.entries())
             return Rehearsal(
                 flows=(intake.flow, *(delivery.flow for delivery in deliveries)),
                 patch=patch,
                 good=good,
-                arrived=tuple(found for found in arrived if found.records),
-                idle_receivers=sum(not found.records for found in arrived),
+                arrived=tuple(arrived),
+                idle_receivers=sum(len(delivery.receivers) for delivery in deliveries) - len(arrived),
                 rules=(*rules, *_judged_alone(read_home(scratch.path), intake.dataset, batch_rules)),
                 quarantined=quarantined,
                 entries=dict(sorted(entries.items())),
@@ -162,23 +162,21 @@ def _written(rule: Expectation) -> dict[str, object]:
 # -- what arrived ---------------------------------------------------------------------------------------
 
 
-def _homes(range_: Range) -> list[str]:
-    return [d.code for d in range_.acting().home.policies.domains if d.kind == "community"]
-
-
-def _arrived(range_: Range, flow: Flow) -> Iterator[Arrived]:
+def _delivered(range_: Range, flow: Flow) -> Iterator[Arrived]:
+    """Deliver to every receiver that a sample record belongs to, and look."""
     running = range_.acting()
-    contract = running.home.contracts[flow.dataset]
+    contract, taken = running.home.contracts[flow.dataset], set(range_.homes(flow.dataset))
+    served = [code for code in flow.receivers if taken.intersection(homes_of(running.home, code))]
+    run_delivery(running.ground(), flow.flow, "rehearsal", served)
     with connect(running.deployment.roles["huanshu_keeper"]) as keys:
         vault = Vault(load_root(range_.settings.keeper_folder / "root.key"), keys)
-        for code in flow.receivers:
-            records = len(range_.slice_records(flow.dataset, code))
+        for code in served:
             yield Arrived(
                 flow.flow,
                 code,
                 running.home.policies.domains[code].name,
-                records,
-                _fields(range_, vault, contract, flow, code) if records else {},
+                len(range_.slice_records(flow.dataset, code)),
+                _fields(range_, vault, contract, flow, code),
             )
 
 
