@@ -50,6 +50,8 @@ def choices(suite: Suite, domains: DomainTree, name: str) -> list[str]:
     for rule in suite.expectations:
         values = rule.kwargs.get("value_set")
         if rule.type == _IN_SET and rule.kwargs.get("column") == name and rule.scope == "record":
+            if isinstance(values, str) and values.startswith("@codes."):
+                return [code.code for code in suite.codes[values.removeprefix("@codes.")]]
             if isinstance(values, str):
                 kind = values.removeprefix("@domains.")
                 return [d.code for d in domains if d.kind == kind]
