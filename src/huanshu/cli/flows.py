@@ -252,7 +252,7 @@ def diagnose(
         ]
         speech.table(
             Text(f"{number}  {symptom.failure}", f"{number}  {symptom.failure}"),
-            [Text("", ""), Text("", "")],
+            [Text("what", "项目"), Text("value", "值")],
             [row for row in rows if row[1] not in ("", Text("", ""))],
         )
     speech.result(found)
@@ -298,6 +298,6 @@ def failures(
                 Text("safe", "可安全执行"),
                 Text("do not", "不要"),
             ],
-            [(f.key, f.what, "\n".join(f.safe), f.never) for f in FAILURES],
+            [(f.key, f.what, "\n".join(f.commands), f.never) for f in FAILURES],
         )
     speech.result(FAILURES)

@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text as Verbatim
 
 from huanshu.errors import HuanshuError, Text
 
@@ -48,9 +49,10 @@ class Speech:
             return
         drawn = Table(title=self.say(title), title_justify="left")
         for head in heads:
-            drawn.add_column(self.say(head))
+            drawn.add_column(self.say(head), overflow="fold")  # a Chinese sentence has no blank to break at
         for row in rows:
-            drawn.add_row(*(self._cell(value) for value in row))
+            # As it stands: an error's code in brackets would be taken for markup, and vanish.
+            drawn.add_row(*(Verbatim(self._cell(value)) for value in row))
         self.out.print(drawn)
 
     def fail(self, error: HuanshuError) -> None:

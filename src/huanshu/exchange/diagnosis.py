@@ -8,7 +8,7 @@ what waits to come in · batches · findings · deliveries under way. ``failures
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -108,7 +108,7 @@ class _Diagnosis:
             self._general(chosen[0], troubles)
             return Diagnosis(subject, subject in flows, run, tuple(self.found))
         with district:
-            run = None if subject in flows else _told(district, subject, list(flows))
+            run = None if subject in flows else _told(district, subject, flows)
             name = run.flow if run else subject
             chosen = [flows[name]] if name in flows else list(flows.values())
             self._general(chosen[0], troubles)
@@ -351,7 +351,7 @@ class _Diagnosis:
         self.found.append(self._teller.tell(key, flow, about, **told))
 
 
-def _told(district: psycopg.Connection, run: str, flows: Sequence[str]) -> Told | None:
+def _told(district: psycopg.Connection, run: str, flows: Mapping[str, Flow]) -> Told | None:
     """A run's own entries: from the one that began it on, those that name it."""
     row = district.execute(
         "SELECT leaf FROM log.entry WHERE once = ANY(%s) ORDER BY index DESC LIMIT 1",
@@ -362,12 +362,17 @@ def _told(district: psycopg.Connection, run: str, flows: Sequence[str]) -> Told 
     began = Entry.of(bytes(row[0]))
     mine = list(_of_run(district, began.index, run))
     events = [entry.event for entry in mine]
+    flow = str(began.body["flow"]["id"])
+    completed = "exchange.run.completed" in events
+    if flow in flows and flows[flow].kind == "intake":  # nothing says so of an intake but its batches
+        settled = events.count("exchange.intake.promoted") + events.count("exchange.intake.refused")
+        completed = events.count("exchange.intake.authorised") == settled
     return Told(
         run=run,
-        flow=str(began.body["flow"]["id"]),
+        flow=flow,
         began=str(began.body["at"]),
         person=str(began.body["person"]),
-        completed="exchange.run.completed" in events,
+        completed=completed,
         counts={event: events.count(event) for event in sorted(set(events))},
         reasons=tuple(
             sorted(

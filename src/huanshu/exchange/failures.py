@@ -45,6 +45,12 @@ class Failure:
     codes: tuple[str, ...] = ()
     duty: str = "receipt_due"
 
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """``safe`` as it is shown where no flow is meant in particular."""
+        shown = {"flow": "FLOW", "only": "", "until": "DATE", "accountable": "", "security": ""}
+        return tuple(command.format(**shown) for command in self.safe)
+
 
 _NOTHING: Final = Text("", "")
 
@@ -467,11 +473,7 @@ def markdown(language: str, rows: Iterable[Failure] = FAILURES) -> str:
         acts = ACTORS[row.acts].in_language(language)
         if row.first.en:
             acts += f": {row.first.in_language(language)}"
-        cells = (f"`{row.key}`", told, acts, _commands(row), row.never.in_language(language))
+        commands = ", ".join(f"`{command}`" for command in row.commands)
+        cells = (f"`{row.key}`", told, acts, commands, row.never.in_language(language))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _commands(row: Failure) -> str:
-    shown = {"flow": "FLOW", "only": "", "until": "DATE", "accountable": "", "security": ""}
-    return ", ".join(f"`{command.format(**shown)}`" for command in row.safe)

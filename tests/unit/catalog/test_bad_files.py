@@ -13,9 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from huanshu.access import Enforcer
-from huanshu.catalog import Home, inspect_home
+from huanshu.catalog import Home, inspect_home, read_home
 from huanshu.catalog.folder import Folder
 from huanshu.conformance import samples
 from huanshu.drill.definition import sound_drills
@@ -240,6 +242,45 @@ def check(home: Path, file: str) -> None:
 def test_the_home_is_sound_before(home: Path) -> None:
     assert [str(error) for error in faults_of(home)] == []
     assert len(FILES) >= 20
+
+
+LOOSE = [f for f in FILES if f.startswith(("audit/drills", "audit/reports")) or "samples" in f]
+PIECE = st.one_of(
+    st.binary(max_size=12),
+    st.sampled_from(
+        [b"\n", b",", b'"', b":", b"- ", b"{", b"}", b"&a ", b"*a", b"!!x ", b"{{", b"{%", b"|\n", b"~"]
+    ),
+)
+
+
+@settings(max_examples=80)
+@given(file=st.sampled_from(LOOSE), place=st.floats(0, 1), cut=st.integers(0, 40), piece=PIECE)
+def test_any_damage_is_told_or_harmless(
+    home: Path, sound: Home, file: str, place: float, cut: int, piece: bytes
+) -> None:
+    """What test_any_damage.py does for the home, for what is read beside it: never another exception."""
+    path = home / file
+    raw = path.read_bytes()
+    at = int(place * len(raw))
+    try:
+        path.write_bytes(raw[:at] + piece + raw[at + cut :])
+        if "drills" in file:
+            found = [*sound_drills(home)]
+        elif "reports" in file:
+            found = [*sound_reports(sound)]
+        else:
+            found = [*_samples(sound), *samples.tested_rules(sound)]
+    finally:
+        path.write_bytes(raw)
+    for fault in found:
+        assert fault.remedy is not None
+        assert fault.where is not None
+        assert fault.where.file == file or fault.where.file.startswith("expectations/parcel/suite")
+
+
+@pytest.fixture(scope="module")
+def sound(home: Path) -> Home:
+    return read_home(home)
 
 
 SEEN: Counter[str] = Counter()
