@@ -111,6 +111,7 @@ class _Delivery:
                 self._receiver,
                 self._policy,
                 self._ground.chunk,
+                self._types,
             )
             self._stop_superseded(due)
             self._ground.pause("a:frozen")
@@ -187,7 +188,9 @@ class _Delivery:
         """The chunk's sealed rows, in record order, as the snapshot has them."""
         types, names, linked = self._types, self._names, self._linked
         parts = []
-        if len(chunk.records):
+        if due.found.rows is not None:
+            parts = due.found.rows.select(list(types)).to_batches()
+        elif len(chunk.records):
             query = sql.SQL(
                 "SELECT {} FROM {} WHERE batch_out IS NULL AND home = ANY({}) AND record {} ORDER BY record"
             ).format(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,7 @@ from huanshu.store.copying import copy_out
 Numbers = NDArray[np.int64]
 
 _SLICE = sql.SQL(
-    "SELECT record, version, subjects FROM {versions} WHERE batch_out IS NULL AND home = ANY({homes}) ORDER BY record"
+    "SELECT {columns} FROM {versions} WHERE batch_out IS NULL AND home = ANY({homes}) ORDER BY record {limit}"
 )
 _TYPES = {"record": pa.int64(), "version": pa.int32(), "subjects": pa.list_(pa.int64())}
 
@@ -38,7 +39,8 @@ _TYPES = {"record": pa.int64(), "version": pa.int32(), "subjects": pa.list_(pa.i
 class Difference:
     """What comes (``record`` at ``version``, about ``subjects``) and what leaves, each ascending by record.
 
-    ``slice`` is every record of the receiver's slice in the district, ``held`` how many it holds already."""
+    ``slice`` is every record of the receiver's slice in the district, ``held`` how many it holds already. ``rows`` are
+    the sealed rows, when a first delivery of one chunk had them read in the same pass."""
 
     record: Numbers
     version: Numbers
@@ -46,6 +48,7 @@ class Difference:
     withdrawn: Numbers
     slice: Numbers
     held: int
+    rows: pa.Table | None = None
 
     def __bool__(self) -> bool:
         return bool(self.upserts or self.withdrawals)
@@ -98,14 +101,33 @@ def versions_table(contract: Contract) -> sql.Identifier:
 
 
 def difference(
-    connection: psycopg.Connection, home: Home, contract: Contract, flow: Flow, receiver: str
+    connection: psycopg.Connection,
+    home: Home,
+    contract: Contract,
+    flow: Flow,
+    receiver: str,
+    carried: Mapping[str, pa.DataType] | None = None,
+    chunk: int = 0,
 ) -> Difference:
-    """The slice as the connection sees it now, against the books."""
-    query = _SLICE.format(versions=versions_table(contract), homes=homes_of(home, receiver))
-    mine = pa.Table.from_batches(copy_out(connection, query, _TYPES), pa.schema(list(_TYPES.items())))
+    """The slice as the connection sees it now, against the books. ``carried``: the columns that a delivery reads, for
+    a receiver that holds nothing yet and whose slice is no more than ``chunk`` records."""
+
+    def read(types: Mapping[str, pa.DataType], limit: int | None = None) -> pa.Table:
+        query = _SLICE.format(
+            columns=sql.SQL(", ").join(map(sql.Identifier, types)),
+            versions=versions_table(contract),
+            homes=homes_of(home, receiver),
+            limit=sql.SQL("" if limit is None else f"LIMIT {limit:d}"),
+        )
+        return pa.Table.from_batches(copy_out(connection, query, types), pa.schema(list(types.items())))
+
+    had, had_version = received(connection, flow.flow, receiver)
+    rows = read({**carried, **_TYPES}, chunk + 1) if carried and not len(had) else None
+    if rows is not None and rows.num_rows > chunk:
+        rows = None
+    mine = rows if rows is not None else read(_TYPES)
     record = mine.column("record").to_numpy()
     version = mine.column("version").to_numpy().astype(np.int64)
-    had, had_version = received(connection, flow.flow, receiver)
     place = np.searchsorted(had, record)
     known = np.zeros(len(record), np.bool_)
     inside = place < len(had)
@@ -119,6 +141,7 @@ def difference(
         withdrawn=np.setdiff1d(had, record, assume_unique=True),
         slice=record,
         held=len(had),
+        rows=rows,
     )
 
 
@@ -138,11 +161,12 @@ def freeze(
     receiver: str,
     policy: str,
     chunk: int,
+    carried: Mapping[str, pa.DataType],
 ) -> Due | None:
     """Freeze what is due in the snapshot of ``reading``, or None when nothing is.
 
     A crash in here leaves nothing; after the commit it leaves a frozen delivery that the next run takes up."""
-    found = difference(reading, home, contract, flow, receiver)
+    found = difference(reading, home, contract, flow, receiver, carried, chunk)
     if not found:
         return None
     delivery = named(found, contract, flow, receiver, policy, chunk)
