@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 from huanshu.access import PlanRequest, alike
 from huanshu.authoring.grants import asked_of, enforcer_of, readers
 from huanshu.authoring.proposal import propose
-from huanshu.catalog import Flow, Home, Rung, read_home
+from huanshu.catalog import Flow, Home, Rung, due, read_home
 from huanshu.errors import Text
+
+#: The obligation that bounds an approval, where a district has one.
+APPROVAL_VALIDITY: Final = "approval_validity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +171,7 @@ def _steps(home: Home, flow: Flow, at: datetime, *, patch: bool) -> list[Step]:
     guards = [h for h in home.policies.holdings if h.role == "security_officer"]
     officers = _names(home, {h.post for h in guards}, at)
     approvers = _names(home, {flow.accountable_post}, at)
-    until = min(
-        [home.policies.purposes[flow.purpose].valid_until]
-        + [h.valid_until for h in home.policies.holders(flow.accountable_post, at)]
-    )
+    until = _last_day(home, flow, at)
     steps = []
     if patch:
         steps.append(
@@ -203,6 +204,15 @@ def _steps(home: Home, flow: Flow, at: datetime, *, patch: bool) -> list[Step]:
         )
     )
     return steps
+
+
+def _last_day(home: Home, flow: Flow, at: datetime) -> date:
+    """As long as purpose and holder last, and as the district lets an approval last, if it says so."""
+    days = [home.policies.purposes[flow.purpose].valid_until]
+    days += [h.valid_until for h in home.policies.holders(flow.accountable_post, at)]
+    if (longest := home.obligations.get(APPROVAL_VALIDITY)) is not None:
+        days.append(due(at.astimezone(ZoneInfo(home.timezone)), longest, home.calendar).date())
+    return min(days)
 
 
 def _names(home: Home, posts: set[str], at: datetime) -> tuple[str, ...]:

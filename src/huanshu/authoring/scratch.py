@@ -27,13 +27,13 @@ class Scratch:
     def text(self, place: str) -> str:
         """The file as it is now; empty when there is none."""
         path = self.path / place
-        return path.read_text("utf-8") if path.is_file() else ""
+        return path.read_bytes().decode() if path.is_file() else ""
 
     def write(self, place: str, text: str) -> None:
         self._before.setdefault(place, self.text(place))
         path = self.path / place
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(text.encode())
 
     def append(self, place: str, lines: list[str], header: str = "") -> None:
         """Lines at the end of a file; ``header`` begins a file that is not there yet."""
@@ -52,7 +52,10 @@ class Scratch:
 
 def _lines(text: str) -> list[str]:
     """Lines as a diff has them; a missing last newline is said in the diff's own words."""
-    lines = text.splitlines(keepends=True)
+    lines = [line + "\n" for line in text.split("\n")]
+    lines[-1] = lines[-1][:-1]
+    if not lines[-1]:
+        lines.pop()
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n\\ No newline at end of file\n"
     return lines

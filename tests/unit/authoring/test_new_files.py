@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -175,21 +176,19 @@ def test_a_flow_of_nothing_is_refused_by_name(home: Path, wish: FlowWish, code: 
     assert word in raised.value.explain("en")
 
 
-def test_the_command_line_writes_shows_and_refuses(small: Path) -> None:
-    def huanshu(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "huanshu", "--lang", "en", *words],
-            env={"PATH": os.environ["PATH"], "HUANSHU_HOME": str(small), "PYTHONPATH": str(ROOT / "src")},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
-    shown = huanshu("dataset", "new", "dog_licence", "--dry-run")
-    assert "apiVersion: v3.1.0" in shown.stdout
+def test_the_command_line_writes_shows_and_refuses(small: Path, huanshu: Callable[..., str]) -> None:
+    assert "apiVersion: v3.1.0" in huanshu(small, "dataset", "new", "dog_licence", "--dry-run")
     assert not (small / "expectations/dog_licence").exists()
-    assert huanshu("schema").returncode == 0
+    told = json.loads(huanshu(small, "--json", "dataset", "new", "dog_licence"))
+    assert told["written"] is True
+    assert (small / "expectations/dog_licence/contract.yaml").read_text("utf-8") == (
+        told["files"]["expectations/dog_licence/contract.yaml"]
+    )
+    huanshu(small, "schema")
     assert (small / ".huanshu-schemas/flow.json").is_file()
-    again = huanshu("init", str(small))
-    assert (again.returncode, "nothing was written" in again.stderr) == (4, True)
+    with pytest.raises(InputError, match=r"authoring\.place\.taken") as raised:
+        huanshu(small, "init", str(small))
+    assert raised.value.exit_code == 4
 
 
 def test_the_wheel_ships_templates_and_schemas(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -224,21 +224,45 @@ def test_the_sample_district_shows_where_less_would_do(root: Path) -> None:
     assert remarks["disability_grade"] == "count"
 
 
-def test_the_command_line_without_a_deployment(small: Path) -> None:
+def test_the_command_line_without_a_deployment(small: Path, huanshu: Callable[..., str]) -> None:
     _without(small, RULES, "name, grassroots_service, mask")
-
-    def plan(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "huanshu", "--lang", "en", "flow", "plan", DELIVERY, *words],
-            env={"PATH": os.environ["PATH"], "HUANSHU_HOME": str(small), "PYTHONPATH": str(ROOT / "src")},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        return done.stdout
-
-    told = json.loads(plan("--json"))
+    told = json.loads(huanshu(small, "flow", "plan", DELIVERY, "--json"))
     assert told["live"] is None
     assert "no deployment" in told["unknown"]["en"]
     assert told["receivers"][0]["allowed_with_patch"] is True
-    assert "allowed once the patch is in" in " ".join(plan().split())
-    _apply(small, plan("--patch"))
+    assert "allowed once the patch is in" in " ".join(huanshu(small, "flow", "plan", DELIVERY).split())
+    _apply(small, huanshu(small, "flow", "plan", DELIVERY, "--patch"))
     assert _problems(small) == []
+
+
+def test_a_file_with_windows_line_ends_is_patched_as_it_is(small: Path) -> None:
+    _without(small, RULES, "name, grassroots_service, mask")
+    file = small / RULES
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+    before = file.read_bytes()
+    patch = propose(small, DELIVERY, NOW).patch.encode()
+    done = subprocess.run(
+        ["patch", "-p1", "--binary"], cwd=small, input=patch, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert file.read_bytes().startswith(before)
+    assert _problems(small) == []
+
+
+def test_an_approval_is_proposed_no_longer_than_the_district_allows(small: Path) -> None:
+    """``approval_validity`` of obligations.yaml bounds the day; a vacant post is a person's to fill."""
+    file = small / "audit/obligations.yaml"
+    validity = "  approval_validity:\n    title: {zh: 批准, en: Approval}\n    citation: x\n    value: 90\n    unit: days\n    verified: false\n"
+    file.write_text(file.read_text("utf-8") + validity, "utf-8")
+    command = outline(small, DELIVERY, NOW).steps[-1].command
+    assert command.endswith(
+        f"--until {(NOW + timedelta(days=90)).astimezone(ZoneInfo('Asia/Shanghai')).date()}"
+    )
+    posts = small / "policies/posts.csv"
+    old = f"p.one,holder,{NOW.year}-01-01,{NOW.year + 2}-12-31"
+    assert old in posts.read_text("utf-8")
+    posts.write_text(posts.read_text("utf-8").replace(old, "p.one,holder,2020-01-01,2020-12-31"), "utf-8")
+    planned = outline(small, DELIVERY, NOW)
+    assert planned.steps[-1].who == ()
+    assert planned.undecided
+    assert not any(line.startswith("p,") for line in _added(planned.patch))
