@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from huanshu import telemetry
@@ -46,14 +48,31 @@ class FreshHome:
         return self._home
 
     def _look(self) -> frozenset[tuple[str, int, int]]:
-        found = set()
+        found: list[tuple[str, int, int]] = []
         for folder in ("policies", "expectations", "dags", "audit"):
-            for place, _, names in os.walk(self._path / folder):
-                for name in names:
-                    if name.endswith((".csv", ".yaml", ".conf")):
-                        seen = os.stat(os.path.join(place, name))
-                        found.add((os.path.join(place, name), seen.st_size, seen.st_mtime_ns))
+            _stamp(os.path.join(self._path, folder), found, _DEEPEST)
         return frozenset(found)
+
+
+#: Most files of a home lie here, and ``read_home`` reads none of them.
+_UNREAD: Final = frozenset({"samples", "reports", "drills", "campaigns", "alerts", "__pycache__"})
+
+
+#: ``expectations/<dataset>/codes``; links are followed, so a ring of them must end somewhere.
+_DEEPEST: Final = 3
+
+
+def _stamp(folder: str, found: list[tuple[str, int, int]], depth: int) -> None:
+    """Adds path, size and time of every file below ``folder`` that a home is read from. What is gone when it is
+    looked at is not there: the stamp differs, and ``read_home`` says what is missing."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith((".csv", ".yaml", ".conf")):
+                with contextlib.suppress(OSError):
+                    seen = entry.stat()
+                    found.append((entry.path, seen.st_size, seen.st_mtime_ns))
+            elif depth > 1 and entry.name not in _UNREAD and entry.is_dir():
+                _stamp(entry.path, found, depth - 1)
 
 
 def clock_of(home: Home) -> Callable[[], datetime]:
