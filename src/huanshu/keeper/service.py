@@ -216,7 +216,9 @@ class Service:
         """The link of an identifier, against an ``access.record.sought`` (or ``access.seen.asked``) entry first."""
         with self._asked(peer, acting_as) as asker:
             # Every look-up is an entry of its own: a key that finds an older one would be a look-up unlogged.
-            event = "access.seen.asked" if claim.get("event") == "access.seen.asked" else "access.record.sought"
+            event = (
+                "access.seen.asked" if claim.get("event") == "access.seen.asked" else "access.record.sought"
+            )
             sought = {**claim, "event": event, "once": None}
             if kind not in LINK_KINDS:
                 raise refused("keeper.link.unknown", "no such kind of identifier", "没有该标识种类")
