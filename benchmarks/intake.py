@@ -98,14 +98,15 @@ def deployment(keep: Path | None) -> Iterator[tuple[Stack, Sandbox]]:
 def extract(records: int, period: int, cache: Path) -> tuple[bytes, str, int]:
     """A period's register as CSV, its name of period, and how many records it has."""
     folder = cache / f"{records}.{period}"
-    if not list(folder.glob("*.csv")):
+    if not list(folder.glob("resident*.csv")):
         subprocess.run(
-            [sys.executable, str(ROOT / "demo/make_extract.py"), "--residents", str(records),
-             "--period", str(period), "--out", str(folder)], check=True, stdout=subprocess.DEVNULL,
+            [sys.executable, "-m", "huanshu", "simulate", "--out", str(folder), "--residents", str(records),
+             "--period", str(period), "--dataset", "resident"],
+            check=True, stdout=subprocess.DEVNULL, cwd=ROOT,
         )  # fmt: skip
-    (path,) = folder.glob("*.csv")
+    (path,) = folder.glob("resident*.csv")
     raw = path.read_bytes()
-    return raw, path.stem.split(".")[1], raw.count(b"\n") - 1
+    return raw, f"2026-{8 + period:02}", raw.count(b"\n") - 1
 
 
 def take_in(settings: Settings, sandbox: Sandbox, sequence: int, records: int, cache: Path) -> dict[str, Any]:
