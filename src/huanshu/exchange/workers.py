@@ -108,7 +108,8 @@ class Workers:
         for n in sorted(found):
             kind, told = found[n]
             if kind == "error":
-                raise told
+                family, code, what, remedy, where = told
+                raise family(code, what, remedy=remedy, where=where)
         return [found[n][1] for n in sorted(found)]
 
     def _fork(self) -> None:
@@ -150,10 +151,14 @@ def _answer(made: Any, method: str, given: Sequence[Any]) -> tuple[str, Any]:
         with available():
             return "answer", getattr(made, method)(*given)
     except HuanshuError as error:
-        error.__cause__ = error.__context__ = None
-        return "error", error
+        return "error", _parts(error)
     except Exception as error:  # noqa: BLE001 - its words may quote a value
-        return "error", _failed(type(error).__name__)
+        return "error", _parts(_failed(type(error).__name__))
+
+
+def _parts(error: HuanshuError) -> tuple[Any, ...]:
+    """What an error is made of; nothing that hangs on it."""
+    return type(error), error.code, error.what, error.remedy, error.where
 
 
 def _end_with_parent(watched: int) -> None:
