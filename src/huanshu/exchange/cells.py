@@ -21,13 +21,12 @@ _FEED: Final = ord("\n")
 _RETURN: Final = ord("\r")
 
 
-def fast_cells(text: str, dialect: Dialect, width: int, max_cell: int) -> pa.Table | None:
-    """``width`` ``string`` columns, null where the cell is empty; None where the slow road must judge.
+def fast_cells(raw: bytes, dialect: Dialect, width: int, max_cell: int) -> pa.Table | None:
+    """``width`` ``large_string`` columns, null where the cell is empty; None where the slow road must judge.
 
-    ``text`` is whole lines without a NUL and without a carriage return that no line feed follows."""
+    ``raw`` is whole lines in valid UTF-8, without a NUL and without a carriage return that no line feed follows."""
     if dialect.skip_initial_space or width < 2:
         return None
-    raw = text.encode()
     # An empty line is a row of one cell, which is ragged; Arrow would take it for a row of absent ones, and a
     # byte-order mark for no content.
     if raw.startswith((b"\n", b"\r\n", b"\xef\xbb\xbf")) or b"\n\n" in raw or b"\n\r\n" in raw:
@@ -41,7 +40,7 @@ def fast_cells(text: str, dialect: Dialect, width: int, max_cell: int) -> pa.Tab
             read_options=csv.ReadOptions(column_names=names, use_threads=False, block_size=max(len(raw), 1)),
             parse_options=csv.ParseOptions(delimiter=dialect.delimiter, ignore_empty_lines=False),
             convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
+                column_types=dict.fromkeys(names, pa.large_string()),
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,

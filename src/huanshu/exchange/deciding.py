@@ -20,6 +20,7 @@ from huanshu.exchange.staging import Judged, Order
 from huanshu.exchange.versions import Versions
 from huanshu.quality import Verdict, dataset_rules, repeated, unique_field, whole
 from huanshu.subjects import RECORDS, SUBJECTS, Numbered
+from huanshu.subjects.links import Distinct
 
 Numbers = NDArray[np.int64]
 Bad = Mapping[int, tuple[str, ...]]
@@ -86,10 +87,10 @@ def decide(
     given = subjects.distinct(_links(judged, key))
     good = np.ones(len(given.codes), np.bool_)
     good[np.fromiter(bad, np.int64, len(bad))] = False
-    numbered = subjects.number(connection, RECORDS, contract.dataset, given, np.unique(given.codes[good]))
+    numbered = subjects.number(connection, RECORDS, contract.dataset, given, _some(given, good))
     records = numbered.by_row
     # Every record the extract mentions is present, quarantined or not: a faulty row withdraws nobody.
-    mentioned = np.unique(records[_given(judged, key) & (records > 0)])
+    mentioned = np.sort(numbered.numbers[_some(given, _given(judged, key) & (records > 0))])
     current = versions.current(connection, None if full else mentioned)
     place = current.places(records)
     marks = np.concatenate([part.marks for part in judged])
@@ -98,7 +99,8 @@ def decide(
     same[known] = (current.mark[place[known]] == marks[known]).all(axis=1)
     rows = np.flatnonzero(good & ~same)
     superseded = records[rows[known[rows]]]
-    withdrawn = np.setdiff1d(current.record, mentioned) if full else np.empty(0, np.int64)
+    gone = current.record[~np.isin(current.record, mentioned)]  # those of ``changes`` are all mentioned
+    withdrawn = gone if full else np.empty(0, np.int64)
     last = np.zeros(len(rows), np.int64)
     last[known[rows]] = current.version[place[rows[known[rows]]]]
     _continue(connection, versions, numbered, rows, ~known[rows], last)
@@ -113,6 +115,13 @@ def decide(
         withdrawn=len(withdrawn),
         numbered=[numbered, *about.numbered],
     )
+
+
+def _some(given: Distinct, rows: NDArray[np.bool_]) -> Numbers:
+    """Which of the distinct links these rows have."""
+    had = np.zeros(len(given.links), np.bool_)
+    had[given.codes[rows]] = True
+    return np.flatnonzero(had)
 
 
 def _continue(

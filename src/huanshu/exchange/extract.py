@@ -65,6 +65,10 @@ class Part(Protocol):
         """Its records in batches of ``size`` (the last is smaller). Raises InputError ``extract.*``."""
         ...
 
+    def release(self) -> None:
+        """Let go of the file's bytes in this process: they have been read, or another process reads them."""
+        ...
+
 
 class Extract(Protocol):
     """An extract whose bytes are in memory and whose header is right."""
@@ -90,7 +94,7 @@ def open_extract(folder: Path, manifest: Manifest, contract: Contract) -> Extrac
     _Whole(raw, manifest).check()
     header, begins = _first_line(raw, manifest)
     order = _Header(manifest, contract).order(_cells(header, manifest.dialect, 1, manifest.file))
-    return _Lines(raw, begins, len(raw), 2, manifest, order, [field.name for field in contract.fields])
+    return _Lines([raw], begins, len(raw), 2, manifest, order, [field.name for field in contract.fields])
 
 
 def read_extract(
@@ -121,12 +125,15 @@ class _Rows:
         for start in range(0, max(1, self.table.num_rows), size):
             yield Batch(self.first_row + start, self.table.slice(start, size).combine_chunks())
 
+    def release(self) -> None:
+        """A table has no bytes beside it."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
     """The lines of a CSV from byte ``start`` to ``end``, which is a line's end: an extract, and a part of one."""
 
-    raw: bytes
+    held: list[bytes]  # the file's bytes; empty once released, for every part
     start: int
     end: int
     first_line: int
@@ -138,16 +145,15 @@ class _Lines:
         """Cut at line ends: no character of UTF-8 or GB18030 holds the byte of a line feed."""
         found: list[_Lines] = []
         start, line = self.start, self.first_line
+        (raw,) = self.held
         for place in range(1, count + 1):
             wanted = self.start + (self.end - self.start) * place // count
             end = (
-                self.end
-                if place == count
-                else self.raw.find(b"\n", max(wanted, start), self.end) + 1 or self.end
+                self.end if place == count else raw.find(b"\n", max(wanted, start), self.end) + 1 or self.end
             )
             if end > start or (place == count and not found):
                 found.append(replace(self, start=start, end=end, first_line=line))
-                line += self.raw.count(b"\n", start, end)
+                line += raw.count(b"\n", start, end)
                 start = end
         return found
 
@@ -159,10 +165,10 @@ class _Lines:
             table = self._read(stretch)
             while rows + table.num_rows >= size:
                 wanted = size - rows
-                yield Batch(first, _named([*held, table.slice(0, wanted)], self.order, self.fields))
-                first, given = first + size, True
+                held.append(table.slice(0, wanted))
                 table = table.slice(wanted)
-                held, rows = [], 0
+                yield Batch(first, _named(held, self.order, self.fields))
+                first, given, rows = first + size, True, 0
             held.append(table)
             rows += table.num_rows
         if rows or not given:
@@ -171,15 +177,21 @@ class _Lines:
     def _stretches(self) -> Iterator[Stretch]:
         """Some whole lines at a time, decoded strictly."""
         start, line = self.start, self.first_line
+        (raw,) = self.held
         while start < self.end:
-            end = self.raw.find(b"\n", min(start + _STRETCH, self.end), self.end) + 1 or self.end
-            yield Stretch(line, _decoded(self.raw[start:end], self.manifest, line))
-            line += self.raw.count(b"\n", start, end)
+            end = raw.find(b"\n", min(start + _STRETCH, self.end), self.end) + 1 or self.end
+            piece = raw[start:end]
+            text = _decoded(piece, self.manifest, line)
+            yield Stretch(line, piece if self.manifest.encoding == "utf-8" else text.encode())
+            line += raw.count(b"\n", start, end)
             start = end
 
     def _read(self, stretch: Stretch) -> pa.Table:
-        table = fast_cells(stretch.text, self.manifest.dialect, len(self.fields), MAX_CELL)
+        table = fast_cells(stretch.raw, self.manifest.dialect, len(self.fields), MAX_CELL)
         return _judged(stretch, self.manifest, len(self.fields)) if table is None else table
+
+    def release(self) -> None:
+        self.held.clear()
 
 
 def _judged(stretch: Stretch, manifest: Manifest, width: int) -> pa.Table:
@@ -204,17 +216,17 @@ def _judged(stretch: Stretch, manifest: Manifest, width: int) -> pa.Table:
     )
 
 
-def _named(tables: Sequence[pa.Table], order: Sequence[int], fields: Sequence[str]) -> pa.Table:
-    """The fields' columns in the contract's order, each in one piece."""
-    if not tables:
-        return pa.table({name: pa.array([], pa.large_string()) for name in fields})
-    whole = pa.concat_tables(tables)
-    return pa.table(
-        {
-            name: whole.column(place).cast(pa.large_string()).combine_chunks()
-            for name, place in zip(fields, order, strict=True)
-        }
-    )
+def _named(tables: list[pa.Table], order: Sequence[int], fields: Sequence[str]) -> pa.Table:
+    """The fields' columns in the contract's order, each in one piece. Column by column, letting go of each: the text
+    of an extract is never there twice."""
+    columns = [[piece for table in tables for piece in table.column(place).chunks] for place in order]
+    tables.clear()
+    made: dict[str, pa.Array] = {}
+    for name, pieces in zip(fields, columns, strict=True):
+        whole = [piece.cast(pa.large_string()) for piece in pieces] or [pa.array([], pa.large_string())]
+        made[name] = whole[0] if len(whole) == 1 else pa.concat_arrays(whole)
+        pieces.clear()
+    return pa.table(made)
 
 
 def _require_digest(raw: bytes, manifest: Manifest) -> None:
@@ -279,13 +291,13 @@ def _reads_as_utf8(raw: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Some whole lines of the file, decoded."""
+    """Some whole lines of the file, in UTF-8."""
 
     first_line: int
-    text: str
+    raw: bytes
 
     def lines(self) -> Iterator[str]:
-        for piece in self.text.removesuffix("\n").split("\n"):
+        for piece in self.raw.decode().removesuffix("\n").split("\n"):
             yield piece.removesuffix("\r")
 
 

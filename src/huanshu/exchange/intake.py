@@ -221,6 +221,8 @@ class _Intake:
 
         made = [partial(Staging, task, part, number) for number, part in enumerate(parts)]
         with Workers(made, report) as workers:
+            if task.workers > 1:
+                parts[0].release()  # the workers have theirs
             del extract, parts, made
             judged = workers.ask("judge", [()] * task.workers)
             with self._stages.of("decide"):

@@ -67,6 +67,9 @@ class _One:
     def batches(self, size: int) -> Any:  # noqa: ARG002
         yield Batch(1, self.table)
 
+    def release(self) -> None:
+        """A row has no file's bytes beside it."""
+
 
 def run_repairs(ground: Ground, name: str, run: str = "") -> list[Repaired]:
     """Carry out what stewards have ordered for the dataset of an intake flow, as a run of it."""

@@ -133,12 +133,12 @@ class Staging:
                 self._keeper, self._task.ticket, self._next_loan(), self._contract, self._task.epoch
             )
             with self._stages.of("links"):
-                columns = {
-                    name: batch.table.column(name).combine_chunks() for name in batch.table.column_names
-                }
+                columns = {name: _whole(batch.table.column(name)) for name in batch.table.column_names}
                 linked.append(gate.linked(self._keys, self._contract, columns))
             tables.append(batch.table)
             self._report(batch.table.num_rows)
+            del batch
+        self._part.release()
         self._table = pa.concat_tables(tables)
         fields = [f.name for f in self._contract.fields if f.link_kind]
         self._judged = Judged(
@@ -198,7 +198,7 @@ class Staging:
 
     def _chunks(self, order: Order) -> Iterator[_Chunk]:
         """The ordered rows by home community, the rows of some homes at a time."""
-        homes = self._table.column(self._contract.home_field).take(pa.array(order.rows)).combine_chunks()
+        homes = _whole(self._table.column(self._contract.home_field).take(pa.array(order.rows)))
         coded = homes.dictionary_encode()
         names: list[str] = coded.dictionary.to_pylist()
         rank = np.argsort(np.argsort(names)) if names else np.empty(0, np.int64)
@@ -218,9 +218,7 @@ class Staging:
         """The staging's columns; those of one width first, for neighbours of one width travel as one block."""
         task, rows = self._task, order.rows[chunk.places]
         picked = pa.array(rows)
-        columns = {
-            name: self._table.column(name).take(picked).combine_chunks() for name in self._table.column_names
-        }
+        columns = {name: _whole(self._table.column(name).take(picked)) for name in self._table.column_names}
         records = order.records[chunk.places]
         # What the department has not changed stays as it was corrected; its mark stays the department's own.
         columns = standing.keep(
@@ -251,6 +249,11 @@ class _Chunk:
     homes: list[str]
     starts: list[int]
     places: Numbers
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """The column in one piece; without a copy when it is in one."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _given(table: pa.Table, name: str) -> NDArray[np.bool_]:

@@ -52,17 +52,21 @@ def octets(cells: pa.Array, width: int) -> tuple[Bools, Octets]:
     return fits, matrix
 
 
-def digits(matrix: Octets) -> tuple[Bools, Ints]:
+def digits(matrix: Octets) -> tuple[Bools, Octets]:
     """(n) which rows of ASCII bytes are all decimal digits, and (n, width) their values, 0 where not."""
-    values = matrix.astype(np.int64) - _ZERO
-    valid: Bools = np.all((values >= 0) & (values <= 9), axis=1)
-    return valid, np.where(valid[:, None], values, 0)
+    values = matrix - np.uint8(_ZERO)  # what stands before "0" comes out above 9
+    valid: Bools = values.max(axis=1, initial=0) <= 9
+    values[~valid] = 0
+    return valid, values
 
 
-def number(values: Ints) -> Ints:
+def number(values: Octets) -> Ints:
     """(n, width) digits → (n) numbers."""
-    weights = 10 ** np.arange(values.shape[1] - 1, -1, -1, dtype=np.int64)
-    return np.asarray(values @ weights, dtype=np.int64)
+    found = np.zeros(len(values), np.int64)
+    for place in range(values.shape[1]):
+        found *= 10
+        found += values[:, place]
+    return found
 
 
 def calendar(valid: Bools, year: Ints, month: Ints, day: Ints) -> Dates:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,7 @@ from huanshu.catalog.words import unknown
 from huanshu.errors import ContentError, Text, Where
 from huanshu.quality.dates import (
     Bools,
-    Ints,
+    Octets,
     calendar,
     completed_years,
     digits,
@@ -42,7 +42,7 @@ _WRITTEN: Final = re.compile(r"([^#()\s]+)#([^#()\s]+)(?:\(([^()]*)\))?")
 _WHOLE: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 
 #: GB 11643 / ISO 7064 MOD 11-2: weights of the first 17 digits, and the check character by remainder.
-_WEIGHTS: Final = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2], dtype=np.int64)
+_WEIGHTS: Final = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2], dtype=np.int16)
 _CHECK: Final = np.frombuffer(b"10X98765432", dtype=np.uint8)
 
 #: GB 32100: the alphabet leaves out I, O, S, V and Z; the weights are powers of 3 modulo 31.
@@ -86,7 +86,8 @@ class Column:
 
 def text_cells(frame: pa.Table, field: str) -> pa.Array:
     """One field as a single ``large_string`` array; absent is null."""
-    return frame.column(field).cast(pa.large_string()).combine_chunks()
+    column = frame.column(field).cast(pa.large_string())
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def column(written: str, contract: Contract, where: Where) -> Column:
@@ -146,7 +147,7 @@ def _whole(word: str, where: Where) -> int:
     return int(word)
 
 
-def _citizen_digits(cells: pa.Array) -> tuple[Bools, Ints, Any]:
+def _citizen_digits(cells: pa.Array) -> tuple[Bools, Octets, Octets]:
     """(n) 18 bytes of which 17 are digits, (n, 17) their values, (n) the check character's byte."""
     fits, matrix = octets(cells, 18)
     numeric, values = digits(matrix[:, :17])
@@ -165,14 +166,13 @@ def gb11643_birth_date(cells: pa.Array) -> pa.Array:
     """The date in characters 7–14, as ``2026-01-31``; absent when it is no date."""
     valid, values, _ = _citizen_digits(cells)
     born = calendar(valid, number(values[:, 6:10]), number(values[:, 10:12]), number(values[:, 12:14]))
-    rows = np.flatnonzero(born.valid)
-    text = np.full((len(rows), 10), ord("-"), dtype=np.uint8)
-    text[:, [0, 1, 2, 3, 5, 6, 8, 9]] = (values[rows, 6:14] + ord("0")).astype(np.uint8)
-    written = text.tobytes().decode("ascii")
-    found: list[str | None] = [None] * len(cells)
-    for place, row in enumerate(rows.tolist()):
-        found[row] = written[place * 10 : place * 10 + 10]
-    return pa.array(found, pa.large_string())
+    text = np.full((len(cells), 10), ord("-"), dtype=np.uint8)
+    text[:, [0, 1, 2, 3, 5, 6, 8, 9]] = values[:, 6:14] + ord("0")
+    offsets = np.arange(len(cells) + 1, dtype=np.int64) * 10
+    written = pa.Array.from_buffers(
+        pa.large_string(), len(cells), [None, pa.py_buffer(offsets), pa.py_buffer(text)]
+    )
+    return pc.if_else(pa.array(born.valid), written, pa.scalar(None, pa.large_string()))
 
 
 def gb11643_sex(cells: pa.Array) -> pa.Array:
@@ -214,8 +214,14 @@ def absent_from_age(cells: pa.Array, limit: int, born: pa.Array, on: pa.Array) -
 
 def starts_with(cells: pa.Array, other: pa.Array) -> pa.Array:
     """False where this value does not begin with that one."""
-    pairs = zip(cells.to_pylist(), other.to_pylist(), strict=True)
-    return pa.array([a is None or b is None or a.startswith(b) for a, b in pairs], pa.bool_())
+    begins = pa.array(np.ones(len(cells), np.bool_))
+    lengths = pc.binary_length(other)
+    texts, beginnings = cells.cast(pa.large_binary()), other.cast(pa.large_binary())
+    for length in pc.unique(lengths.drop_null()).to_pylist():  # codes have few lengths
+        same = pc.equal(pc.binary_slice(texts, 0, length), beginnings)
+        judged = pc.and_(pc.equal(lengths, length), pc.is_valid(texts))
+        begins = pc.if_else(pc.fill_null(judged, False), same, begins)
+    return begins
 
 
 def as_number(cells: pa.Array) -> pa.Array:

@@ -32,18 +32,25 @@ def validate(frame: pa.Table, suite: Suite, contract: Contract, domains: DomainT
             if len(rows):
                 failed_rows[result.rule] = rows
         session = engine.Session()
+        derived: dict[str, pa.Array] = {}
         for rule in rules:
             if rule.expectation.scope == "dataset":
                 continue
-            result, rows = _judge(session, rule, frame)
+            result, rows = _judge(session, rule, frame, derived)
             results.append(result)
             if len(rows):
                 failed_rows[result.rule] = rows
     return Verdict(contract.dataset, suite.digest, frame.num_rows, tuple(results), failed_rows)
 
 
-def _judge(session: engine.Session, rule: ReadyRule, frame: pa.Table) -> contract_rules.Judged:
-    columns = {column.written: column.cells(frame) for column in rule.columns}
+def _judge(
+    session: engine.Session, rule: ReadyRule, frame: pa.Table, derived: dict[str, pa.Array]
+) -> contract_rules.Judged:
+    """``derived``: columns by what the suite writes; each is made once, for whichever rules ask for it."""
+    for column in rule.columns:
+        if column.written not in derived:
+            derived[column.written] = column.cells(frame)
+    columns = {column.written: derived[column.written] for column in rule.columns}
     expectation, records = rule.expectation, frame.num_rows
     batch = expectation.scope == "batch"
     outcome = engine.evaluate(
