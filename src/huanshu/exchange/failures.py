@@ -337,6 +337,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         _NOTHING,
         (RESUME,),
         Text("send the extract under a new number", "换个序号重报"),
+        ("exchange.worker.", "exchange.versions."),
     ),
     # ---- what goes out
     Failure(
