@@ -14,9 +14,10 @@ from zoneinfo import ZoneInfo
 from huanshu import telemetry
 from huanshu.access import Enforcer
 from huanshu.assembly.deployment import Deployment
-from huanshu.auditlog import HeadFile, LogWriter, Signer
+from huanshu.auditlog import HeadFile, LogWriter, Register, Signer
 from huanshu.catalog import Home, read_home
 from huanshu.errors import HuanshuError
+from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.server import Server, forbid_core_files
 from huanshu.keeper.service import Parts, Service
 from huanshu.keeper.vault import Vault, load_root
@@ -86,8 +87,9 @@ def build_service(
     *,
     enforcer: Callable[[Home], Enforcer] | None = None,
     clock: Callable[[], datetime] | None = None,
+    recalled: Callable[[Register, OpenBitmap], RecalledRecords] = RecalledRecords,
 ) -> Service:
-    """The service over a deployment. ``enforcer`` and ``clock`` are for a range's control arm and for tests."""
+    """The service over a deployment. All but the deployment is for a range's control arm and for tests."""
     settings = deployment.settings
     home = FreshHome(settings.home)
     now = clock or clock_of(home())
@@ -106,6 +108,7 @@ def build_service(
             connect=lambda: connect(url),
             clock=now,
             keeper_uid=os.geteuid(),
+            recalled=recalled,
         )
     )
 

@@ -54,13 +54,15 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """A delivery taken back. ``records`` is the bitmap of its record numbers, as the entry binds it."""
+    """A delivery taken back. ``records`` is the bitmap of its record numbers, as entry ``index`` binds it."""
 
     delivery: str
     flow: str
     dataset: str
     receiver: str
+    person: str
     index: int
+    authorised: int
     records: Mapping[str, Any]
 
 
@@ -81,6 +83,7 @@ class Holds:
         self._released: dict[str, Hold] = {}
         self._recalled: dict[str, Recall] = {}
         self._pending: dict[str, Recall] = {}
+        self._all_recalls: dict[int, Recall] = {}
         self._ever_recalled: set[str] = set()
         self._under_way: dict[int, _Authorised] = {}
         self._last: dict[tuple[str, str], int] = {}
@@ -134,6 +137,10 @@ class Holds:
         """Recalls that no later delivery has superseded, oldest first."""
         return list(self._recalled.values())
 
+    def recall(self, index: int) -> Recall | None:
+        """The recall of that entry, whether it still stands or not."""
+        return self._all_recalls.get(index)
+
     def was_recalled(self, delivery: str) -> bool:
         """Whether exactly this content was ever recalled: it does not come again."""
         return delivery in self._ever_recalled
@@ -170,14 +177,17 @@ class Holds:
     def _recall(self, entry: Entry) -> None:
         body, detail = entry.body, entry.body["detail"]
         recall = Recall(
-            str(detail["delivery"]),
-            body["flow"]["id"],
-            body["dataset"],
-            body["domain"],
-            entry.index,
-            body["records"],
+            delivery=str(detail["delivery"]),
+            flow=body["flow"]["id"],
+            dataset=body["dataset"],
+            receiver=body["domain"],
+            person=body["person"],
+            index=entry.index,
+            authorised=int(detail["authorised"]),
+            records=body["records"],
         )
         self._ever_recalled.add(recall.delivery)
+        self._all_recalls[entry.index] = recall
         # What has not arrived is in no slice yet; should it have taken effect untold, its arrival makes it count.
         (self._recalled if detail["arrived"] else self._pending)[recall.delivery] = recall
 

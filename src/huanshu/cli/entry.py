@@ -36,6 +36,7 @@ app = typer.Typer(
 )
 flows.app.command()(holds.hold)
 flows.app.command()(holds.release)
+flows.app.command()(holds.recall)
 flows.app.command("holds")(holds.list_holds)
 app.add_typer(flows.app, name="flow")
 app.add_typer(authoring.datasets, name="dataset")

@@ -1,4 +1,4 @@
-"""``huanshu flow hold | release | holds``: what waits for a person, why, and the person's word."""
+"""``huanshu flow hold | release | holds | recall``: what waits for a person, and why; the person's word."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from huanshu.cli.context import CONTEXT
 from huanshu.cli.flows import Name
 from huanshu.errors import Text
 from huanshu.exchange import holds as exchange_holds
+from huanshu.exchange import recalls
 
 Reason = Annotated[
     str,
@@ -65,6 +66,59 @@ def release(
     listed = ", ".join(map(str, entries))
     CONTEXT.speech.tell(Text(f"released: entry {listed}", f"已放行：条目 {listed}"))
     CONTEXT.speech.result({"entries": entries})
+
+
+def recall(
+    named: Annotated[
+        str,
+        typer.Argument(metavar="DELIVERY|FLOW", help="A delivery's id (12 characters or more), or a flow."),
+    ],
+    reason: Reason,
+    receiver: Annotated[str | None, typer.Option(help="With a flow: whose newest delivery is meant.")] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Take a delivery back: from the next decision nothing of it is opened, until a later delivery replaces it.
+
+    Prints who had opened how many of its subjects before.
+    Example: huanshu --as p.lin flow recall resident.district_to_communities --receiver 990101001001
+    --reason "wrong slice"
+    """
+    speech = CONTEXT.speech
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        if dry_run:
+            found = recalls.find(here.ground(), named, receiver)
+            speech.tell(
+                Text(
+                    f"would recall {found.delivery[:16]} to {found.receiver}: {found.records} records",
+                    f"将召回对 {found.receiver} 的交付 {found.delivery[:16]}：{found.records} 条记录",
+                )
+            )
+            speech.result(found)
+            return
+        made = recalls.recall(here.ground(), named, receiver, reason)
+    what = made.what
+    speech.tell(
+        Text(
+            f"recalled: entry {made.entry}, delivery {what.delivery[:16]} to {what.receiver}, {what.records} records",
+            f"已召回：条目 {made.entry}，对 {what.receiver} 的交付 {what.delivery[:16]}，{what.records} 条记录",
+        )
+    )
+    if not made.opened:
+        speech.tell(Text("nobody there had opened any of its subjects", "此前该域无人开启其中任何主体"))
+    else:
+        speech.table(
+            Text("Opened before the recall", "召回前的开启情况"),
+            [
+                Text("post", "岗位"),
+                Text("person", "责任人"),
+                Text("openings", "开启次数"),
+                Text("subjects", "主体数"),
+                Text("first", "首次"),
+                Text("last", "末次"),
+            ],
+            [(o.post, o.person, o.openings, o.subjects, o.first[:16], o.last[:16]) for o in made.opened],
+        )
+    speech.result(made)
 
 
 def _show(standing: list[Hold], home: Home) -> None:

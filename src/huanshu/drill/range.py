@@ -26,11 +26,12 @@ from huanshu.assembly import Deployment, Running, connect, create
 from huanshu.assembly.keeper_process import build_service
 from huanshu.assembly.sandbox import Sandbox, prepare
 from huanshu.assembly.verifying import verify_deployment
-from huanshu.auditlog import Entry
+from huanshu.auditlog import Entry, Register
 from huanshu.auditlog.reader import read_entries
 from huanshu.catalog import Flow, Home
 from huanshu.exchange.intake import IntakeOutcome, run_intake
 from huanshu.exchange.runs import run_delivery
+from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.server import Server
 from huanshu.settings import Settings
 from huanshu_verify import STEPS, Report, Step
@@ -39,14 +40,23 @@ CHUNK = 3  # records per loan: several chunks even of a small sample
 
 
 class Range:
-    """Use as a context manager. ``enforcer`` replaces the keeper's decider (control arms only)."""
+    """Use as a context manager. ``enforcer`` replaces the keeper's decider, ``recalled`` its memory of recalls,
+    ``edit`` changes the copied home (control arms only)."""
 
-    def __init__(self, home: Path, enforcer: Callable[[Home], Enforcer] | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        enforcer: Callable[[Home], Enforcer] | None = None,
+        recalled: Callable[[Register, OpenBitmap], RecalledRecords] = RecalledRecords,
+        edit: Callable[[Path], None] | None = None,
+    ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="huanshu-range-"))
         for part in ("policies", "expectations", "dags", "audit"):
             shutil.copytree(home / part, self._folder / "home" / part)
         self.settings = Settings(self._folder / "home", self._folder / "state", "en")
-        self._enforcer = enforcer
+        self._enforcer, self._recalled = enforcer, recalled
+        if edit is not None:
+            edit(self.settings.home)
         self.deployment: Deployment
         self.sandbox: Sandbox
         self._server: Server | None = None
@@ -72,7 +82,7 @@ class Range:
 
     def start_keeper(self) -> None:
         """The keeper, in this process, behind its socket."""
-        service = build_service(self.deployment, enforcer=self._enforcer)
+        service = build_service(self.deployment, enforcer=self._enforcer, recalled=self._recalled)
         self._server = Server(self.settings.keeper_socket, service)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

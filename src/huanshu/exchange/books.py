@@ -118,6 +118,38 @@ def book(connection: psycopg.Connection, flow: str, receiver: str, delivery: str
         )
 
 
+def still_from(
+    connection: psycopg.Connection, flow: str, receiver: str, delivery: str, *, arrived: bool
+) -> Numbers:
+    """Records that the receiver has as this delivery brought them; all it would bring, when it has not arrived."""
+    types = dict.fromkeys(("records", "versions"), _NUMBERS)
+    query = sql.SQL("SELECT records, versions FROM {} WHERE delivery = {}").format(_CHUNK, delivery)
+    parts = pa.Table.from_batches(copy_out(connection, query, types), pa.schema(list(types.items())))
+    records, versions = (_numbers(parts.column(name).combine_chunks()) for name in types)
+    if not arrived:
+        return records
+    had, had_versions = received(connection, flow, receiver)
+    if not len(had):
+        return records[:0]
+    place = np.searchsorted(had, records).clip(max=len(had) - 1)
+    still: Numbers = records[(had[place] == records) & (had_versions[place] == versions)]
+    return still
+
+
+def forget(connection: psycopg.Connection, flow: str, receiver: str, delivery: str) -> None:
+    """What the receiver still has from a delivery is due again: of it, the books know no version (0). Repeatable."""
+    again = still_from(connection, flow, receiver, delivery, arrived=True)
+    if not len(again):
+        return
+    had, versions = received(connection, flow, receiver)
+    versions = np.where(np.isin(had, again), 0, versions)
+    with following(connection):
+        connection.execute(
+            "UPDATE district.delivered SET versions = %s WHERE flow = %s AND receiver = %s",
+            (versions.tolist(), flow, receiver),
+        )
+
+
 def _row(numbers: Numbers) -> pa.Array:
     """One array for one row."""
     return pa.ListArray.from_arrays(pa.array([0, len(numbers)], pa.int32()), pa.array(numbers, pa.int64()))

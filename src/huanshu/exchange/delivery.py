@@ -58,20 +58,23 @@ def deliver(ground: Ground, routes: Routes, flow: Flow, receiver: str, run: str)
     with (
         telemetry.span("huanshu.exchange.delivery", flow=flow.flow, receiver=receiver),
         available(),
-        _alone(routes.effects(), flow, receiver),
+        alone(routes.effects(), flow, receiver),
     ):
         return _Delivery(ground, routes, flow, receiver, run).run()
 
 
 @contextmanager
-def _alone(district: psycopg.Connection, flow: Flow, receiver: str) -> Iterator[None]:
-    """Two runs for one receiver wait for each other; a lock of a connection that ends, however it ends, is gone."""
+def alone(district: psycopg.Connection, flow: Flow, receiver: str, *, wait: bool = True) -> Iterator[bool]:
+    """Two runs for one receiver wait for each other; a lock of a connection that ends, however it ends, is gone.
+    Without ``wait`` it yields False when another has it."""
     name = (f"{flow.flow}/{receiver}",)
-    district.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", name)
+    verb = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
+    row = district.execute(f"SELECT {verb}(hashtextextended(%s, 0))".encode(), name).fetchone()
+    mine = wait or bool(row and row[0])
     try:
-        yield
+        yield mine
     finally:
-        if not district.closed:
+        if mine and not district.closed:
             district.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", name)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from huanshu.catalog import Flow
 from huanshu.catalog.working_days import due
 from huanshu.errors import DeniedError, HuanshuError, Text, UnavailableError
-from huanshu.exchange import holds
+from huanshu.exchange import holds, recalls
 from huanshu.exchange.delivery import Outcome
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.serving import Failure, each
@@ -64,6 +64,7 @@ def attempt_delivery(ground: Ground, name: str, run: str, receivers: Sequence[st
     is held: then before the first receiver."""
     flow = ground.flow(name, "delivery")
     ground.begin(flow, run)
+    recalls.prepare(ground, flow)
     holds.require_expected(ground, flow, run)
     chosen = [r for r in flow.receivers if receivers is None or r in receivers]
     outcomes: list[Outcome] = []

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import psycopg
 from pyroaring import BitMap
 
-from huanshu.auditlog.events import ABOUT_SUBJECTS
 from huanshu.errors import TamperedError, Text
 from huanshu.sealing import KeyName
 from huanshu.sealing.blobs import open_blob
@@ -23,11 +22,15 @@ from huanshu.sealing.cells import refused as cell_refused
 
 Keys = Sequence[tuple[KeyName, bytes]]
 
-_ENTRIES = """
-    SELECT e.index, e.leaf, b.sealed FROM log.entry e LEFT JOIN log.bitmap b ON b.sealed_sha256
+_BESIDE = """
+    log.entry e LEFT JOIN log.bitmap b ON b.sealed_sha256
         = decode(convert_from(e.leaf, 'UTF8')::jsonb -> 'subjects' ->> 'sealed_sha256', 'hex')
-    WHERE e.event = ANY(%s) AND e.index <= %s ORDER BY e.index
 """
+_ENTRIES = f"""
+    SELECT e.index, e.leaf, b.sealed FROM {_BESIDE}
+    WHERE e.event = ANY(%s) AND e.index > %s AND e.index < %s ORDER BY e.index
+"""
+_ONE = f"SELECT e.leaf, b.sealed FROM {_BESIDE} WHERE e.index = %s"
 _BATCH = 500
 
 
@@ -53,17 +56,33 @@ def open_member(member: Mapping[str, Any], opened: bytes) -> BitMap:
     return BitMap.deserialize(opened)
 
 
-def sightings(connection: psycopg.Connection, keys: Keys, wanted: BitMap, before: int) -> Iterator[int]:
-    """Indices below ``before`` of the entries whose bitmap shares a subject with ``wanted``, in order."""
+def subjects_of(connection: psycopg.Connection, keys: Keys, index: int) -> BitMap:
+    """The subjects of one entry."""
+    row = connection.execute(_ONE, (index,)).fetchone()
+    if row is None:
+        raise _changed()
+    member = json.loads(bytes(row[0]))["subjects"]
+    return open_member(member, open_bitmap(keys, member, row[1] and bytes(row[1])))
+
+
+def sightings(
+    connection: psycopg.Connection,
+    keys: Keys,
+    wanted: BitMap,
+    events: Collection[str],
+    after: int,
+    before: int,
+) -> Iterator[tuple[int, BitMap]]:
+    """Entries of ``events`` between two, in order, whose bitmap shares subjects with ``wanted``; and which."""
     with connection.transaction(), connection.cursor(name="seen") as rows:
         rows.itersize = _BATCH
-        rows.execute(_ENTRIES, (sorted(ABOUT_SUBJECTS), before - 1))
+        rows.execute(_ENTRIES, (sorted(events), after, before))
         for index, leaf, sealed in rows:
             member = json.loads(bytes(leaf)).get("subjects")
             if member is not None:
                 there = open_member(member, open_bitmap(keys, member, sealed and bytes(sealed)))
                 if there.intersect(wanted):
-                    yield int(index)
+                    yield int(index), there & wanted
 
 
 def _changed() -> TamperedError:

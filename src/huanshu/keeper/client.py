@@ -122,6 +122,10 @@ class Keeper:
         answer: list[int] = self._ask("seen", ticket=_named(ticket))
         return answer
 
+    def opened_of(self, entry: int) -> list[tuple[int, list[int]]]:
+        """Entries that opened somebody of a delivery's subjects before its recall, ``entry``; and whom, by place."""
+        return [(int(index), list(whom)) for index, whom in self._ask("opened_of", entry=entry)]
+
     def open_quarantined(self, ticket: Ticket, sealed: bytes) -> dict[str, str | None]:
         """Fields of one quarantined row, at the rungs of the ticket's entry (``access.quarantine.authorised``)."""
         answer: dict[str, str | None] = self._ask(

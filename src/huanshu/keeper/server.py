@@ -134,7 +134,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
                 return service.approval(peer, acting, str(request["flow"]), str(request["digest"]))
             case "findings" | "probe" | "holds" | "recalls" as plain:
                 return getattr(service, plain)(peer, acting)
-            case "seen" | "open_quarantined" | "order_repair":
+            case "seen" | "opened_of" | "open_quarantined" | "order_repair":
                 return _asked_of_evidence(service, peer, acting, request)
             case "expectations":
                 return service.expectations(peer, acting, str(request["flow"]))
@@ -163,6 +163,8 @@ def _asked_of_evidence(service: Service, peer: Peer, acting: str | None, request
     """Who saw somebody; a quarantined row; the order to repair one."""
     if request["op"] == "seen":
         return service.seen(peer, acting, _ticket(request))
+    if request["op"] == "opened_of":
+        return service.opened_of(peer, acting, int(request["entry"]))
     if request["op"] == "open_quarantined":
         return service.open_quarantined(peer, acting, _ticket(request), protocol.as_bytes(request["sealed"]))
     ticket, sealed = service.order_repair(peer, acting, request["claim"], request["values"])

@@ -22,16 +22,17 @@ import psycopg
 from huanshu import telemetry
 from huanshu.access import Enforcer
 from huanshu.auditlog import Draft, Entry, LogWriter, Register
+from huanshu.auditlog.events import ABOUT_SUBJECTS
 from huanshu.catalog import Home, Rung
 from huanshu.errors import DeniedError, Text, UnavailableError
 from huanshu.keeper import proposals
 from huanshu.keeper.admission import Admission
-from huanshu.keeper.bitmaps import open_aged, open_bitmap, open_member, sightings
+from huanshu.keeper.bitmaps import open_aged, open_bitmap, open_member, sightings, subjects_of
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.corrections import PLATFORM_ONLY
 from huanshu.keeper.establish import Asker, Peer, establish
 from huanshu.keeper.quarantine import ORDERED
-from huanshu.keeper.recalled import RecalledRecords
+from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.tickets import SETTLING, OpenTickets, Ticket, refused, require_lendable, still_valid
 from huanshu.keeper.vault import Vault
 from huanshu.sealing import LINK_KINDS, CellContext, KeyName, content_mark, mask, open_column
@@ -54,6 +55,8 @@ class Parts:
     connect: Callable[[], psycopg.Connection]
     clock: Callable[[], datetime]
     keeper_uid: int
+    #: What refuses records of a recalled delivery (a drill's control arm puts something careless here).
+    recalled: Callable[[Register, OpenBitmap], RecalledRecords] = RecalledRecords
 
 
 class Service:
@@ -69,7 +72,7 @@ class Service:
             self._enforcer = parts.enforcer(self._home)
             for entry, hashed in parts.writer.start():
                 self._apply(entry, hashed)
-            self._recalled = RecalledRecords(self._register, self._opened_bitmap)
+            self._recalled = parts.recalled(self._register, self._opened_bitmap)
             for index, values in parts.writer.values_opened().items():
                 self._tickets.opened_before(index, values)
         except BaseException:  # a keeper that does not start holds no lock and no key
@@ -265,7 +268,26 @@ class Service:
             wanted = open_member(body["subjects"], self._opened_bitmap(body["subjects"]))
             keys = self._bitmap_keys()
         with self._parts.connect() as connection:
-            return list(sightings(connection, keys, wanted, ticket.index))
+            found = sightings(connection, keys, wanted, ABOUT_SUBJECTS, -1, ticket.index)
+            return [index for index, _ in found]
+
+    def opened_of(self, peer: Peer, acting_as: str | None, index: int) -> list[tuple[int, list[int]]]:
+        """What was opened for somebody of a delivery's subjects between its authorisation and its recall, entry
+        ``index``: each entry with the subjects' places in the delivery. For the person who recalled it."""
+        with self._asked(peer, acting_as) as asker:
+            recall = self._register.holds.recall(index)
+            if recall is None or recall.person != asker.person:
+                raise refused("keeper.ticket.not_yours", "it is another person's", "凭据属于他人")
+            keys = self._bitmap_keys()
+        with self._parts.connect() as connection:
+            subjects = subjects_of(connection, keys, recall.authorised)
+            opened = {
+                event
+                for event in ABOUT_SUBJECTS
+                if event.startswith("access.") and event.endswith("authorised")
+            }
+            found = sightings(connection, keys, subjects, opened, recall.authorised, index)
+            return [(entry, [subjects.rank(ordinal) for ordinal in whom]) for entry, whom in found]
 
     def sender_key(self, peer: Peer, acting_as: str | None, sender: str) -> str | None:
         """Hex public key (Ed25519) enrolled for a sender."""
