@@ -6,23 +6,30 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyroaring import BitMap
 
 from huanshu.assembly import Running
 from huanshu.assembly.sandbox import enrol_community, sign_corrections
 from huanshu.auditlog import Signer
 from huanshu.catalog import Rung
 from huanshu.drill.range import Range
-from huanshu.errors import DeniedError, InputError
+from huanshu.errors import DeniedError, InputError, TamperedError
 from huanshu.exchange.corrections import accept, judge, propose, refuse, show, withdraw
 from huanshu.exchange.corrections.books import Correction, find
+from huanshu.exchange.corrections.judging import ticket_of
 from huanshu.exchange.corrections.origin import REPLAYED, settle
 from huanshu.exchange.corrections.proposing import Receipt
 from huanshu.gate.read import Asked, read
+from huanshu.identity import adopt_policies
+from huanshu.keeper.cells import StoredCell
+from huanshu.keeper.proposals import Proposed
+from huanshu.sealing.keys import data_key
 
 ROOT = Path(__file__).parents[2]
 INTAKE, DELIVERY = "resident.psb_to_district", "resident.district_to_communities"
@@ -74,6 +81,10 @@ class Place:
         asked = Asked(post, A, "resident", "grassroots_service", {field: Rung.REVEAL}, record=record)
         running = self.acting(person)
         return read(running.home, running.keeper, running.district, asked).values[field]
+
+    def renew(self) -> None:
+        """Read the home again: its policies have changed."""
+        self._running.clear()
 
     def answer(self, verb: Any, correction: Correction, *reason: str, **parts: Any) -> Correction:
         """By whoever holds the post that answers for the field."""
@@ -484,6 +495,90 @@ def test_an_extract_does_not_undo_a_correction_until_the_departments_own_value_c
     place.range.take_in(INTAKE, 5, extract())
     assert place.value(record, "residence_address") == old
     assert place.range.verify().problems == []
+
+
+def test_the_keeper_lends_and_seals_nothing_beyond_the_entry(place: Place) -> None:
+    """A malicious client of the keeper, with every ciphertext in hand: what it may not have, it does not get."""
+    record, version = place.records()[0]
+    pending = place.one(record, "phone", "13900008888", version)
+    clerk, steward = place.acting(CLERK[0]).keeper, place.acting(STEWARD[0]).keeper
+    with place.range.acting().district() as district:
+        row = district.execute(
+            "SELECT entry_index FROM district.correction_batch WHERE batch = %s", (pending.batch,)
+        ).fetchone()
+        assert row is not None
+        settled = ticket_of(district, row[0])
+    # The batch is judged: its ticket is closed, for sealing and for lending.
+    with pytest.raises(DeniedError, match=r"keeper\.ticket\.unknown"):
+        clerk.seal(settled, [Proposed(pending.correction, "phone", record, version, "1")])
+    claim = {
+        "event": "correction.batch.authorised", "post": CLERK[1], "domain": A, "dataset": "resident",
+        "purpose": "register_upkeep", "fields": {"phone": "propose"}, "compared": ["care_status"], "subjects": 0,
+        "detail": {"batch": "e" * 64, "channel": "signed", "sequence": 99, "records": 1},
+    }  # fmt: skip
+    mine = clerk.append(claim, BitMap().serialize())
+    own = Proposed(f"{'e' * 12}.1", "phone", record, version, "1")
+    assert len(clerk.seal(mine, [own])) == 1
+    for item in (replace(own, correction=pending.correction), replace(own, field="name")):
+        with pytest.raises(DeniedError, match=r"keeper\.seal\.not_named"):
+            clerk.seal(mine, [item])
+    with pytest.raises(DeniedError, match=r"keeper\.ticket\.not_yours"):
+        place.acting("p.luo").keeper.seal(mine, [own])
+    name = data_key(A, "resident", "phone", 1)
+    with pytest.raises(DeniedError, match=r"keeper\.ticket\.platform_only"):
+        clerk.lend(mine, 0, [name])
+    platform = clerk.acting_as(None)
+    assert platform.lend(mine, 0, [name])[name]
+    for other in (data_key(B, "resident", "phone", 1), data_key(A, "resident", "name", 1)):
+        with pytest.raises(DeniedError, match=r"keeper\.lend\.not_named"):
+            platform.lend(mine, 0, [other])
+    told = {
+        "event": "correction.batch.judged",
+        "ticket": {"index": mine.index, "leaf_hash": mine.leaf_hash},
+        "detail": {"proposed": 0, "refused": 0, "conflict": 0},
+    }
+    with pytest.raises(DeniedError, match=r"correction\.judge\.in_person"):
+        clerk.append(told)
+    # No cell opens as a proposal, no proposal under another correction, and a steward's own ticket is for one of them.
+    shown = {
+        "event": "access.correction.authorised", "post": STEWARD[1], "domain": A, "dataset": "resident",
+        "purpose": "register_upkeep", "fields": {"phone": "mask"}, "subjects": 0,
+        "detail": {"change": pending.correction, "record": record, "values": 1},
+    }  # fmt: skip
+    look = steward.append(shown, BitMap().serialize())
+    assert pending.value is not None
+    cell = StoredCell("phone", pending.value, A, record, version, 1, f"propose/{pending.correction}")
+    assert steward.open(look, [cell]) == ["139****8888"]
+    with pytest.raises(DeniedError, match=r"keeper\.open\.not_named"):
+        steward.open(look, [replace(cell, rung=f"propose/{'e' * 12}.1")])
+    with pytest.raises(TamperedError):
+        steward.open(look, [replace(cell, rung="reveal")])
+    with pytest.raises(DeniedError, match=r"keeper\.mark\.not_named"):
+        platform.mark(look, "anything")
+    place.answer(refuse, pending, "register_right")
+
+
+def test_a_batch_that_the_rules_have_overtaken_is_refused_not_judged(place: Place) -> None:
+    record, version = place.records()[0]
+
+    def pause(here: str) -> None:
+        if here == "correction:received":
+            raise Killed
+
+    raw = place.batch(change(record, "phone", "13900007777", version))
+    with pytest.raises(Killed):
+        propose(place.ground(CLERK[0], pause=pause), raw, CLERK[1])
+    file = place.range.settings.home / "policies" / "keys.yaml"
+    file.write_text(file.read_text() + "# one more line\n")
+    place.renew()
+    officer = place.acting("p.chen")
+    adopt_policies(officer.keeper, officer.home)
+    loans = place.range.loans()
+    judge(place.ground(None))
+    (late,) = propose(place.ground(CLERK[0]), raw, CLERK[1]).corrections
+    assert (late.state, late.reason) == ("refused", "correction.batch.expired")
+    assert place.range.loans() == loans
+    assert place.range.verify().clean
 
 
 def test_the_verifier_joins_judgements_and_acceptances_with_loans(place: Place) -> None:

@@ -22,8 +22,8 @@ from typing import Literal
 import psycopg
 
 from huanshu.access import Enforcer
-from huanshu.assembly import Deployment, Running, connect, create
-from huanshu.assembly.keeper_process import build_service
+from huanshu.assembly import Deployment, Running, create, open_deployment
+from huanshu.assembly.keeper_process import FreshHome, build_service
 from huanshu.assembly.sandbox import Sandbox, prepare
 from huanshu.assembly.verifying import verify_deployment
 from huanshu.auditlog import Entry, Register
@@ -31,6 +31,7 @@ from huanshu.auditlog.reader import read_entries
 from huanshu.catalog import Flow, Home
 from huanshu.exchange.intake import IntakeOutcome, run_intake
 from huanshu.exchange.runs import run_delivery
+from huanshu.keeper.client import Keeper
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.server import Server
 from huanshu.settings import Settings
@@ -54,6 +55,7 @@ class Range:
         for part in ("policies", "expectations", "dags", "audit"):
             shutil.copytree(home / part, self._folder / "home" / part)
         self.settings = Settings(self._folder / "home", self._folder / "state", "en")
+        self._home = FreshHome(self.settings.home)
         self._enforcer, self._recalled = enforcer, recalled
         if edit is not None:
             edit(self.settings.home)
@@ -93,8 +95,9 @@ class Range:
             self._server = None
 
     def acting(self, person: str | None = None) -> Running:
-        """The range as one person sees it."""
-        return connect(self.settings, person)
+        """The range as one person sees it; the home as its files are now, read when they have changed."""
+        keeper = Keeper(self.settings.keeper_socket, person)
+        return Running(open_deployment(self.settings), self._home(), keeper)
 
     def administrator(self) -> psycopg.Connection:
         """The database administrator: superuser of the district's server, without keys."""
