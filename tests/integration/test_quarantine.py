@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,6 +177,27 @@ def test_6_dismissed_with_a_reason_settles_the_finding(place: Range) -> None:
     with pytest.raises(InputError, match=r"quarantine\.row\.settled"):
         quarantine.dismiss(ground, of, "again", row=row_of(2), rule=None)
     assert place.verify().clean
+
+
+def test_7_from_the_command_line(place: Range, command: Callable[..., tuple[int, Any]]) -> None:
+    here, person = place.settings, steward(place)
+    place.take_in(INTAKE, 3, wrong_phones(0, 1))
+    of = batch(place)
+    code, listed = command(here, f"huanshu quarantine list --batch {of[:8]}")
+    assert (code, [row["row"] for row in listed["rows"]]) == (0, [row_of(0), row_of(1)])
+    assert "12345" not in str(listed)
+    code, shown = command(
+        here, f"huanshu quarantine show {of[:8]} {row_of(0)} --post {STEWARD} --as {person}"
+    )
+    assert (code, shown["values"]["phone"]) == (0, "12345")
+    order_it = f"huanshu quarantine repair {of[:8]} {row_of(0)} --as {person}"
+    assert command(here, f"{order_it} --dry-run", "phone=10012345678\n")[1]["fields"] == ["phone"]
+    assert command(here, order_it, "no equals sign\n")[0] == 4
+    assert command(here, order_it, "phone=10012345678\n")[0] == 0
+    code, done = command(here, f"huanshu quarantine apply {INTAKE}")
+    assert (code, [each["state"] for each in done]) == (0, ["repaired"])
+    code, dismissed = command(here, f"huanshu quarantine dismiss {of[:8]} --reason unreachable --as {person}")
+    assert (code, dismissed["rows"]) == (0, 1)
 
 
 def _dying(at: str) -> Callable[[str], None]:

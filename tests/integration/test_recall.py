@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,3 +125,28 @@ def test_5_what_is_meant_must_be_clear(place: Range) -> None:
     for named, receiver in ((DELIVERY, None), ("abc", None), ("0" * 12, None), (DELIVERY, "990101001999")):
         with pytest.raises(InputError):
             recalls.recall(ground, named, receiver, "unclear")
+
+
+def test_6_from_the_command_line(place: Range, command: Callable[..., tuple[int, Any]]) -> None:
+    here = place.settings
+    assert command(here, f"huanshu flow hold {DELIVERY} --reason 'an incident' --as {SECURITY}")[0] == 0
+    code, holds = command(here, "huanshu flow holds")
+    assert (code, [hold["flow"] for hold in holds]) == (0, [DELIVERY])
+    assert command(here, f"huanshu flow run {DELIVERY}")[0] == 8
+    assert command(here, f"huanshu flow release {DELIVERY} --reason over --as {OFFICER}")[0] == 5
+    assert command(here, f"huanshu flow release {DELIVERY} --reason over --as {SECURITY}")[0] == 0
+    assert command(here, "huanshu flow holds")[1] == []
+    code, found = command(here, f"huanshu flow recall {DELIVERY} --receiver {A} --reason x --dry-run")
+    assert (code, found["receiver"]) == (0, A)
+    assert place.acting().keeper.recalls() == []
+    code, made = command(
+        here, f"huanshu flow recall {found['delivery']} --reason 'wrong month' --as {OFFICER}"
+    )
+    assert (code, made["what"]["records"]) == (0, found["records"])
+    asked = (
+        f"huanshu record seen resident --record {ours(place)[0]} --post district.auditor --case c1 --as p.xu"
+    )
+    code, answer = command(here, asked)
+    assert code == 0
+    assert {group["how"] for group in answer["groups"]} >= {"moved", "viewed"}
+    assert command(here, asked + " --identifier")[0] == 4

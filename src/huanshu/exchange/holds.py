@@ -84,6 +84,7 @@ def require_expected(ground: Ground, flow: Flow, run: str) -> None:
             deliveries = _deliveries(district, ground, contract, flow)
             released = {(r, d) for r, d in expectations["released"].items()}
             if not standing and deliveries.items() <= released:
+                _settle_finding(ground, flow, run)
                 return
             _hold(ground, flow, run, reasons, deliveries, standing)
         _note_judged(district, flow, run, newest)
