@@ -229,12 +229,16 @@ def _slices(log: _Log) -> None:
     for body in log.entries.values():
         if body["event"] == "exchange.delivery.arrived":
             arrived.setdefault(body["domain"], {})[body["detail"]["delivery"]] = body
-    for code in log.options.receivers.keys() | arrived.keys():
-        if code not in log.options.receivers:
-            log.report.steps.append(f"slices: no store was given for {code}")
-            continue
-        with psycopg.connect(log.options.receivers[code], autocommit=True) as store:
-            _receiver(log, store, code, arrived.get(code, {}))
+    for code in sorted(arrived.keys() - log.options.receivers.keys()):
+        log.report.steps.append(f"slices: no store was given for {code}")
+    # One connection a store, not one a receiver: a district's communities mostly lie in one.
+    stores: dict[str, list[str]] = {}
+    for code, url in log.options.receivers.items():
+        stores.setdefault(url, []).append(code)
+    for url, codes in stores.items():
+        with psycopg.connect(url, autocommit=True) as store:
+            for code in codes:
+                _receiver(log, store, code, arrived.get(code, {}))
 
 
 def _receiver(
