@@ -16,15 +16,18 @@ import sys
 import tempfile
 from pathlib import Path
 
+import openpyxl
 import psycopg
 import pytest
 
 from huanshu.assembly import Stack, connect
-from huanshu.assembly.sandbox import prepare
+from huanshu.assembly.sandbox import enrol_community, prepare, sign_corrections
 from huanshu.catalog import Rung
 from huanshu.errors import HuanshuError
+from huanshu.exchange.corrections import accept, propose, show
 from huanshu.exchange.intake import run_intake
 from huanshu.exchange.runs import run_delivery
+from huanshu.exchange.workbooks import issue, submit
 from huanshu.gate.read import Asked, read
 from huanshu.settings import Settings
 
@@ -73,6 +76,55 @@ def extract(rows: list[dict[str, str]]) -> bytes:
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue().encode()
+
+
+def correct(settings: Settings, post: str, domain: str, person: str, record: int) -> list[str]:
+    """Canaries on the communities' way back: proposed, refused by rule, shown, accepted; and in a workbook."""
+    said: list[str] = []
+    ground = connect(settings, person).ground()
+    evidence = {"kind": "visit", "reference": f"{NAME}家中"}
+    changes = [
+        {
+            "record": record,
+            "base": 1,
+            "field": "residence_address",
+            "value": f"{ADDRESS}甲",
+            "evidence": evidence,
+        },
+        {"record": record, "base": 1, "field": "phone", "value": PHONE, "evidence": evidence},
+        {
+            "record": record,
+            "base": 1,
+            "field": "building_code",
+            "value": f"={EMPLOYER}",
+            "evidence": evidence,
+        },
+    ]
+    raw = sign_corrections(enrol_community(settings, domain), domain, "resident", 1, changes)
+    receipt = propose(ground, raw, post)
+    assert [c.state for c in receipt.corrections] == ["proposed", "proposed", "refused"]
+    first = receipt.corrections[0]
+    steward = next(h.person for h in ground.home.policies.holdings if h.post == first.steward)
+    seen = show(connect(settings, steward).ground(), first.correction, first.steward)
+    assert seen.proposed == f"{ADDRESS}甲"  # the steward of the field's authority sees it
+    said += [repr(receipt), repr(seen)]
+    said.append(repr(accept(connect(settings, steward).ground(), first.correction, first.steward)))
+    made = issue(ground, "resident", post)
+    book = openpyxl.load_workbook(io.BytesIO(made.content))
+    sheet = book["register"]
+    column = list(made.fields).index("residence_address") + 3
+    assert any(ADDRESS in str(cell.value) for row in sheet.iter_rows() for cell in row)
+    sheet.cell(3, column).value = f"{ADDRESS}乙"
+    filled = io.BytesIO()
+    book.save(filled)
+    returned = submit(ground, filled.getvalue(), post)
+    assert len(returned.corrections) == 1
+    said += [repr(made), repr(returned)]
+    try:
+        submit(ground, filled.getvalue()[:-100], post)
+    except HuanshuError as error:
+        said += [repr(error), str(error), error.explain("zh")]
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +206,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-
             grown["citizen_number"],
         )
         said.append(repr(asked))
+        said.extend(correct(settings, clerk.post, clerk.domain, clerk.person, numbers[0]))
         for url in {*(stack.deployment.server(n).admin_url for n in stack.deployment.embedded)}:
             with psycopg.connect(url, autocommit=True) as administrator:
                 administrator.execute("CHECKPOINT")
