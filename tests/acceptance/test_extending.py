@@ -170,6 +170,7 @@ def test_the_plan_counts_subjects(followed: Followed) -> None:
     cells = [cell.strip() for cell in row.split("│") if cell.strip()]
     assert cells[2:5] == [str(many)] * 3
     assert "approved until 2027-06-30" in planned
+    assert "→" not in planned  # adopted, approved: nothing is left to do
 
 
 def _table() -> dict[str, str]:

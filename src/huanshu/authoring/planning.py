@@ -44,8 +44,9 @@ class ReceiverAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something a person has to do before the flow runs."""
+    """Something a person has to do before the flow runs; ``act`` names it for whoever knows that it is done."""
 
+    act: Literal["patch", "adopt", "enrol", "approve"]
     who: tuple[str, ...]
     command: str
     why: Text
@@ -172,38 +173,36 @@ def _steps(home: Home, flow: Flow, at: datetime, *, patch: bool) -> list[Step]:
     officers = _names(home, {h.post for h in guards}, at)
     approvers = _names(home, {flow.accountable_post}, at)
     until = _last_day(home, flow, at)
-    steps = []
-    if patch:
-        steps.append(
-            Step(
-                officers,
-                f"huanshu flow plan {flow.flow} --patch",
-                Text(
-                    "read it, correct it, apply it: git apply, or patch -p1",
-                    "审阅、修正后应用：git apply 或 patch -p1",
-                ),
-            )
-        )
-    steps.append(Step(officers, "huanshu policy adopt", Text("put the policies in force", "使策略生效")))
-    if flow.kind == "intake":
-        steps.append(
-            Step(
-                officers,
-                f"huanshu sender enrol {flow.source} KEY",
-                Text("accept the sender's signatures (once)", "登记报送方公钥（一次即可）"),
-            )
-        )
-    steps.append(
+    steps = [
         Step(
+            "patch",
+            officers,
+            f"huanshu flow plan {flow.flow} --patch",
+            Text(
+                "read it, correct it, apply it: git apply, or patch -p1",
+                "审阅、修正后应用：git apply 或 patch -p1",
+            ),
+        ),
+        Step("adopt", officers, "huanshu policy adopt", Text("put the policies in force", "使策略生效")),
+        Step(
+            "enrol",
+            officers,
+            f"huanshu sender enrol {flow.source} KEY",
+            Text("accept the sender's signatures (once)", "登记报送方公钥（一次即可）"),
+        ),
+        Step(
+            "approve",
             approvers,
             f"huanshu flow approve {flow.flow} --until {until}",
             Text(
                 f"a holder of {flow.accountable_post} approves this very file",
                 f"{flow.accountable_post} 的任职者批准本文件",
             ),
-        )
-    )
-    return steps
+        ),
+    ]
+    needless = {"patch"} if not patch else set()
+    needless |= {"enrol"} if flow.kind == "delivery" else set()
+    return [step for step in steps if step.act not in needless]
 
 
 def _last_day(home: Home, flow: Flow, at: datetime) -> date:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from huanshu.cli.context import CONTEXT
 from huanshu.cli.speech import Speech
 from huanshu.drill.rehearsal import Rehearsal, RuleTried
 from huanshu.drill.rehearsal import rehearse as run_rehearsal
-from huanshu.errors import DeniedError, HuanshuError, Text, UnavailableError
+from huanshu.errors import DeniedError, Text, UnavailableError
 from huanshu.exchange.plan import FlowPlan, plan_delivery
 
 Name = Annotated[str, typer.Argument(help="Flow id: the file's stem in dags/flows.")]
@@ -37,15 +38,10 @@ def plan(
             sys.stdout.write(planned.patch)
         CONTEXT.speech.result({"patch": planned.patch})
         return
-    live, unknown = _live(planned)
-    show(CONTEXT.speech, planned, live, unknown)
-    CONTEXT.speech.result(
-        {
-            **{key: getattr(planned, key) for key in FlowOutline.__dataclass_fields__},
-            "live": live,
-            "unknown": unknown,
-        }
-    )
+    live = _live(planned)
+    show(CONTEXT.speech, planned, live)
+    told = {key: getattr(planned, key) for key in FlowOutline.__dataclass_fields__}
+    CONTEXT.speech.result({**told, "live": live.plan, "unknown": live.unknown, "done": sorted(live.done)})
 
 
 def rehearse(name: Name) -> None:
@@ -117,29 +113,47 @@ def _fate(tried: RuleTried) -> Text:
     return Text("quarantined", "隔离")
 
 
-def _live(planned: FlowOutline) -> tuple[FlowPlan | None, Text | None]:
-    """The deployment's part, or why it is unknown."""
-    if planned.kind == "intake":
-        return None, None
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a deployment says: its numbers, or why they are unknown; the acts that are done; the approval's end."""
+
+    plan: FlowPlan | None = None
+    unknown: Text | None = None
+    done: frozenset[str] = frozenset()
+    approved_until: str | None = None
+
+
+def _live(planned: FlowOutline) -> Live:
     if not planned.readable:
-        return None, Text(
-            "unknown: no deployment can read this home before the patch is applied",
-            "未知：应用补丁之前，部署无法读取本治理目录",
+        return Live(
+            unknown=Text(
+                "unknown: no deployment can read this home before the patch is applied",
+                "未知：应用补丁之前，部署无法读取本治理目录",
+            )
         )
     if not exists(CONTEXT.settings):
-        return None, Text("unknown: no deployment has been made here", "未知：此处尚未创建部署")
+        return Live(unknown=Text("unknown: no deployment has been made here", "未知：此处尚未创建部署"))
     try:
         with running(CONTEXT.settings, CONTEXT.acting_as) as here:
-            return plan_delivery(here.ground(), planned.flow), None
+            flow, status = here.home.flows[planned.flow], here.keeper.status()
+            approval = here.keeper.approval(flow.flow, flow.digest)
+            done = {
+                "adopt": status["adopted"] == status["policy"],
+                "approve": approval is not None,
+                "enrol": flow.kind == "intake" and here.keeper.sender_key(flow.source) is not None,
+            }
+            return Live(
+                plan=plan_delivery(here.ground(), flow.flow) if flow.kind == "delivery" else None,
+                done=frozenset(act for act, is_done in done.items() if is_done),
+                approved_until=str(approval["until"]) if approval else None,
+            )
     except (UnavailableError, DeniedError) as error:
-        return None, _because(error)
+        return Live(
+            unknown=Text(f"unknown: {error.what.en} [{error.code}]", f"未知：{error.what.zh} [{error.code}]")
+        )
 
 
-def _because(error: HuanshuError) -> Text:
-    return Text(f"unknown: {error.what.en} [{error.code}]", f"未知：{error.what.zh} [{error.code}]")
-
-
-def show(speech: Speech, planned: FlowOutline, live: FlowPlan | None, unknown: Text | None) -> None:
+def show(speech: Speech, planned: FlowOutline, live: Live) -> None:
     """The plan on the screen, most important last: what is missing, and who does what next."""
     speech.tell(
         Text(
@@ -147,7 +161,7 @@ def show(speech: Speech, planned: FlowOutline, live: FlowPlan | None, unknown: T
             f"{planned.flow}  摘要 {planned.digest[:16]}  用途 {planned.purpose}",
         )
     )
-    _show_receivers(speech, planned, live, unknown)
+    _show_receivers(speech, planned, live)
     if planned.kind == "delivery":
         speech.table(
             Text("Fields", "字段"),
@@ -172,10 +186,10 @@ def show(speech: Speech, planned: FlowOutline, live: FlowPlan | None, unknown: T
             style="red",
         )
         speech.tell(Text(planned.patch, planned.patch))
-    if live is not None and live.approved:
+    if live.approved_until is not None:
         speech.tell(Text(f"approved until {live.approved_until}", f"已批准至 {live.approved_until}"))
     for step in planned.steps:
-        if live is not None and live.approved and "flow approve" in step.command:
+        if step.act in live.done:
             continue
         who = ", ".join(step.who) or "?"
         speech.tell(
@@ -183,12 +197,10 @@ def show(speech: Speech, planned: FlowOutline, live: FlowPlan | None, unknown: T
         )
 
 
-def _show_receivers(
-    speech: Speech, planned: FlowOutline, live: FlowPlan | None, unknown: Text | None
-) -> None:
-    if unknown is not None:
-        speech.tell(Text(f"subjects {unknown.en}", f"主体数{unknown.zh}"), style="yellow")
-    counts = {r.receiver: r for r in live.receivers} if live else {}
+def _show_receivers(speech: Speech, planned: FlowOutline, live: Live) -> None:
+    if live.unknown is not None and planned.kind == "delivery":
+        speech.tell(Text(f"subjects {live.unknown.en}", f"主体数{live.unknown.zh}"), style="yellow")
+    counts = {r.receiver: r for r in live.plan.receivers} if live.plan else {}
     numbers = [Text("records", "记录"), Text("subjects", "主体"), Text("new", "新增"), Text("gone", "撤回")]
     rows: list[tuple[object, ...]] = []
     for answer in planned.receivers:
@@ -200,7 +212,7 @@ def _show_receivers(
         [
             Text("code", "代码"),
             Text("name", "名称"),
-            *(numbers if live else ()),
+            *(numbers if live.plan else ()),
             Text("gate", "闸口"),
         ],
         rows,
