@@ -4,6 +4,7 @@ Order of effects (DESIGN §6), with what a crash leaves behind:
     (a) freeze      one district transaction.                 Before: nothing. After: a frozen delivery, taken up.
     (b) authorised  the log entry; its ticket.                After: the log names an access that may not happen.
     (c) chunks      open → transform → re-seal → staging.     After: whole chunks stay staged, are not reopened.
+                    (A chunk that is alone is staged by (d)'s transaction: opened again, or in effect.)
     (d) promoted    one receiver transaction and inbox line.  After: the effect is there; the inbox says so.
     (e) arrived     the log entry, then the district's books. After: the next run reads the inbox, reopens nothing.
 
@@ -14,7 +15,7 @@ dropped and ``.stopped`` names the subjects that were really opened.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -123,12 +124,14 @@ class _Delivery:
             ticket = self._authorise(due)
             self._ground.pause("b:authorised")
             try:
-                opened = self._stage(due, ticket)
+                # A chunk that is alone has nothing to resume: it is staged and promoted in one receiver transaction.
+                with self._receiving.at_once() if len(due.chunks) == 1 else nullcontext():
+                    opened = self._stage(due, ticket)
+                    self._ground.pause("c:staged")
+                    line = self._receiving.promote(due.delivery, due.upserts, due.withdrawals)
             except DeniedError as denied:
                 self._stop(due.delivery, ticket, denied.code)
                 raise
-        self._ground.pause("c:staged")
-        line = self._receiving.promote(due.delivery, due.upserts, due.withdrawals)
         self._ground.pause("d:promoted")
         self._arrive(line, ticket)
         return Outcome(self._receiver, "arrived", due.delivery, due.upserts, due.withdrawals, opened)

@@ -14,6 +14,7 @@ Trust: who can change these tables can show this receiver old or missing rows (f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, LiteralString
@@ -75,6 +76,10 @@ class Receiving:
         columns = ["record", "version", "epoch", *self._fields, "delivery", "digest"]
         self._listed = ready(sql.SQL(", ").join(map(sql.Identifier, columns)))
         self._known: set[str] = set()  # tables that are there; the promotion alone takes one away
+
+    def at_once(self) -> AbstractContextManager[psycopg.Transaction]:
+        """Everything inside takes effect in one commit, or not at all."""
+        return self._connection.transaction()
 
     def inbox(self, delivery: str) -> Inbox | None:
         """The inbox line of a delivery, or None when it has not taken effect."""
