@@ -139,6 +139,12 @@ def merge(source: str, target: str) -> None:
     if path.exists():
         fields = Result.__dataclass_fields__
         found = [{name: entry.get(name) for name in fields} for entry in json.loads(path.read_text())]
+        for entry in found:
+            goal = entry["goal"]
+            entry |= {
+                "goal": "" if goal is None else goal if isinstance(goal, str) else f"≤ {goal}",
+                "peer": entry["peer"] or "",
+            }
         write(target, [Result(**entry) for entry in found])
 
 
