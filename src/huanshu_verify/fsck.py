@@ -252,19 +252,19 @@ def _receiver(
             log.find("6 slices", code, f"delivery {delivery[:16]} arrived, but there is no inbox")
         return
     lines = store.execute(
-        sql.SQL("SELECT delivery, count, withdrawn, digest, slice_digest FROM {}").format(
+        sql.SQL("SELECT delivery, count, withdrawn, holds, digest, slice_digest FROM {}").format(
             sql.Identifier(schema, "inbox")
         )
     ).fetchall()
-    for delivery, count, withdrawn, digest, whole in lines:
+    for delivery, count, withdrawn, holds, digest, whole in lines:
         body = arrived.get(delivery)
         if body is None:
             if delivery not in log.report.under_way:
                 log.find("6 slices", code, f"inbox line {delivery[:16]} has no arrived entry")
             continue
         told = body["detail"]
-        found = (count, withdrawn, bytes(digest).hex(), bytes(whole).hex())
-        if found != (told["count"], told["withdrawn"], told["digest"], told["slice_digest"]):
+        found = (count, withdrawn, holds, bytes(digest).hex(), bytes(whole).hex())
+        if found != (told["count"], told["withdrawn"], told["holds"], told["digest"], told["slice_digest"]):
             log.find("6 slices", code, f"inbox line {delivery[:16]} differs from entry {body['index']}")
     for delivery in arrived.keys() - {line[0] for line in lines}:
         log.find("6 slices", code, f"arrived entry {arrived[delivery]['index']} has no inbox line")
@@ -275,7 +275,11 @@ def _receiver(
         if store.execute("SELECT to_regclass(%s)", (f"{schema}.{dataset}",)).fetchone() == (None,):
             log.find("6 slices", f"{code} {dataset}", "the slice's table is gone")
             continue
+        seen = log.report.rows
         whole = _slice(log, store, code, schema, dataset)
+        counted, said = log.report.rows - seen, int(body["detail"]["holds"])
+        if counted != said and not pending:
+            log.find("6 slices", f"{code} {dataset}", f"{counted} rows, entry {body['index']} says {said}")
         if whole != body["detail"]["slice_digest"] and not pending:
             log.find(
                 "6 slices", f"{code} {dataset}", f"the slice is not the one that entry {body['index']} binds"
