@@ -13,22 +13,28 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 import psycopg
 import pytest
 from district import DELIVERY, FAR, INTAKE, NEAR, ROOT, District
 
 from huanshu.assembly import connect
+from huanshu.assembly.stack import answers
 from huanshu.cli import context, main
 from huanshu.errors import DeniedError, UnavailableError
 from huanshu.exchange.failures import FAILURES, markdown
 from huanshu.exchange.runs import run_delivery
+from huanshu.settings import Settings
+from huanshu.store import EmbeddedServer
 
 
 class Place(District):
@@ -565,6 +571,85 @@ def test_provoked_named_cured(place: Place, case: Provoked) -> None:
         told = place.entries("exchange.intake.promoted")[entries["exchange.intake.promoted"] :]
         assert len(told) == (2 if case.row == "sequence_gap" else 1)
     assert case.row not in [symptom["failure"] for symptom in place.diagnose(case.flow)]
+
+
+def test_a_run_is_diagnosed_and_resumed_by_its_id(place: Place) -> None:
+    """As Airflow's run id: the same run goes on, completes once, and then there is nothing to go on with."""
+    if not place.sequence:
+        place.change()
+    place.stack.deployment.server("shiqiao").stop()
+    _extract(place, lambda text: text.replace("清荷路", "北路"))
+    assert place.intake() == 0
+    code, _ = place.command(f"huanshu flow run {DELIVERY} --only {FAR} --only {NEAR} --run-id night-by-id")
+    assert code in (6, 8)
+    if code == 8:  # after the communities were swapped
+        assert place.command(f"huanshu flow release {DELIVERY} --reason back --as p.lin")[0] == 0
+        assert place.command(f"huanshu flow run {DELIVERY} --only {FAR} --run-id night-by-id")[0] == 6
+    code, told = place.command("huanshu flow diagnose night-by-id")
+    assert told["known"]
+    assert (told["run"]["run"], told["run"]["flow"], told["run"]["completed"]) == (
+        "night-by-id",
+        DELIVERY,
+        False,
+    )
+    assert [s["about"] for s in told["symptoms"] if s["failure"] == "receiver_unreachable"] == [FAR]
+    code, made = place.command("huanshu flow resume night-by-id --dry-run")
+    assert (code, made["run"]) == (0, "night-by-id")
+    assert FAR in made["receivers"]
+    place.stack.deployment.server("shiqiao").stop()
+    before = len(place.entries("exchange.run.completed"))
+    assert place.command(f"huanshu flow resume night-by-id --only {FAR}")[0] == 0
+    assert place.due(FAR) == place.holds(FAR)
+    (completed,) = place.entries("exchange.run.completed")[before:]
+    assert completed["flow"]["run"] == "night-by-id"
+    place.command(f"huanshu flow resume {DELIVERY}")
+    code, idle = place.command(f"huanshu flow resume {DELIVERY}")
+    assert (code, idle["receivers"]) == (0, [])
+    assert place.command("huanshu flow resume never-heard-of")[0] == 4
+    assert place.command(f"huanshu flow resume {DELIVERY} --only 990101000000")[0] == 4
+    code, unknown = place.command("huanshu flow diagnose never-heard-of")
+    assert (code, unknown["known"], unknown["run"]) == (0, False, None)
+
+
+@pytest.mark.slow
+def test_up_starts_again_what_has_died(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("up")
+    for part in ("policies", "expectations", "dags", "audit"):
+        shutil.copytree(ROOT / part, folder / "home" / part)
+    settings = Settings(folder / "home", folder / "state", "en")
+    environment = {**os.environ, "HUANSHU_HOME": str(settings.home), "HUANSHU_STATE": str(settings.state)}
+    said = folder / "said"
+    with said.open("wb") as out:
+        up = subprocess.Popen(
+            [sys.executable, "-m", "huanshu", "--lang", "en", "up", "--sandbox", "--no-airflow"],
+            env={**environment, "PYTHONPATH": str(ROOT / "src")}, stdout=out, stderr=out,
+        )  # fmt: skip
+    server = EmbeddedServer(settings.state / "servers/shiqiao")
+
+    def keeper() -> int | None:
+        for child in psutil.Process(up.pid).children():
+            with contextlib.suppress(psutil.Error):  # a zombie has no command line
+                if "huanshu.assembly.keeper_process" in child.cmdline():
+                    return child.pid
+        return None
+
+    try:
+        _until(lambda: "Ctrl-C" in said.read_text())
+        for pid in (keeper, lambda: server.postmaster_pid if server.running else None):
+            dead = pid()
+            assert dead is not None
+            os.kill(dead, signal.SIGKILL)
+            _until(lambda pid=pid, dead=dead: pid() not in (None, dead) and answers(settings))
+    finally:
+        up.terminate()
+        up.wait(60)
+
+
+def _until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 90
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.3)
 
 
 def test_after_all_of_it_the_verifier_finds_nothing(place: Place) -> None:
