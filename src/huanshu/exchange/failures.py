@@ -31,10 +31,15 @@ RELEASE: Final = "huanshu flow release {flow} --reason REASON{accountable}"
 ADOPT: Final = "huanshu policy adopt{security}"
 VERIFY: Final = "huanshu verify"
 
+_POST: Final = Text("the accountable post", "责任岗位")
+_RECEIVERS: Final = Text("the receivers, for them the accountable post", "接收方，由责任岗位负责")
+_EVERYBODY: Final = Text("every flow, for each its accountable post", "所有流向，由各自责任岗位负责")
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One row. ``duty`` is the obligation that dates it; ``first`` is done by hand before ``safe``, or empty."""
+    """One row. ``waits``: who, until the day that ``duty``, an obligation, counts to (a finding has its own). ``first``
+    is done by hand before ``safe``, or empty."""
 
     key: str
     what: Text
@@ -44,6 +49,7 @@ class Failure:
     never: Text
     codes: tuple[str, ...] = ()
     duty: str = "receipt_due"
+    waits: Text = _POST
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -68,6 +74,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ("huanshu check",),
         Text("delete the file to get rid of the error", "为消除报错而删除文件"),
         ("content.",),
+        waits=_EVERYBODY,
     ),
     Failure(
         "keeper_down",
@@ -86,6 +93,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "为“重新开始”而删除 keeper/head 或密钥，或另启一个钥匙保管",
         ),
         ("keeper.socket.", "assembly.keeper."),
+        waits=_EVERYBODY,
     ),
     Failure(
         "key_missing",
@@ -104,6 +112,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "以旧名新建密钥：旧密钥下的数据将永远无法开启",
         ),
         ("keeper.root.", "keeper.key.", "keeper.vault.lost", "sealing.key.", "auditlog.key."),
+        waits=_EVERYBODY,
     ),
     Failure(
         "store_down",
@@ -122,6 +131,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "关闭 fsync，或把部署指向别的数据库",
         ),
         ("keeper.database.", "store.server.", "keeper.vault.away", "store.embedded."),
+        waits=_EVERYBODY,
     ),
     Failure(
         "log_unwritable",
@@ -137,6 +147,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (RESUME,),
         Text("write log tables by hand, or replace the head", "手工改写日志表，或替换日志头"),
         ("auditlog.log.unwritable", "store.server.read_only"),
+        waits=_EVERYBODY,
     ),
     Failure(
         "disk_full",
@@ -149,6 +160,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (RESUME,),
         Text("delete WAL, staging or log rows to make room", "为腾空间删除 WAL、暂存或日志行"),
         ("store.disk.", "auditlog.log.full"),
+        waits=_RECEIVERS,
     ),
     # ---- people
     Failure(
@@ -162,6 +174,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (ADOPT, RESUME),
         Text("adopt unread “to make it run”", "未经复核就生效"),
         ("policy.bundle.", "keeper.append.stale_policy"),
+        waits=_EVERYBODY,
     ),
     Failure(
         "post_vacant",
@@ -217,6 +230,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (RESUME,),
         Text("put the old rule back just to let it finish", "只为跑完而恢复旧规则"),
         ("keeper.ticket.", "exchange.delivery.superseded"),
+        waits=_RECEIVERS,
     ),
     Failure(
         "not_granted",
@@ -232,6 +246,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (ADOPT, RESUME),
         Text("grant by a wider group than the field needs", "用比所需更宽的分组授权"),
         ("access.", "exchange.receiver.", "exchange.sender.undeclared"),
+        waits=_RECEIVERS,
     ),
     # ---- what comes in
     Failure(
@@ -353,6 +368,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (RESUME,),
         Text("point the store at another database", "把该存储指向别的数据库"),
+        waits=_RECEIVERS,
     ),
     Failure(
         "interrupted_before",
@@ -365,6 +381,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (RESUME,),
         Text("delete staging rows by hand", "手工删除暂存行"),
         ("exchange.staging.incomplete",),
+        waits=_RECEIVERS,
     ),
     Failure(
         "interrupted_after",
@@ -376,6 +393,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         _NOTHING,
         (RESUME,),
         Text("write the books or the inbox by hand", "手工改写账目或收件记录"),
+        waits=_RECEIVERS,
     ),
     Failure(
         "not_delivered",
@@ -385,6 +403,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (RESUME,),
         Text("settle the finding by hand", "手工了结该发现"),
         ("store.server.refused",),
+        waits=_RECEIVERS,
     ),
     Failure(
         "held",
@@ -402,6 +421,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "release without looking, or widen the bounds so that it passes", "未看就放行，或为通过而放宽范围"
         ),
         ("exchange.run.held", "exchange.flow.held", "exchange.delivery.unexpected"),
+        waits=_RECEIVERS,
     ),
     # ---- tampering
     Failure(
@@ -418,6 +438,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (VERIFY, RESUME),
         Text("overwrite the row", "覆盖该行"),
         ("sealing.",),
+        waits=_RECEIVERS,
     ),
     Failure(
         "receiver_changed",
@@ -433,6 +454,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (VERIFY, RESUME),
         Text("sign the receipt", "签收"),
         ("exchange.staging.changed", "exchange.receipt."),
+        waits=_RECEIVERS,
     ),
     Failure(
         "log_changed",
@@ -448,6 +470,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         (VERIFY,),
         Text("replace the head, cut the log, restore over it", "替换日志头、截断日志或用备份覆盖"),
         ("auditlog.log.not_ours", "auditlog.checkpoint."),
+        waits=_EVERYBODY,
     ),
 )
 
@@ -463,8 +486,15 @@ def of(code: str) -> Failure | None:
 def markdown(language: str, rows: Iterable[Failure] = FAILURES) -> str:
     """The table as it stands in the documentation."""
     heads = {
-        "en": ("failure", "what happened", "who must act first", "what is safe", "what not to do"),
-        "zh": ("故障", "发生了什么", "谁先处理", "可以安全执行", "不要做"),
+        "en": (
+            "failure",
+            "what happened",
+            "who must act first",
+            "who waits, until",
+            "what is safe",
+            "what not to do",
+        ),
+        "zh": ("故障", "发生了什么", "谁先处理", "谁在等，期限", "可以安全执行", "不要做"),
     }[language]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for row in rows:
@@ -475,6 +505,7 @@ def markdown(language: str, rows: Iterable[Failure] = FAILURES) -> str:
         if row.first.en:
             acts += f": {row.first.in_language(language)}"
         commands = ", ".join(f"`{command}`" for command in row.commands)
-        cells = (f"`{row.key}`", told, acts, commands, row.never.in_language(language))
+        waits = f"{row.waits.in_language(language)}; `{row.duty}`"
+        cells = (f"`{row.key}`", told, acts, waits, commands, row.never.in_language(language))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"

@@ -89,7 +89,7 @@ class Teller:
             state=state or key.replace("_", " "),
             what=what or row.what,
             acts=acts,
-            waits=accountable,
+            waits=self._post(row.waits, flow.accountable_post),
             until=until or self._until(row, since or self.now),
             first=row.first,
             safe=tuple(
