@@ -39,13 +39,15 @@ _TYPES = {"record": pa.int64(), "version": pa.int32(), "subjects": pa.list_(pa.i
 class Difference:
     """What comes (``record`` at ``version``, about ``subjects``) and what leaves, each ascending by record.
 
-    ``slice`` is every record of the receiver's slice in the district, ``held`` how many it holds already. ``rows`` are
-    the sealed rows, when a first delivery of one chunk had them read in the same pass."""
+    ``slice`` is every record of the receiver's slice in the district, ``held`` how many it holds already,
+    ``withdrawn_version`` at which version it holds each that leaves. ``rows`` are the sealed rows, when a first
+    delivery of one chunk had them read in the same pass."""
 
     record: Numbers
     version: Numbers
     subjects: pa.ListArray
     withdrawn: Numbers
+    withdrawn_version: Numbers
     slice: Numbers
     held: int
     rows: pa.Table | None = None
@@ -134,11 +136,13 @@ def difference(
     at = place[inside]
     known[inside] = (had[at] == record[inside]) & (had_version[at] == version[inside])
     subjects = mine.column("subjects").combine_chunks()
+    leaves = ~np.isin(had, record, assume_unique=True)
     return Difference(
         record=record[~known],
         version=version[~known],
         subjects=subjects if not known.any() else subjects.filter(pa.array(~known)),
-        withdrawn=np.setdiff1d(had, record, assume_unique=True),
+        withdrawn=had[leaves],
+        withdrawn_version=had_version[leaves],
         slice=record,
         held=len(had),
         rows=rows,
@@ -183,7 +187,9 @@ def freeze(
 
 def named(found: Difference, contract: Contract, flow: Flow, receiver: str, policy: str, chunk: int) -> str:
     """The id of a delivery of exactly this: hex SHA-256 over the canonical header, then the upserts' records and
-    versions and the withdrawn records, each list after its length, as big-endian integers of 8 bytes."""
+    versions, the withdrawn records and versions, each list after its length, as big-endian integers of 8 bytes.
+
+    The versions that leave are in it because a record may leave more than once, and nothing else need differ then."""
     header = {
         "flow": flow.flow,
         "receiver": receiver,
@@ -193,7 +199,7 @@ def named(found: Difference, contract: Contract, flow: Flow, receiver: str, poli
         "chunk": chunk,
     }
     digest = hashlib.sha256(canonical(header))
-    for numbers in (found.record, found.version, found.withdrawn):
+    for numbers in (found.record, found.version, found.withdrawn, found.withdrawn_version):
         digest.update(len(numbers).to_bytes(8, "big"))
         digest.update(numbers.astype(">i8").tobytes())
     return digest.hexdigest()
