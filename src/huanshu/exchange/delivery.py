@@ -26,7 +26,7 @@ from psycopg import sql
 from huanshu import telemetry
 from huanshu.catalog import Contract, Flow, Rung
 from huanshu.errors import DeniedError, HuanshuError
-from huanshu.exchange import books
+from huanshu.exchange import books, holds
 from huanshu.exchange import due as dues
 from huanshu.exchange.books import Chunk
 from huanshu.exchange.due import Due
@@ -105,7 +105,15 @@ class _Delivery:
 
     def run(self) -> Outcome:
         finished = self._finish_promoted()
+        while (outcome := self._sent(finished)) is None:
+            holds.require_expected(self._ground, self._flow, self._run)
+        return outcome
+
+    def _sent(self, finished: Outcome | None) -> Outcome | None:
+        """(a) to (e); None when the run was judged over other data than the snapshot holds: nothing is frozen then."""
         with self._reading.transaction():  # the snapshot
+            if holds.is_overtaken(self._reading, self._flow, self._run):
+                return None
             due = dues.freeze(
                 self._district,
                 self._reading,

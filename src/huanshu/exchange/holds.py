@@ -50,7 +50,9 @@ _NUMBERS = sql.SQL("""
     FROM mine FULL JOIN theirs USING (receiver, record) GROUP BY receiver ORDER BY receiver
 """)
 _SERVED = "SELECT DISTINCT receiver FROM district.delivery WHERE flow = %s AND state = 'arrived'"
-_NEWEST = "SELECT coalesce(max(entry_index), -1) FROM district.batch WHERE dataset = %s"
+_JUDGED_OVER = "SELECT batch FROM district.run_judged WHERE flow = %s AND run = %s"
+#: How many batches took effect. One under way has its line too, and no effect yet.
+_TAKEN_IN = "SELECT count(*) FROM district.batch WHERE dataset = %s AND state = 'promoted'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +77,23 @@ def require_expected(ground: Ground, flow: Flow, run: str) -> None:
         with district.transaction():
             district.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"judge/{flow.flow}",))
             create(district, *district_tables(contract))
-        newest = _newest(district, flow)
-        if not standing and _judged(district, flow, run, newest):
+        taken_in = _taken_in(district, flow)
+        if not standing and _judged(district, flow, run, taken_in):
             return
         expectations = ground.keeper.expectations(flow.flow)
         reasons = list(_reasons(flow, turnover(district, ground, flow), expectations["unseen"]))
         if reasons or standing:
             deliveries = _deliveries(district, ground, contract, flow)
-            released = {(r, d) for r, d in expectations["released"].items()}
-            if not standing and deliveries.items() <= released:
-                _settle_finding(ground, flow, run)
-                return
-            _hold(ground, flow, run, reasons, deliveries, standing)
-        _note_judged(district, flow, run, newest)
+            if standing or not deliveries.items() <= expectations["released"].items():
+                _hold(ground, flow, run, reasons, deliveries, standing)
+        _note_judged(district, flow, run, taken_in)
     _settle_finding(ground, flow, run)
+
+
+def is_overtaken(snapshot: psycopg.Connection, flow: Flow, run: str) -> bool:
+    """Whether the run was judged over something else than this connection sees: an extract came in between."""
+    found = snapshot.execute(_JUDGED_OVER, (flow.flow, run)).fetchone()
+    return found is not None and int(found[0]) != _taken_in(snapshot, flow)
 
 
 def turnover(district: psycopg.Connection, ground: Ground, flow: Flow) -> list[Turnover]:
@@ -254,22 +259,22 @@ def _settle_finding(ground: Ground, flow: Flow, run: str) -> None:
 # -- what was judged --------------------------------------------------------------------------------
 
 
-def _newest(district: psycopg.Connection, flow: Flow) -> int:
-    row = district.execute(_NEWEST, (flow.dataset,)).fetchone()
-    return int(row[0]) if row else -1
+def _taken_in(district: psycopg.Connection, flow: Flow) -> int:
+    row = district.execute(_TAKEN_IN, (flow.dataset,)).fetchone()
+    return int(row[0]) if row else 0
 
 
-def _judged(district: psycopg.Connection, flow: Flow, run: str, newest: int) -> bool:
+def _judged(district: psycopg.Connection, flow: Flow, run: str, taken_in: int) -> bool:
     row = district.execute(
         "SELECT 1 FROM district.run_judged WHERE flow = %s AND run = %s AND digest = %s AND batch = %s",
-        (flow.flow, run, flow.digest, newest),
+        (flow.flow, run, flow.digest, taken_in),
     ).fetchone()
     return row is not None
 
 
-def _note_judged(district: psycopg.Connection, flow: Flow, run: str, newest: int) -> None:
+def _note_judged(district: psycopg.Connection, flow: Flow, run: str, taken_in: int) -> None:
     district.execute(
         "INSERT INTO district.run_judged (flow, run, digest, batch) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (flow, run) DO UPDATE SET digest = excluded.digest, batch = excluded.batch, judged_at = now()",
-        (flow.flow, run, flow.digest, newest),
+        (flow.flow, run, flow.digest, taken_in),
     )
