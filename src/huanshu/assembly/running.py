@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import psycopg
 
 from huanshu.assembly.deployment import Deployment, open_deployment
+from huanshu.assembly.fresh_home import home_now
 from huanshu.assembly.keeper_process import clock_of
-from huanshu.catalog import Home, read_home
+from huanshu.catalog import Home
 from huanshu.exchange.ground import CHUNK, Ground, Pause, Progress, no_pause, quiet
 from huanshu.keeper.client import Keeper
 from huanshu.settings import Settings
@@ -54,4 +55,4 @@ class Running:
 def connect(settings: Settings, acting_as: str | None = None) -> Running:
     """Connect to the deployment in the state folder; its keeper must be up when it is first asked."""
     deployment = open_deployment(settings)
-    return Running(deployment, read_home(settings.home), Keeper(settings.keeper_socket, acting_as))
+    return Running(deployment, home_now(settings.home), Keeper(settings.keeper_socket, acting_as))

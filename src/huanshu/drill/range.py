@@ -23,7 +23,8 @@ import psycopg
 
 from huanshu.access import Enforcer
 from huanshu.assembly import Deployment, Running, create, open_deployment
-from huanshu.assembly.keeper_process import FreshHome, build_service
+from huanshu.assembly.fresh_home import FreshHome
+from huanshu.assembly.keeper_process import build_service
 from huanshu.assembly.sandbox import Sandbox, prepare
 from huanshu.assembly.verifying import verify_deployment
 from huanshu.auditlog import Entry, Register

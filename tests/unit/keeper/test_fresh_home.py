@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from huanshu.assembly.keeper_process import FreshHome
+from huanshu.assembly.fresh_home import FreshHome, home_now
 from huanshu.catalog.bundle import bundle_files
 from huanshu.catalog.folder import Folder
 from huanshu.errors import ContentError
@@ -55,6 +55,17 @@ def test_a_home_that_lost_its_policies_is_refused_until_they_are_back(home: Path
         fresh()
     shutil.move(home / "away", home / "policies")
     assert len(fresh().flows) == 8
+
+
+def test_what_a_process_has_read_is_kept_until_it_changes(home: Path) -> None:
+    first = home_now(home)
+    assert home_now(home) is first
+    flow = home / "dags/flows/grid_event.urban_to_district.yaml"
+    flow.write_text(flow.read_text() + "\n")
+    assert (
+        home_now(home).flows["grid_event.urban_to_district"].digest
+        != first.flows["grid_event.urban_to_district"].digest
+    )
 
 
 def test_a_ring_of_links_ends(home: Path) -> None:
