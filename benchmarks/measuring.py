@@ -68,9 +68,9 @@ class Stages:
 
 
 class Memory:
-    """The peak of the summed resident memory of this process and its children, PostgreSQL and Airflow apart.
+    """The peak of the memory of this process and its children together, PostgreSQL and Airflow apart.
 
-    Pages that a forked worker shares with its parent count twice: the figure is an upper bound."""
+    Summed are proportional set sizes: a page that a forked worker shares with its parent counts once."""
 
     def __init__(self, every: float = 0.1) -> None:
         self.peak = 0
@@ -105,9 +105,49 @@ def _ours() -> list[psutil.Process]:
 def _resident(process: psutil.Process) -> int:
     try:
         name = process.name()
-        return 0 if name.startswith(("postgres", "psql", "airflow")) else int(process.memory_info().rss)
-    except psutil.Error:
+        if name.startswith(("postgres", "psql", "airflow")):
+            return 0
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    except FileNotFoundError:  # no such file where there is no Linux: resident memory, an upper bound
+        return int(process.memory_info().rss) if process.is_running() else 0
+    except (OSError, psutil.Error):
         return 0
+
+
+def _used(root: psutil.Process) -> float:
+    """User and system, of those that have ended too."""
+    total = 0.0
+    for process in (root, *root.children(recursive=True)):
+        try:
+            used = process.cpu_times()
+            total += used.user + used.system + used.children_user + used.children_system
+        except psutil.Error:
+            continue
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """Processor seconds: of our processes and of PostgreSQL. On a busy machine they say more than a clock."""
+
+    ours: float
+    server: float
+
+    @staticmethod
+    def now(postmaster: int) -> Cpu:
+        """So far: this process, its children and theirs; the server of that process id and its own children."""
+        return Cpu(_used(psutil.Process()), _used(psutil.Process(postmaster)))
+
+    def __sub__(self, before: Cpu) -> Cpu:
+        return Cpu(self.ours - before.ours, self.server - before.server)
+
+    def __str__(self) -> str:
+        return f"{self.ours:.1f} s of processor in our processes, {self.server:.1f} s in PostgreSQL"
+
+    @property
+    def total(self) -> float:
+        return self.ours + self.server
 
 
 def machine() -> str:
