@@ -9,8 +9,8 @@ Ours    ``run_intake`` on a real deployment (embedded PostgreSQL, keeper, log): 
 Peer    the sealed table that ours left, copied out binary to a file; then COPY IN on one connection into an identical
         table, loaded first and indexed after, as ours is. Median of three, on the same server.
 Memory  of this process and all its children but PostgreSQL, together (``measuring.Memory``).
-Clock   wall seconds decide. Beside them stand processor seconds, ours and PostgreSQL's: on a machine that does other work
-        meanwhile they are the figures to trust.
+Clock   wall seconds decide. Beside them stand processor seconds, ours and PostgreSQL's: on a machine that does other
+        work meanwhile they are the figures to trust.
 
 A second period (mostly unchanged rows) is taken in afterwards with ``--periods 2``. Results go to
 ``benchmarks/results/intake.json``.

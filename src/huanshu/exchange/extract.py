@@ -84,17 +84,22 @@ def open_extract(folder: Path, manifest: Manifest, contract: Contract) -> Extrac
         raise ValueError("the manifest is of another dataset")
     raw = read_bytes(folder / manifest.file, MAX_EXTRACT)
     _require_digest(raw, manifest)
-    if manifest.format != "csv":
+    fields = [field.name for field in contract.fields]
+    if manifest.format == "xlsx":
         found = tabular.read(raw, manifest.format, manifest.file, MAX_CELL)
         order = _Header(manifest, contract).order(found.header)
         _require_count(len(found.columns[0]) if found.columns else 0, manifest)
-        fields = [field.name for field in contract.fields]
         whole = pa.table({str(n): column for n, column in enumerate(found.columns)})
         return _Rows(_named([whole], order, fields))
+    if manifest.format == "parquet":
+        parquet = tabular.Parquet(raw, manifest.file, MAX_CELL)
+        order = _Header(manifest, contract).order(parquet.header)
+        _require_count(sum(parquet.groups), manifest)
+        return _Groups([parquet], range(len(parquet.groups)), 1, order, fields)
     _Whole(raw, manifest).check()
     header, begins = _first_line(raw, manifest)
     order = _Header(manifest, contract).order(_cells(header, manifest.dialect, 1, manifest.file))
-    return _Lines([raw], begins, len(raw), 2, manifest, order, [field.name for field in contract.fields])
+    return _Lines([raw], begins, len(raw), 2, manifest, order, fields)
 
 
 def read_extract(
@@ -158,21 +163,8 @@ class _Lines:
         return found
 
     def batches(self, size: int) -> Iterator[Batch]:
-        first, rows = self.first_line - 1, 0
-        given = False
-        held: list[pa.Table] = []
-        for stretch in self._stretches():
-            table = self._read(stretch)
-            while rows + table.num_rows >= size:
-                wanted = size - rows
-                held.append(table.slice(0, wanted))
-                table = table.slice(wanted)
-                yield Batch(first, _named(held, self.order, self.fields))
-                first, given, rows = first + size, True, 0
-            held.append(table)
-            rows += table.num_rows
-        if rows or not given:
-            yield Batch(first, _named(held, self.order, self.fields))
+        tables = map(self._read, self._stretches())
+        return _cut(tables, self.first_line - 1, size, self.order, self.fields)
 
     def _stretches(self) -> Iterator[Stretch]:
         """Some whole lines at a time, decoded strictly."""
@@ -192,6 +184,63 @@ class _Lines:
 
     def release(self) -> None:
         self.held.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Row groups of a Parquet file that follow each other: an extract, and a part of one."""
+
+    held: list[tabular.Parquet]  # empty once released, for every part
+    groups: Sequence[int]
+    first_row: int
+    order: Sequence[int]
+    fields: Sequence[str]
+
+    def parts(self, count: int) -> Sequence[_Groups]:
+        """As even as row groups allow, which are read as a whole."""
+        (parquet,) = self.held
+        share = -(-sum(parquet.groups) // count)
+        found: list[_Groups] = []
+        mine: list[int] = []
+        first = row = self.first_row
+        for group in self.groups:
+            mine.append(group)
+            row += parquet.groups[group]
+            if row - first >= share and len(found) < count - 1:
+                found.append(replace(self, groups=mine, first_row=first))
+                mine, first = [], row
+        return [*found, replace(self, groups=mine, first_row=first)] if mine or not found else found
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        (parquet,) = self.held
+        tables = (
+            pa.table({str(n): column for n, column in enumerate(columns)})
+            for columns in parquet.pieces(self.groups, self.first_row - 1)
+        )
+        return _cut(tables, self.first_row, size, self.order, self.fields)
+
+    def release(self) -> None:
+        self.held.clear()
+
+
+def _cut(
+    tables: Iterator[pa.Table], first: int, size: int, order: Sequence[int], fields: Sequence[str]
+) -> Iterator[Batch]:
+    """Batches of ``size`` records, the last smaller; one empty batch when there is no record."""
+    rows, given = 0, False
+    held: list[pa.Table] = []
+    for found in tables:
+        table = found
+        while rows + table.num_rows >= size:
+            wanted = size - rows
+            held.append(table.slice(0, wanted))
+            table = table.slice(wanted)
+            yield Batch(first, _named(held, order, fields))
+            first, given, rows = first + size, True, 0
+        held.append(table)
+        rows += table.num_rows
+    if rows or not given:
+        yield Batch(first, _named(held, order, fields))
 
 
 def _judged(stretch: Stretch, manifest: Manifest, width: int) -> pa.Table:

@@ -29,6 +29,7 @@ MAX_PARTS: Final = 1000
 MAX_SHEET_ROWS: Final = 50_000
 MAX_COLUMNS: Final = 256
 _EXACT: Final = 10**15
+_PIECE: Final = 65_536
 _FOREIGN: Final = ("vbaproject", "externallinks/", "activex/", "embeddings/")
 
 
@@ -42,25 +43,31 @@ class Cells:
 
 def read(raw: bytes, form: Literal["parquet", "xlsx"], file: str, max_cell: int) -> Cells:
     """The cells of one file's bytes. Raises InputError ``extract.*``."""
-    found = _parquet(raw, file) if form == "parquet" else _xlsx(raw, file)
-    return Cells(
-        found.header, [_checked(column, n, file, max_cell) for n, column in enumerate(found.columns)]
-    )
+    if form == "xlsx":
+        found = _xlsx(raw, file)
+        return Cells(
+            found.header, [_checked(column, n, file, max_cell, 0) for n, column in enumerate(found.columns)]
+        )
+    parquet = Parquet(raw, file, max_cell)
+    pieces = list(parquet.pieces(range(len(parquet.groups)), 0))
+    none = pa.array([], pa.large_string())
+    columns = [pa.concat_arrays([none, *(piece[n] for piece in pieces)]) for n in range(len(parquet.header))]
+    return Cells(parquet.header, columns)
 
 
-def _checked(column: pa.Array, number: int, file: str, max_cell: int) -> pa.Array:
-    """What a CSV may not hold, nothing may. Row *n* of the data stands on line *n* + 1."""
+def _checked(column: pa.Array, number: int, file: str, max_cell: int, above: int) -> pa.Array:
+    """What a CSV may not hold, nothing may. Row *n* of the data stands on line *n* + 1; ``above`` rows came before."""
     for problem, pattern, what in (
         ("text.nul", "\\x00", Text("a cell holds a NUL character", "单元格含有空字符")),
         ("cell.break", "[\\r\\n]", Text("a cell holds a line break", "单元格内含换行")),
     ):
         bad = pc.index(pc.match_substring_regex(column, pattern), True).as_py()
         if bad >= 0:
-            raise wrong(problem, what, file, bad + 2, _named(number))
+            raise wrong(problem, what, file, above + bad + 2, _named(number))
     over = pc.index(pc.greater(pc.utf8_length(column), max_cell), True).as_py()
     if over >= 0:
         what = Text(f"a cell has more than {max_cell} characters", f"有单元格超过 {max_cell} 个字符")
-        raise wrong("cell.oversize", what, file, over + 2, _named(number))
+        raise wrong("cell.oversize", what, file, above + over + 2, _named(number))
     return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.large_string()), column)
 
 
@@ -71,23 +78,56 @@ def _named(number: int) -> str:
 # -- Parquet --------------------------------------------------------------------------------------------
 
 
-def _parquet(raw: bytes, file: str) -> Cells:
-    try:
-        table = pq.ParquetFile(pa.BufferReader(raw)).read(use_threads=False)
-    except (pa.ArrowException, OSError, ValueError):
-        table = None
-    if table is None:
-        raise wrong(
-            "file.format", Text("this is no Parquet file that can be read", "不是可读取的 Parquet 文件"), file
-        )
-    if table.num_columns > MAX_COLUMNS:
-        raise _too_wide(file)
-    return Cells(table.column_names, [_text(table, n, file) for n in range(table.num_columns)])
+class Parquet:
+    """A Parquet file's bytes, read some ten thousand rows at a time. InputError ``extract.*`` for what is none."""
+
+    def __init__(self, raw: bytes, file: str, max_cell: int) -> None:
+        self._raw, self._file, self._max_cell = raw, file, max_cell
+        try:
+            found = self._opened()
+            schema, groups = found.schema_arrow, found.metadata
+            counts = [groups.row_group(n).num_rows for n in range(groups.num_row_groups)]
+        except (pa.ArrowException, OSError, ValueError):
+            schema = None
+        if schema is None:
+            raise self._unreadable()
+        if len(schema.names) > MAX_COLUMNS:
+            raise _too_wide(file)
+        for number, kind in enumerate(schema.types):
+            _require_spelt(kind, number, file)
+        self.header: Sequence[str] = schema.names
+        #: Rows of each row group.
+        self.groups: Sequence[int] = counts
+
+    def pieces(self, groups: Sequence[int], above: int) -> Iterator[list[pa.Array]]:
+        """The columns of these row groups, before which ``above`` rows come."""
+        batches = self._opened().iter_batches(_PIECE, row_groups=list(groups), use_threads=False)
+        end = above + sum(self.groups[group] for group in groups)
+        while True:
+            batch: pa.RecordBatch | None = None
+            try:
+                batch = next(batches, None)
+                ended = batch is None and above == end  # as many rows as the file says it has
+            except (pa.ArrowException, OSError, ValueError):
+                ended = False
+            if ended:
+                return
+            if batch is None:
+                raise self._unreadable()
+            texts = [_text(column, self._file) for column in batch.columns]
+            yield [_checked(text, n, self._file, self._max_cell, above) for n, text in enumerate(texts)]
+            above += batch.num_rows
+
+    def _opened(self) -> pq.ParquetFile:
+        return pq.ParquetFile(pa.BufferReader(self._raw))
+
+    def _unreadable(self) -> InputError:
+        what = Text("this is no Parquet file that can be read", "不是可读取的 Parquet 文件")
+        return wrong("file.format", what, self._file)
 
 
-def _text(table: pa.Table, number: int, file: str) -> pa.Array:
-    column = table.column(number).combine_chunks()
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+def _require_spelt(type_: pa.DataType, number: int, file: str) -> None:
+    kind = type_.value_type if pa.types.is_dictionary(type_) else type_
     if not (
         pa.types.is_string(kind)
         or pa.types.is_large_string(kind)
@@ -100,6 +140,9 @@ def _text(table: pa.Table, number: int, file: str) -> pa.Array:
             f"第 {number + 1} 列既非文本、整数，也非日期",
         )
         raise wrong("column.type", what, file)
+
+
+def _text(column: pa.Array, file: str) -> pa.Array:
     try:
         made = column.cast(pa.large_string())
         made.validate(full=True)

@@ -11,13 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from huanshu.catalog import Contract, Field
 from huanshu.errors import InputError, Text, Where
-from huanshu.exchange.extract import MAX_CELL, Batch, read_extract
+from huanshu.exchange.extract import MAX_CELL, Batch, open_extract, read_extract
 from huanshu.exchange.manifest import Dialect, Manifest
 
 Encoding = Literal["utf-8", "gb18030"]
@@ -281,3 +283,38 @@ def test_a_real_register(tmp_path: Path) -> None:
     expected = list(csv.DictReader(io.StringIO(raw.decode()), skipinitialspace=True))
     assert len(expected) == 5000
     assert table == [{k: v or None for k, v in row.items()} for row in expected]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 40])
+def test_parts_together_are_the_extract(tmp_path: Path, form: Any, encoding: Any, count: int) -> None:
+    if form == "parquet" and encoding != "utf-8":
+        return
+    cells = [(str(n), f"名{n}" * (n % 5), "巷" * (n % 3)) for n in range(17)]
+    if form == "csv":
+        raw = HEADER.encode() + "".join(",".join(row) + "\n" for row in cells).encode(encoding)
+    else:
+        table = pa.table({name: [row[n] for row in cells] for n, name in enumerate(FIELDS)})
+        sink = io.BytesIO()
+        pq.write_table(table, sink, row_group_size=3)
+        raw = sink.getvalue()
+    (tmp_path / "trial.csv").write_bytes(raw)
+    told = manifest(raw, encoding=encoding, records=17, format=form)
+    parts = open_extract(tmp_path, told, contract()).parts(count)
+    assert 1 <= len(parts) <= count
+    assert len(parts) > 1 or count == 1
+    batches = [batch for part in parts for batch in part.batches(4)]
+    assert rows(batches) == [tuple(cell or None for cell in row) for row in cells]
+    starts = [batch.first_row for batch in batches]
+    assert starts == [1 + sum(b.table.num_rows for b in batches[:n]) for n in range(len(batches))]
+    parts[0].release()
+    with pytest.raises(ValueError, match="unpack"):  # gone for every part: the bytes are held once
+        list(parts[-1].batches(4))
+
+
+def test_a_parquet_of_no_records_is_one_empty_part(tmp_path: Path) -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({name: pa.array([], pa.string()) for name in FIELDS}), sink)
+    (batch,) = read(tmp_path, sink.getvalue(), format="parquet", records=0)
+    assert (batch.first_row, batch.table.num_rows) == (1, 0)
