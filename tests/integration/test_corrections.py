@@ -198,7 +198,14 @@ def test_a_rule_over_a_hidden_field_is_not_named(place: Place, monkeypatch: pyte
     monkeypatch.setattr(Rights, "sees", lambda self, field: field != "birth_date")
     (hidden,) = place.propose(change(record, "residence_since", "1800-01-01", version)).corrections
     assert (hidden.state, hidden.reason, hidden.rules) == ("refused", "correction.value.disagrees", [])
+    # The answer is one bit of what may not be seen: it is given three times, then the question is not opened.
+    reasons = [
+        place.propose(change(record, "residence_since", f"180{n}-01-01", version)).corrections[0].reason
+        for n in range(3)
+    ]
+    assert reasons == ["correction.value.disagrees"] * 2 + ["correction.attempts.spent"]
     monkeypatch.undo()
+    record, version = place.records()[1]
     (told,) = place.propose(change(record, "residence_since", "1800-01-01", version)).corrections
     assert told.reason == "correction.value.fails"
 

@@ -50,7 +50,7 @@ class Shown:
 
 def show(ground: Ground, correction: str, post: str) -> Shown:
     """The proposed and the present value at the highest rung the post has; the access is in the log first."""
-    with ground.district() as district:
+    with books.opened(ground) as district:
         found = one(district, correction)
         contract = contract_of(ground, found.dataset)
         rights = Rights(ground, contract, post, found.home)
@@ -105,7 +105,7 @@ def _cells(found: Correction, version: Version | None) -> dict[str, StoredCell]:
 def accept(ground: Ground, correction: str, post: str) -> Correction:
     """Put the proposed value into the record's next version; answers with state ``accepted``, or ``conflict`` when
     the field has changed since. Safe to repeat."""
-    with ground.district() as district:
+    with books.opened(ground) as district:
         found = one(district, correction)
         contract = contract_of(ground, found.dataset)
         if found.state == "accepted" or (found.state == "conflict" and found.entry_index is not None):
@@ -143,7 +143,7 @@ def _end(
     ground: Ground, correction: str, post: str, state: str, action: str, reason: str | None
 ) -> Correction:
     """Entry first, then the line: a crash between leaves an entry that the same call finds again."""
-    with ground.district() as district:
+    with books.opened(ground) as district:
         found = one(district, correction)
         if found.state == state and found.reason == reason:
             return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import field as member
 from datetime import datetime
@@ -13,7 +14,10 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from huanshu.catalog import Contract
+from huanshu.errors import Text, UnavailableError
+from huanshu.exchange.ground import Ground
 from huanshu.gate.corrections import Version
+from huanshu.store import available
 
 _MEMBERS = (
     "correction, batch, row, dataset, home, record, field, base, epoch, value, evidence, reference, state, reason,"
@@ -55,6 +59,24 @@ class Correction:
     def overdue(self, now: datetime) -> bool:
         """Whether its answer is late."""
         return self.is_open and self.due is not None and self.due < now
+
+
+@contextmanager
+def opened(ground: Ground) -> Iterator[psycopg.Connection]:
+    """The district store for one act. A store that is away, full or read-only is one UnavailableError, and so is a
+    batch that came at the same instant under the same number: the table keeps the first."""
+    raced = False
+    with available(), ground.district() as district:
+        try:
+            yield district
+        except psycopg.errors.UniqueViolation:
+            raced = True
+    if raced:
+        raise UnavailableError(
+            "correction.store.busy",
+            Text("another batch came at the same moment", "同一时刻另有批次报送"),
+            remedy=Text("send it again", "请重新报送"),
+        )
 
 
 def find(

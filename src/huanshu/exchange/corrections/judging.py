@@ -11,8 +11,8 @@ Runs as a system (or a sandbox's owner), never as a person: the keeper lends the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -32,12 +32,15 @@ from huanshu.keeper.tickets import Ticket
 from huanshu.quality import touching
 
 _CHUNK = 4_096
+#: So often a proposer is told that a field of a record does not agree with data that it may not see; then no more.
+_ATTEMPTS = 3
+_ATTEMPTS_WITHIN = timedelta(days=30)
 _TOO_LATE = ("keeper.ticket.expired", "keeper.ticket.policy_changed")
 
 
 def judge(ground: Ground) -> list[str]:
     """Judge every batch that waits; returns their ids."""
-    with ground.district() as district:
+    with books.opened(ground) as district:
         rows = district.execute(
             "SELECT batch FROM district.correction_batch WHERE judged_at IS NULL ORDER BY received_at"
         ).fetchall()
@@ -50,7 +53,7 @@ def judge_batch(ground: Ground, batch: str) -> None:
     """Judge one batch; nothing happens when that has been done and told."""
     platform = ground.keeper.acting_as(None)
     try:
-        with ground.district() as district:
+        with books.opened(ground) as district:
             _judge(ground, platform, district, batch)
     finally:
         platform.close()
@@ -115,6 +118,7 @@ def _judgements(
     for chunk, first in enumerate(range(0, len(waiting), _CHUNK)):
         here = waiting[first : first + _CHUNK]
         now = books.places(district, contract, {c.record for c in here})
+        tried = _disagreed(ground, district, contract, rights.domain, {c.record for c in here})
         asked = []
         for field in sorted({c.field for c in here}):
             mine = [c for c in here if c.field == field]
@@ -130,6 +134,10 @@ def _judgements(
                 district, contract, rights.domain, {(c.record, c.base) for c in mine}, [field]
             )
             for c in mine:
+                if tried.get((c.record, field), 0) >= _ATTEMPTS:
+                    # Not opened: the answers of a rule over hidden data are no oracle to be asked for ever.
+                    found[c.correction] = Judgement("refused", "correction.attempts.spent")
+                    continue
                 at = (c.record, now[c.record].version)
                 if now[c.record].home != rights.domain or at not in current or c.value is None:
                     found[c.correction] = Judgement("conflict", "correction.record.left")
@@ -142,6 +150,19 @@ def _judgements(
         answers = gate.judge(platform, ticket, chunk, stand, asked)
         found |= {p.correction: answer for p, answer in zip(asked, answers, strict=True)}
     return [found[c.correction] for c in waiting]
+
+
+def _disagreed(
+    ground: Ground, district: psycopg.Connection, contract: Contract, home: str, records: Collection[int]
+) -> dict[tuple[int, str], int]:
+    """(record, field) → how often lately a proposal was found to disagree with data that its proposer may not see."""
+    rows = district.execute(
+        "SELECT record, field, count(*) FROM district.correction JOIN district.correction_batch USING (batch)"
+        " WHERE correction.dataset = %s AND home = %s AND record = ANY(%s) AND reason = %s AND received_at > %s"
+        " GROUP BY record, field",
+        (contract.dataset, home, list(records), gate.DISAGREES, ground.clock() - _ATTEMPTS_WITHIN),
+    )
+    return {(record, field): int(count) for record, field, count in rows}
 
 
 def _write(

@@ -70,7 +70,7 @@ def propose(ground: Ground, raw: bytes, post: str, origin: Callable[[Ground], Or
     message = parse_message(raw)
     contract = contract_of(ground, message.dataset)
     batch = Batch(message.batch, "signed", message.sequence, post, domain_of(ground, post), contract)
-    with ground.district() as district:
+    with books.opened(ground) as district:
         known = receipt(district, batch.batch)
         if known is not None:
             return known
@@ -94,7 +94,7 @@ def judged_now(ground: Ground, batch: str) -> Receipt:
     except DeniedError as denied:
         if denied.code not in ("correction.judge.in_person", "keeper.ticket.platform_only"):
             raise
-    with ground.district() as district:
+    with books.opened(ground) as district:
         found = receipt(district, batch)
     assert found is not None  # it was let in above
     return replace(found, known=False)

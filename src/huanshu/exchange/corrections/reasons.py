@@ -30,6 +30,7 @@ REASONS: Final[Mapping[str, Text]] = {
     "correction.field.changed": Text("the field has changed since", "该字段此后已变更"),
     "correction.record.missing": Text("no such record in this domain", "本域没有这条记录"),
     "correction.record.left": Text("the record has left this domain since", "该记录此后已不在本域"),
+    "correction.attempts.spent": Text("tried too often against data you may not see", "对不可见数据尝试过多"),
     "correction.batch.expired": Text("not judged in time, or rules changed: propose again", "未及时核对，请重新提出"),
 }  # fmt: skip
 

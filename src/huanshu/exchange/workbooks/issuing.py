@@ -64,7 +64,7 @@ def issue(
     domain = domain_of(ground, post)
     flow = _flow(ground, dataset, domain)
     rights = Rights(ground, contract, post, domain)
-    with ground.district() as district:
+    with books.opened(ground) as district:
         lines = _slice(ground, district, contract, flow, domain, changes=changes)
         upkeep = rights.purpose([f.name for f in contract.fields if correctable(contract, f.name)], "propose")
         proposable = {

@@ -35,7 +35,7 @@ def submit(ground: Ground, raw: bytes, post: str) -> Receipt:
 
     InputError when it is no workbook, too large, another community's or altered (held with a finding then)."""
     name = hashlib.sha256(raw).hexdigest()
-    with ground.district() as district:
+    with books.opened(ground) as district:
         known = receipt(district, name)
         if known is not None:
             return known
