@@ -606,6 +606,7 @@ def test_a_run_is_diagnosed_and_resumed_by_its_id(place: Place) -> None:
     code, idle = place.command(f"huanshu flow resume {DELIVERY}")
     assert (code, idle["receivers"]) == (0, [])
     assert place.command("huanshu flow resume never-heard-of")[0] == 4
+    assert place.command(f"huanshu flow run {INTAKE} --from /never/there")[0] == 4
     assert place.command(f"huanshu flow resume {DELIVERY} --only 990101000000")[0] == 4
     code, unknown = place.command("huanshu flow diagnose never-heard-of")
     assert (code, unknown["known"], unknown["run"]) == (0, False, None)

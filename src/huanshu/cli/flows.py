@@ -135,7 +135,7 @@ def run(
         ground = here.ground(progress)
         flow = ground.flow(name)
         if flow.kind == "intake":
-            outcome = run_intake(ground, name, run_id, source or CONTEXT.settings.intake_folder / name)
+            outcome = run_intake(ground, name, run_id, _folder(source, name))
             _show_intake(outcome)
             return
         outcomes = run_delivery(ground, name, run_id, only)
@@ -145,6 +145,17 @@ def run(
 
 def _named(home: Home, what: str, language: str) -> str:
     return home.policies.domains[what].name.in_language(language) if what in home.policies.domains else what
+
+
+def _folder(given: Path | None, flow: str) -> Path:
+    """Where an intake looks. A folder that was named must be there: nothing found would look like nothing sent."""
+    if given is not None and not given.is_dir():
+        raise InputError(
+            "cli.folder.missing",
+            Text(f"{given.name} is no folder", f"{given.name} 不是目录"),
+            remedy=Text("name the folder that holds extract and manifest", "请指定存放报送文件与清单的目录"),
+        )
+    return given or CONTEXT.settings.intake_folder / flow
 
 
 def _show_intake(outcome: IntakeOutcome) -> None:
@@ -203,7 +214,7 @@ def resume(
         if dry_run or made.idle:
             _show_resumption(made)
             return
-        done = resume_run(ground, made, source or CONTEXT.settings.intake_folder / made.flow)
+        done = resume_run(ground, made, _folder(source, made.flow))
     speech.tell(Text(f"run {made.run}", f"运行 {made.run}"))
     if isinstance(done, IntakeOutcome):
         _show_intake(done)
