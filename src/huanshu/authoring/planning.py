@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -20,14 +21,15 @@ APPROVAL_VALIDITY: Final = "approval_validity"
 
 @dataclass(frozen=True, slots=True)
 class FieldPlan:
-    """One field: the rung asked, and the highest any receiving role may read (None: no role may read it)."""
+    """One field: the rung asked, the lowest that serves the receivers (None: no role of theirs may read it), and
+    the highest rung that each of their roles may read."""
 
     field: str
     title: Text
     level: int
     asked: str
     serves: str | None
-    roles: tuple[str, ...]
+    roles: Mapping[str, str]
     remark: Text | None
 
 
@@ -95,12 +97,12 @@ def outline(home: Path, name: str, at: datetime) -> FlowOutline:
 def _fields(home: Home, flow: Flow, at: datetime) -> list[FieldPlan]:
     contract = home.contracts[flow.dataset]
     if flow.kind == "intake":
-        return [FieldPlan(f.name, f.title, f.level, "write", None, (), None) for f in contract.fields]
+        return [FieldPlan(f.name, f.title, f.level, "write", None, {}, None) for f in contract.fields]
     roles = readers(home, flow, at)
     found = []
     for name, asked in flow.fields.items():
         seen = {reader.role: rung for reader in roles if (rung := reader.rungs[name]) is not None}
-        serves = max(seen.values(), default=None)
+        highest = max(seen.values(), default=None)
         field = contract.field(name)
         found.append(
             FieldPlan(
@@ -108,27 +110,27 @@ def _fields(home: Home, flow: Flow, at: datetime) -> list[FieldPlan]:
                 field.title,
                 field.level,
                 asked.word,
-                serves.word if serves else None,
-                tuple(role for role, rung in seen.items() if rung == serves),
-                _remark(asked, serves),
+                min(asked, highest).word if highest else None,
+                {role: rung.word for role, rung in seen.items()},
+                _remark(asked, highest),
             )
         )
     return found
 
 
-def _remark(asked: Rung, serves: Rung | None) -> Text | None:
+def _remark(asked: Rung, highest: Rung | None) -> Text | None:
     """Match hands out a token, which nobody reads: no role's rung says whether it serves."""
     if asked is Rung.MATCH:
         return None
-    if serves is None:
+    if highest is None:
         return Text(
             "no receiving role may read it for this purpose: leave it out",
             "接收方没有任何角色可为此用途读取：请删去",
         )
-    if asked > serves:
+    if asked > highest:
         return Text(
-            f"higher than any receiving role may read: {serves.word} would serve",
-            f"高于接收方任何角色可读的级别：{serves.word} 即够用",
+            f"higher than any receiving role may read: {highest.word} would serve",
+            f"高于接收方任何角色可读的级别：{highest.word} 即够用",
         )
     return None
 

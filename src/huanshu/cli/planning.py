@@ -11,7 +11,7 @@ import typer
 
 from huanshu.assembly import running
 from huanshu.assembly.deployment import exists
-from huanshu.authoring.planning import FlowOutline, ReceiverAnswer, outline
+from huanshu.authoring.planning import FieldPlan, FlowOutline, ReceiverAnswer, outline
 from huanshu.cli.context import CONTEXT
 from huanshu.cli.speech import Speech
 from huanshu.drill.rehearsal import Rehearsal, RuleTried
@@ -170,13 +170,10 @@ def show(speech: Speech, planned: FlowOutline, live: Live) -> None:
                 Text("level", "级"),
                 Text("asked", "申请"),
                 Text("lowest that serves", "够用的最低级"),
-                Text("read by", "可读角色"),
+                Text("receivers may read", "接收方至多可读"),
                 Text("remark", "提示"),
             ],
-            [
-                (f.field, f.level, f.asked, f.serves or "–", ", ".join(f.roles), f.remark or "")
-                for f in planned.fields
-            ],
+            [(f.field, f.level, f.asked, f.serves or "–", _roles(f), f.remark or "") for f in planned.fields],
         )
     for text in planned.undecided:
         speech.tell(Text(f"! {text.en}", f"! {text.zh}"), style="red")
@@ -217,6 +214,14 @@ def _show_receivers(speech: Speech, planned: FlowOutline, live: Live) -> None:
         ],
         rows,
     )
+
+
+def _roles(field: FieldPlan) -> str:
+    """``reveal: station_head; mask: data_clerk``; the rung alone where all roles have it."""
+    rungs = list(dict.fromkeys(field.roles.values()))
+    if len(rungs) < 2:
+        return "".join(rungs)
+    return "; ".join(f"{r}: {', '.join(k for k, v in field.roles.items() if v == r)}" for r in rungs)
 
 
 def _gate(answer: ReceiverAnswer) -> Text:

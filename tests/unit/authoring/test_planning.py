@@ -105,7 +105,7 @@ def test_a_higher_rung_is_proposed_field_by_field_and_remarked(small: Path) -> N
     planned = outline(small, DELIVERY, NOW)
     assert "name, grassroots_service, reveal" in planned.patch
     (name,) = [f for f in planned.fields if f.field == "name"]
-    assert (name.asked, name.serves, name.roles) == ("reveal", "mask", ("data_clerk",))
+    assert (name.asked, name.serves, name.roles) == ("reveal", "mask", {"data_clerk": "mask"})
     assert name.remark is not None
     assert "mask would serve" in name.remark.en
 
@@ -222,6 +222,9 @@ def test_the_sample_district_shows_where_less_would_do(root: Path) -> None:
     assert planned.patch == ""
     remarks = {f.field: f.serves for f in planned.fields if f.remark}
     assert remarks["disability_grade"] == "count"
+    (number,) = [f for f in planned.fields if f.field == "household_number"]
+    assert (number.asked, number.serves, number.remark) == ("mask", "mask", None)
+    assert number.roles["station_head"] == "reveal"
 
 
 def test_the_command_line_without_a_deployment(small: Path, huanshu: Callable[..., str]) -> None:
