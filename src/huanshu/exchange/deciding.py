@@ -20,7 +20,7 @@ from huanshu.exchange.staging import Judged, Order
 from huanshu.exchange.versions import Versions
 from huanshu.quality import Verdict, dataset_rules, repeated, unique_field, whole
 from huanshu.subjects import RECORDS, SUBJECTS, Numbered
-from huanshu.subjects.links import Distinct
+from huanshu.subjects.links import Distinct, among
 
 Numbers = NDArray[np.int64]
 Bad = Mapping[int, tuple[str, ...]]
@@ -104,7 +104,7 @@ def decide(
     last = np.zeros(len(rows), np.int64)
     last[known[rows]] = current.version[place[rows[known[rows]]]]
     _continue(connection, versions, numbered, rows, ~known[rows], last)
-    about = _Subjects.of(connection, contract, judged, rows)
+    about = _Subjects.of(connection, contract, judged, rows, given)
     staged = _Rows(rows, records[rows], last + 1, about.ordinals)
     return Decided(
         orders=staged.by_part(judged, bad),
@@ -151,18 +151,27 @@ class _Subjects:
 
     @staticmethod
     def of(
-        connection: psycopg.Connection, contract: Contract, judged: Sequence[Judged], rows: Numbers
+        connection: psycopg.Connection,
+        contract: Contract,
+        judged: Sequence[Judged],
+        rows: Numbers,
+        records: Distinct,
     ) -> _Subjects:
-        """Fields of one kind are numbered together: they may name the same person."""
+        """Fields of one kind are numbered together: they may name the same person. ``records``: the key's links."""
         found = [np.zeros(len(rows), np.int64) for _ in contract.subjects]
         kinds: list[Numbered] = []
         for kind in sorted({subject.kind for subject in contract.subjects}):
             about = [n for n, subject in enumerate(contract.subjects) if subject.kind == kind]
             named = [_given(judged, contract.subjects[n].field)[rows] for n in about]
-            links = [_links(judged, contract.subjects[n].field)[rows] for n in about]
-            given = subjects.distinct(
-                np.concatenate([link[there] for link, there in zip(links, named, strict=True)])
-            )
+            if [contract.subjects[n].field for n in about] == [contract.primary_key.name]:
+                every = np.zeros(len(records.codes), np.bool_)
+                every[rows[named[0]]] = True
+                given = among(records, every)  # sorted once for the records, and not again
+            else:
+                links = [_links(judged, contract.subjects[n].field)[rows] for n in about]
+                given = subjects.distinct(
+                    np.concatenate([link[there] for link, there in zip(links, named, strict=True)])
+                )
             numbered = subjects.number(connection, SUBJECTS, kind, given, np.arange(len(given.links)))
             start = 0
             for n, there in zip(about, named, strict=True):

@@ -39,8 +39,18 @@ def distinct(links: Links) -> Distinct:
     return Distinct(links[order[begins]], codes)
 
 
+def among(given: Distinct, rows: NDArray[np.bool_]) -> Distinct:
+    """The distinct links of these rows only."""
+    codes = given.codes[rows]
+    had = np.zeros(len(given.links), np.bool_)
+    had[codes] = True
+    return Distinct(given.links[had], (np.cumsum(had) - 1)[codes])
+
+
 def places(wanted: Links, known: Links) -> Numbers:
     """For each of ``wanted`` (distinct) its place in ``known`` (distinct, any order); -1 where it is not there."""
+    if not len(known):
+        return np.full(len(wanted), -1, np.int64)
     both = distinct(np.concatenate([wanted, known]))
     place = np.full(len(both.links), -1, np.int64)
     place[both.codes[len(wanted) :]] = np.arange(len(known))
