@@ -91,7 +91,21 @@ def test_from_a_signed_batch_to_an_answer(place: Range, huanshu: Any, tmp_path: 
         code=4,
     )
     assert refused["error"]["code"] == "correction.change.answered"
-    assert huanshu("correction", "judge") == []
+    assert huanshu("correction", "judge", "--dry-run") == huanshu("correction", "judge") == []
+    settle = (
+        "correction",
+        "settle",
+        "correction/held/none",
+        "--post",
+        "district.security_officer",
+        "--domain",
+        A,
+    )
+    assert huanshu("--as", "p.chen", *settle, "--dataset", "resident", "--dry-run") == []
+    assert (
+        huanshu("--as", "p.chen", *settle, "--dataset", "resident", code=5)["error"]["code"]
+        == "correction.claim.unknown"
+    )
 
 
 def test_a_workbook_and_back(place: Range, huanshu: Any, tmp_path: Path) -> None:

@@ -107,11 +107,12 @@ def test_making_one_is_a_logged_access_and_shows_each_field_at_its_rung(place: P
     assert book.sheet.protection.sheet
     assert book.sheet.column_dimensions["A"].hidden
     assert book.book[HIDDEN].sheet_state == "veryHidden"
-    lists = {
-        str(v.sqref).rstrip("0123456789:").split(":")[0][:1]
-        for v in book.sheet.data_validations.dataValidation
-    }
-    assert lists
+    column = book.sheet.cell(HEAD + 1, book.columns["education"]).column_letter
+    rules = book.sheet.data_validations.dataValidation
+    (choice,) = [v for v in rules if str(v.sqref).startswith(f"{column}{HEAD + 1}")]
+    sheet, _, area = str(choice.formula1).partition("!")
+    offered = [str(cell.value) for (cell,) in book.book[sheet][area.replace("$", "")]]
+    assert offered[:3] == ["10", "20", "30"]  # the suite's own values
     assert CLERK[0] in str(book.sheet.oddHeader.center.text)
     assert made.workbook in str(book.sheet.cell(1, 3).value)
     assert place.range.verify().problems == []

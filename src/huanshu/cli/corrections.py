@@ -121,10 +121,16 @@ def tell_receipt(receipt: Receipt) -> None:
 
 
 @app.command()
-def judge() -> None:
+def judge(dry_run: DryRun = False) -> None:
     """Judge what waits. Run by the platform's own account (a scheduler), never in a person's name.
 
     Example: huanshu correction judge"""
+    if dry_run:
+        with running(CONTEXT.settings, CONTEXT.acting_as) as here, here.district() as district:
+            waiting = find(district, states=("received",))
+        _table(waiting)
+        CONTEXT.speech.result([_json(c) for c in waiting])
+        return
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
         done = corrections.judge(here.ground())
     CONTEXT.speech.tell(Text(f"judged: {len(done)} batches", f"已核对 {len(done)} 个批次"))
@@ -232,6 +238,7 @@ def settle(
     post: Annotated[str, typer.Option(help="The post you act in: the finding's owner, or security staff.")],
     domain: Annotated[str, typer.Option(help="The community it is about.")],
     dataset: Annotated[str, typer.Option(help="Dataset.")],
+    dry_run: DryRun = False,
 ) -> None:
     """Close a finding about a held batch, after somebody has looked into it.
 
@@ -239,6 +246,11 @@ def settle(
     --domain 990101001001 --dataset resident"""
     named = {"post": post, "domain": domain, "dataset": dataset}
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        if dry_run:
+            known = [f for f in here.keeper.findings() if f["finding"] == finding]
+            CONTEXT.speech.tell(Text(f"would settle {len(known)} finding(s)", f"将了结 {len(known)} 项发现"))
+            CONTEXT.speech.result(known)
+            return
         corrections.settle(here.ground(), finding, named, "looked_into")
     CONTEXT.speech.tell(Text("settled", "已了结"))
     CONTEXT.speech.result({"finding": finding})
