@@ -13,6 +13,7 @@ import pytest
 from huanshu.drill.range import CHUNK, Range
 from huanshu.errors import DeniedError, HeldError, InputError
 from huanshu.exchange import holds
+from huanshu.exchange.plan import plan_delivery
 from huanshu.exchange.runs import run_delivery
 from huanshu.identity import adopt_policies, approve_flow
 
@@ -65,6 +66,7 @@ def test_1_swapped_communities_of_equal_size_wait(place: Range) -> None:
     assert len(before[A]) == len(before[B]) >= 5
     place.take_in(INTAKE, 2, sample(swapped=True))
     size, loans = len(place.entries()), place.loans()
+    assert {reason["about"] for reason in plan_delivery(place.acting().ground(), DELIVERY).held} == {A, B}
     with pytest.raises(HeldError, match=r"exchange\.run\.held"):
         place.deliver(DELIVERY)
     assert events(place, size) == ["exchange.run.started", "exchange.run.held", "finding.case.opened"]

@@ -112,6 +112,11 @@ def test_3_a_repair_is_ordered_judged_and_promoted(place: Range) -> None:
     order(place, 0, phone="10012345678")
     with pytest.raises(InputError):
         order(place, 0, phone="10012345679")
+    with place.acting().district() as district:
+        ((sealed,),) = district.execute(
+            "SELECT repair FROM district.quarantine WHERE state = 'ordered'"
+        ).fetchall()
+    assert b"10012345678" not in bytes(sealed)
     of = batch(place)
     due = len(_current(place))
     for point, so_far in (

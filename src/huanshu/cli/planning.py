@@ -162,6 +162,16 @@ def show(speech: Speech, planned: FlowOutline, live: Live) -> None:
         )
     )
     _show_receivers(speech, planned, live)
+    if live.plan and live.plan.held:
+        about = ", ".join(str(reason["about"]) for reason in live.plan.held[:3])
+        more = f" +{len(live.plan.held) - 3}" if len(live.plan.held) > 3 else ""
+        speech.tell(
+            Text(
+                f"! outside what the flow expects: {about}{more}; a run waits for a release",
+                f"! 超出流向期望范围：{about}{more}；运行将等待放行",
+            ),
+            style="red",
+        )
     if planned.kind == "delivery":
         speech.table(
             Text("Fields", "字段"),

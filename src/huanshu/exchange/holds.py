@@ -96,6 +96,12 @@ def is_overtaken(snapshot: psycopg.Connection, flow: Flow, run: str) -> bool:
     return found is not None and int(found[0]) != _taken_in(snapshot, flow)
 
 
+def outside(district: psycopg.Connection, ground: Ground, flow: Flow) -> list[dict[str, Any]]:
+    """Why a run would be held now, in numbers; nothing when it would not. Changes nothing."""
+    unseen = ground.keeper.expectations(flow.flow)["unseen"]
+    return list(_reasons(flow, turnover(district, ground, flow), unseen))
+
+
 def turnover(district: psycopg.Connection, ground: Ground, flow: Flow) -> list[Turnover]:
     """Every receiver that has had a delivery of this flow, before and after what is due now."""
     served = {row[0] for row in district.execute(_SERVED, (flow.flow,))}

@@ -17,6 +17,7 @@ from huanshu.catalog import Contract, Flow, Home
 from huanshu.errors import Text
 from huanshu.exchange.due import difference, homes_of, versions_table
 from huanshu.exchange.ground import Ground
+from huanshu.exchange.holds import outside
 
 _SUBJECTS = sql.SQL("""
     SELECT count(DISTINCT subject) FROM {versions}, unnest(subjects) AS subject
@@ -49,6 +50,8 @@ class FlowPlan:
     approved_until: str | None
     fields: dict[str, str]
     receivers: tuple[ReceiverPlan, ...]
+    #: Why a run would be held now, in numbers (``exchange.holds``).
+    held: tuple[dict[str, Any], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -78,6 +81,7 @@ def plan_delivery(ground: Ground, name: str) -> FlowPlan:
                     remedy=None if decided.allowed else decided.remedy,
                 )
             )
+        held = tuple(outside(connection, ground, flow)) if there else ()
     approval = ground.keeper.approval(flow.flow, flow.digest)
     return FlowPlan(
         flow=flow.flow,
@@ -86,6 +90,7 @@ def plan_delivery(ground: Ground, name: str) -> FlowPlan:
         approved_until=None if approval is None else str(approval["until"]),
         fields={field: rung.word for field, rung in flow.fields.items()},
         receivers=tuple(receivers),
+        held=held,
     )
 
 
