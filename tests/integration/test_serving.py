@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import signal
 from collections.abc import Iterator
@@ -11,9 +13,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from huanshu.assembly.verifying import verify_deployment
 from huanshu.catalog import Contract, Flow
 from huanshu.drill.range import CHUNK, Range
-from huanshu.exchange.receiving import Receiving
+from huanshu.exchange.receiving import Inbox, Receiving
 from huanshu.exchange.runs import Attempt, attempt_delivery
 
 ROOT = Path(__file__).parents[2]
@@ -97,3 +100,50 @@ def test_4_nothing_is_left_in_a_staging(place: Range) -> None:
             }
             assert names == {"inbox", "staged", "resident"}
             assert store.execute(f"SELECT count(*) FROM receiver_{home}.staged".encode()).fetchone() == (0,)
+
+
+def test_5_a_delivery_of_one_chunk_is_one_commit_and_verifies(place: Range) -> None:
+    place.take_in("grid_event.urban_to_district", 1)
+    homes = place.homes("grid_event")
+    assert homes
+    flow = "grid_event.district_to_communities"
+    attempt = attempt_delivery(place.acting().ground(workers=2), flow, "whole", homes)
+    assert not attempt.failures
+    for home in homes:
+        due = place.due_records("grid_event", home)
+        assert due
+        assert place.slice_records("grid_event", home) == due
+    report = verify_deployment(place.acting())
+    assert report.problems == []
+    assert report.rows > 10
+
+
+def test_6_rows_that_somebody_put_into_a_staging_are_not_promoted(place: Range) -> None:
+    """Whoever can write there makes the delivery fail, and nothing of it is in the slice."""
+    place.take_in(INTAKE, 2, _moved())
+    home = place.homes("resident")[0]
+    before = place.slice_records("resident", home)
+    assert before != place.due_records("resident", home)
+
+    class Intruded(Receiving):
+        def promote(self, delivery: str, upserts: int, withdrawals: int) -> Inbox:
+            self._run("INSERT INTO {staging} SELECT * FROM {slice} LIMIT 1")
+            self._run("UPDATE {staging} SET delivery = %s", delivery)
+            return super().promote(delivery, upserts, withdrawals)
+
+    ground = replace(place.acting().ground(workers=1), receiving=Intruded)
+    attempt = attempt_delivery(ground, DELIVERY, "intruded", [home])
+    assert [failure.error.code for failure in attempt.failures] == ["exchange.staging.incomplete"]
+    assert place.slice_records("resident", home) == before
+
+
+def _moved() -> bytes:
+    """The sample with every address changed."""
+    rows = list(csv.DictReader(io.StringIO((ROOT / "expectations/resident/samples/passing.csv").read_text())))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {**row, "residence_address": f"清禾区柳岸街道清荷路{n}号"} for n, row in enumerate(rows, 1)
+    )
+    return out.getvalue().encode()

@@ -1,6 +1,6 @@
 """The receiver's side of a delivery: staging, promotion, inbox. Runs against the receiver's own store.
 
-Step (d) is the only commit with effect: one transaction reads back what arrived, makes it (part of) the slice,
+Step (d) is the only commit with effect: one transaction checks what arrived, makes it (part of) the slice,
 withdraws what left, and writes the inbox line. A crash before it leaves staging that is resumed or dropped; after
 it, the inbox line says that the delivery has happened.
 
@@ -14,10 +14,10 @@ Trust: who can change these tables can show this receiver old or missing rows (f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, LiteralString
+from typing import Final, Literal, LiteralString
 
 import numpy as np
 import psycopg
@@ -29,7 +29,7 @@ from huanshu.catalog import Contract, Flow
 from huanshu.errors import InputError, TamperedError, Text
 from huanshu.exchange.digests import delivery_digest, slice_digest
 from huanshu.exchange.tables import create_receiver, delivered_fields, exists, ready, receiver_tables
-from huanshu.store.copying import copy_in_rows, raw_rows, row_images
+from huanshu.store.copying import copy_in_rows, raw_table_rows, row_images
 
 Numbers = NDArray[np.int64]
 
@@ -75,11 +75,21 @@ class Receiving:
         self._tables = receiver_tables(contract, flow, receiver)
         columns = ["record", "version", "epoch", *self._fields, "delivery", "digest"]
         self._listed = ready(sql.SQL(", ").join(map(sql.Identifier, columns)))
+        self._sent: list[bytes] | None = (
+            None  # digests of rows staged by the promoting transaction, in record order
+        )
         self._known: set[str] = set()  # tables that are there; the promotion alone takes one away
 
-    def at_once(self) -> AbstractContextManager[psycopg.Transaction]:
-        """Everything inside takes effect in one commit, or not at all."""
-        return self._connection.transaction()
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Stage and promote in one transaction. Nobody else ever sees that staging, so it is not read back whole: the
+        rows' digests are, and compared with those of what was sent."""
+        self._sent = []
+        try:
+            with self._connection.transaction():
+                yield
+        finally:
+            self._sent = None
 
     def inbox(self, delivery: str) -> Inbox | None:
         """The inbox line of a delivery, or None when it has not taken effect."""
@@ -107,9 +117,11 @@ class Receiving:
             self._make_staging()
             if count:
                 names = [*columns, "delivery", "digest"]
-                copy_in_rows(
-                    self._connection, self._tables.staging, names, _staged(columns, delivery, len(names))
-                )
+                digests: list[bytes] = []
+                rows = _staged(columns, delivery, len(names), digests)
+                copy_in_rows(self._connection, self._tables.staging, names, rows)
+                if self._sent is not None:
+                    self._sent += digests
             self._run(
                 "INSERT INTO {staged} (dataset, delivery, chunk, count, withdrawn) VALUES (%s, %s, %s, %s, %s)",
                 self._contract.dataset,
@@ -125,16 +137,19 @@ class Receiving:
             self._make_staging()
             # Whatever else lies in the staging belongs to deliveries that will never be promoted.
             self._run("DELETE FROM {staging} WHERE delivery <> %s", delivery)
-            digests = self._read_back()
+            digests = self._read_back() if self._sent is None else self._sent
             withdrawn = self._withdrawn(delivery)
             if (len(digests), len(withdrawn)) != (upserts, withdrawals):
                 raise _incomplete(len(digests), len(withdrawn), upserts, withdrawals)
+            whole = slice_digest(digests)
+            if self._sent is not None and self._digest_of("staging") != (len(digests), whole):
+                raise _incomplete(self._digest_of("staging")[0], len(withdrawn), upserts, withdrawals)
             if self._empty():
                 self._become_slice()
-                holds, whole = len(digests), slice_digest(digests)
+                holds = len(digests)
             else:
                 self._merge(withdrawn)
-                holds, whole = self._slice_digest()
+                holds, whole = self._digest_of("slice")
             self._run("DELETE FROM {staged} WHERE dataset = %s", self._contract.dataset)
             digest = delivery_digest(digests, withdrawn)
             line = Inbox(delivery, upserts, withdrawals, holds, digest, whole)
@@ -168,12 +183,9 @@ class Receiving:
     def _read_back(self) -> list[bytes]:
         """The staged rows' digests in record order, each computed anew from the bytes that lie in the staging."""
         columns = ["record", "version", "epoch", *self._fields, "digest"]
-        query = sql.SQL("SELECT {} FROM {}").format(
-            sql.SQL(", ").join(map(sql.Identifier, columns)), self._tables.staging
-        )
         digests: list[bytes] = []
         records: list[memoryview] = []
-        for row in raw_rows(self._connection, query):
+        for row in raw_table_rows(self._connection, self._tables.staging, columns):
             # Two bytes of field count; the row as its digest covers it; last the digest, four bytes of length first.
             digest = sha256(row[2:-36]).digest()
             if digest != row[-32:]:
@@ -221,10 +233,11 @@ class Receiving:
         self._run("INSERT INTO {slice} ({listed}) SELECT {listed} FROM {staging}")
         self._run("TRUNCATE {staging}")
 
-    def _slice_digest(self) -> tuple[int, bytes]:
-        """How many rows the slice has, and its digest, over the digests that lie beside the rows."""
+    def _digest_of(self, table: Literal["slice", "staging"]) -> tuple[int, bytes]:
+        """How many rows lie there, and their digest in record order, over the digests that lie beside them."""
         row = self._run(
-            "SELECT count(*), sha256(coalesce(string_agg(digest, ''::bytea ORDER BY record), '')) FROM {slice}"
+            "SELECT count(*), sha256(coalesce(string_agg(digest, ''::bytea ORDER BY record), ''))"
+            + (" FROM {slice}" if table == "slice" else " FROM {staging}")
         ).fetchone()
         assert row is not None  # an aggregate answers one row
         return int(row[0]), bytes(row[1])
@@ -244,14 +257,18 @@ class Receiving:
         return self._connection.execute(query, given or None)
 
 
-def _staged(columns: Mapping[str, pa.Array], delivery: str, fields: int) -> Iterator[bytes]:
+def _staged(
+    columns: Mapping[str, pa.Array], delivery: str, fields: int, digests: list[bytes]
+) -> Iterator[bytes]:
     """The rows as COPY wants them, many at a time: each image that its digest covers, then delivery and digest."""
     name = delivery.encode()
     before = fields.to_bytes(2, "big")
     after = len(name).to_bytes(4, "big") + name + (32).to_bytes(4, "big")
     parts: list[bytes | memoryview] = []
     for image in row_images(columns):
-        parts += (before, image, after, sha256(image).digest())
+        digest = sha256(image).digest()
+        digests.append(digest)
+        parts += (before, image, after, digest)
         if len(parts) >= _WRITTEN:
             yield b"".join(parts)
             parts.clear()
