@@ -16,8 +16,9 @@ from huanshu.catalog import Rung
 from huanshu.errors import InputError, Text
 
 MAX_ROWS: Final = 50_000
-REGISTER: Final = "register"
-ANSWERS: Final = "answers"
+#: Sheet names are part of the form, so they are in both languages at once.
+REGISTER: Final = "登记 register"
+ANSWERS: Final = "答复 answers"
 LISTS: Final = "lists"
 HIDDEN: Final = "huanshu"
 #: Rows above the records: the recipient's mark, the titles.

@@ -109,6 +109,10 @@ def write(
                 put(row, column, neutral(value), form)
         sheet.write_blank(row, len(names) + 2, None, opened)
     sheet.freeze_panes(HEAD, 3)
+    sheet.set_landscape()
+    sheet.set_paper(8)  # A3: some twenty columns
+    sheet.fit_to_pages(1, 0)
+    sheet.repeat_rows(0, HEAD - 1)
     sheet.protect("", {"format_columns": True, "autofilter": True, "sort": False})
     _lists(book, sheet, content, names)
     _answers(book, content, contract, language, bold)
