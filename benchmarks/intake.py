@@ -19,6 +19,7 @@ A second period (mostly unchanged rows) is taken in afterwards with ``--periods 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
 import subprocess
@@ -173,6 +174,7 @@ class Peer:
 
 def measure(records: int, periods: int, cache: Path, keep: Path | None) -> list[Result]:
     print(machine())
+    load = os.getloadavg()[0]
     begun = time.perf_counter()
     preload()
     print(f"imports before the clock: {time.perf_counter() - begun:.1f} s")
@@ -201,6 +203,7 @@ def measure(records: int, periods: int, cache: Path, keep: Path | None) -> list[
                 bare_cpu,
             ),
             Result("intake.records", first.records, "records"),
+            Result("intake.load", load, "load average at the start"),
             Result("intake.seconds", first.seconds, "s"),
             Result("intake.cpu_ours", first.cpu.ours, "cpu s"),
             Result("intake.cpu_server", first.cpu.server, "cpu s"),
