@@ -298,7 +298,10 @@ class Admission:
         if claim.get("flow") is None:
             raise _denied("finding.case.unowned", "a finding belongs to a flow", "发现须归属某一流向")
         flow = self.flow(claim)
-        return {**self.for_flow(asker, claim, flow, claim["domain"]), "detail": dict(claim["detail"])}
+        body = self.for_flow(asker, claim, flow, claim["domain"])
+        if str(claim["detail"]["finding"]).split("/")[1:2] not in ([flow.flow], [flow.dataset]):
+            raise _denied("finding.case.unowned", "the finding is of another flow", "该发现属于另一流向")
+        return {**body, "detail": dict(claim["detail"])}
 
     def _by_person(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         return {**self.in_person(asker), "detail": dict(claim["detail"])}

@@ -4,7 +4,8 @@
     correction.batch.authorised   holder of the proposing post                plan: ``propose`` on every field
     correction.batch.held         holder of the post named, in its domain     —
     correction.batch.judged       the platform                                the open ticket it settles
-    correction.change.authorised  the steward of the field's authority        plan: ``approve``
+    correction.change.authorised  the steward of the field's authority, not    plan: ``approve``
+                                  the person who proposed
     correction.change.accepted, .conflicted  the same person                  the open ticket it settles
     correction.change.refused     the steward of the field's authority        plan: ``approve``
     correction.change.withdrawn   holder of the proposing post                plan: ``propose``
@@ -111,6 +112,19 @@ def _judged(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
 def _change(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
     """One entry names the field that changes, and every sealed field that is re-sealed with it."""
     body, _, contract = _answering(admission, asker, claim)
+    batch, change = str(claim["detail"]["batch"]), str(claim["detail"]["change"])
+    proposers = admission.tickets.proposers(batch)
+    if not proposers or not change.startswith(f"{batch[:12]}."):
+        raise _unknown()
+    if body["person"] in proposers:
+        raise DeniedError(
+            "correction.steward.proposer",
+            Text(
+                "nobody accepts what he proposed himself, in whichever posts",
+                "提出更正者不得由本人采纳，不论以何岗位",
+            ),
+            remedy=Text("leave it to another holder of the post", "请由该岗位的其他任职者答复"),
+        )
     resealed = {field.name: RESEALED for field in contract.sealed_fields}
     until = admission.at + timedelta(seconds=admission.home.policies.keys.lend_max_seconds)
     return {
@@ -149,16 +163,6 @@ def _look(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
 
 def _workbook(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
     _require_in(admission, claim["post"], claim["domain"])
-    for recall in admission.register.holds.recalls():
-        if (recall.receiver, recall.dataset) == (claim["domain"], claim["dataset"]):
-            raise DeniedError(
-                "access.workbook.recalled",
-                Text(
-                    f"a delivery in this slice was recalled (entry {recall.index})",
-                    f"本社区数据中有已被召回的交付（条目 {recall.index}）",
-                ),
-                remedy=Text("wait for the delivery that replaces it", "请等待替换它的下一次交付"),
-            )
     return _viewed(admission, asker, claim, _EXPORTED_WITHIN)
 
 

@@ -100,6 +100,12 @@ def finding_settled(admission: Admission, asker: Asker, claim: Claim) -> dict[st
     """By the steward whose rows they are; the flow's own run settles it as any other finding."""
     contract = _contract(admission, claim)
     admission.require_post(asker, contract.steward_post)
+    ours = str(claim["detail"]["finding"]).startswith(f"{FINDINGS}{contract.dataset}/")
+    if not ours or claim["event"] != "finding.case.settled":
+        raise DeniedError(
+            "finding.case.unowned",
+            Text("a steward settles findings of his dataset alone", "数据管家只能了结本数据集的发现"),
+        )
     return {
         **admission.in_person(asker),
         "post": contract.steward_post,

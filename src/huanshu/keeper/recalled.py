@@ -7,7 +7,7 @@ they cannot be opened, nothing of that receiver and dataset is readable: fail cl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from pyroaring import BitMap
 
@@ -19,6 +19,10 @@ from huanshu.keeper.bitmaps import open_member
 #: Opens what lies beside the log under the digest of its sealed and its plain bytes.
 OpenBitmap = Callable[[Mapping[str, Any]], bytes]
 
+_OF_ONE_RECORD: Final = frozenset({"access.record.authorised", "access.correction.authorised"})
+_WORKBOOK: Final = "access.workbook.authorised"
+_WAIT: Final = Text("wait for the delivery that replaces it", "请等待替换它的下一次交付")
+
 
 class RecalledRecords:
     """The recalls that stand, by the records they cover."""
@@ -29,9 +33,12 @@ class RecalledRecords:
         self._records: dict[int, BitMap] = {}
 
     def require_readable(self, body: Mapping[str, Any], home: Home) -> None:
-        """``body``: an ``access.record.authorised`` entry, or a claim to append one. DeniedError when its record came
-        by a recalled delivery to the domain asked about, to one below it or to one above it."""
-        if body["event"] != "access.record.authorised":
+        """``body``: an entry by which somebody sees values, or a claim to append one. DeniedError when its record came
+        by a recalled delivery to the domain asked about, to one below it or to one above it; or, of a workbook, when
+        anything in its slice did."""
+        if body["event"] == _WORKBOOK:
+            self._require_whole(body)
+        if body["event"] not in _OF_ONE_RECORD:
             return
         record = int(body["detail"]["record"])
         for recall in self._register.holds.recalls():
@@ -43,7 +50,19 @@ class RecalledRecords:
                         f"the delivery that brought this record was recalled (entry {recall.index})",
                         f"带来该记录的交付已被召回（条目 {recall.index}）",
                     ),
-                    remedy=Text("wait for the delivery that replaces it", "请等待替换它的下一次交付"),
+                    remedy=_WAIT,
+                )
+
+    def _require_whole(self, body: Mapping[str, Any]) -> None:
+        for recall in self._register.holds.recalls():
+            if (recall.receiver, recall.dataset) == (body["domain"], body["dataset"]):
+                raise DeniedError(
+                    "access.workbook.recalled",
+                    Text(
+                        f"a delivery in this slice was recalled (entry {recall.index})",
+                        f"本社区数据中有已被召回的交付（条目 {recall.index}）",
+                    ),
+                    remedy=_WAIT,
                 )
 
     def _covered(self, recall: Recall) -> BitMap:

@@ -57,10 +57,14 @@ class OpenTickets:
         self._open: dict[int, tuple[Ticket, Mapping[str, Any]]] = {}
         self._values_opened: dict[int, int] = {}
         self._arrived: dict[str, Entry] = {}
+        self._proposers: dict[str, set[str]] = {}
 
     def apply(self, ticket: Ticket, entry: Entry) -> None:
         if entry.event.endswith(".authorised"):
             self._open[entry.index] = (ticket, entry.body)
+            if entry.event == "correction.batch.authorised":
+                batch = str(entry.body["detail"]["batch"])
+                self._proposers.setdefault(batch, set()).add(str(entry.body["person"]))
         elif entry.event in SETTLING:
             self._open.pop(int(entry.body["detail"]["authorised"]), None)
             if entry.event == "exchange.delivery.arrived":
@@ -69,6 +73,10 @@ class OpenTickets:
     def arrived(self, delivery: str) -> Entry | None:
         """The entry by which a delivery arrived, or None: nobody signs for what did not."""
         return self._arrived.get(delivery)
+
+    def proposers(self, batch: str) -> frozenset[str]:
+        """Who proposed a batch of corrections (more than one, when it was begun again): nobody answers himself."""
+        return frozenset(self._proposers.get(batch, ()))
 
     def about(self, event: str, about: str) -> Ticket | None:
         """The open ticket of an event whose delivery or batch is ``about``."""

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from pyroaring import BitMap
 
 from huanshu.access import Enforcer
 from huanshu.auditlog import HeadFile, LogWriter, create_head
@@ -177,3 +178,119 @@ def test_a_keeper_that_does_not_start_holds_no_session(keeper: Keeper) -> None:
             return
         time.sleep(0.02)
     raise AssertionError("a session of the keeper is still open")
+
+
+# -- who answers to whom, and what was recalled -----------------------------------------------------------------------
+
+DELIVERY, INTAKE = "resident.district_to_communities", "resident.psb_to_district"
+
+
+def approved(keeper: Keeper, *flows: str) -> None:
+    for flow in flows:
+        detail = {"digest": keeper.home.flows[flow].digest, "until": "2026-12-01T00:00:00+08:00"}
+        granted = {"event": "approval.flow.granted", "flow": {"id": flow}, "detail": detail}
+        keeper.service.append(OWNER, "p.lin", granted)
+
+
+def recalled(keeper: Keeper) -> None:
+    """A delivery of record 7 that arrived HERE and is taken back."""
+    flow = {"id": DELIVERY, "run": "r"}
+    numbers = {"upserts": 1, "withdrawals": 0}
+    ticket = keeper.service.append(
+        OWNER, None,
+        {"event": "exchange.delivery.authorised", "flow": flow, "subjects": 1,
+         "detail": {"delivery": "d" * 64, "receiver": HERE, **numbers}},
+        BitMap([70]).serialize(),
+    )  # fmt: skip
+    told = {"receiver": HERE, "count": 1, "withdrawn": 0, "holds": 1, "digest": "", "slice_digest": ""}
+    named = {"index": ticket.index, "leaf_hash": ticket.leaf_hash}
+    keeper.service.append(
+        OWNER, None, {"event": "exchange.delivery.arrived", "ticket": named, "detail": told}
+    )
+    keeper.service.append(
+        OWNER, "p.lin",
+        {"event": "exchange.delivery.recalled", "records": 1, "detail": {"delivery": "d" * 64, "reason": "wrong"}},
+        BitMap([7]).serialize(),
+    )  # fmt: skip
+
+
+def test_a_recalled_record_is_read_by_no_other_way(keeper: Keeper) -> None:
+    approved(keeper, DELIVERY)
+    look = claim("access.correction.authorised", detail={"change": "c.1", "record": 7, "values": 1})
+    book = claim("access.workbook.authorised", detail={"workbook": "w", "sequence": 1, "records": 1})
+    before = [keeper.service.append(OWNER, "p.tang", each, BitMap([70]).serialize()) for each in (look, book)]
+    key = data_key(HERE, "resident", "name", 1)
+    assert keeper.service.open(OWNER, "p.tang", before[0], [keeper.cell()]) == ["张三"]
+    assert keeper.service.lend(OWNER, None, before[1], 0, [key])
+    recalled(keeper)
+    with pytest.raises(DeniedError, match=r"access\.record\.recalled"):
+        keeper.service.open(OWNER, "p.tang", before[0], [keeper.cell()])
+    with pytest.raises(DeniedError, match=r"access\.workbook\.recalled"):
+        keeper.service.lend(OWNER, None, before[1], 1, [key])
+    with pytest.raises(DeniedError, match=r"access\.record\.recalled"):
+        keeper.service.append(OWNER, "p.tang", look, BitMap([70]).serialize())
+    with pytest.raises(DeniedError, match=r"access\.workbook\.recalled"):
+        keeper.service.append(OWNER, "p.tang", book, BitMap([70]).serialize())
+    other = {**look, "detail": {"change": "c.1", "record": 8, "values": 1}}
+    assert keeper.service.append(OWNER, "p.tang", other, BitMap([70]).serialize())
+
+
+def test_nobody_accepts_what_he_proposed_himself_in_whichever_posts(ground: Any, home: Path) -> None:
+    posts = home / "policies/posts.csv"
+    both = "yulan.data_clerk,990101001001,data_clerk,玉兰社区数据专员,Yulan data clerk,p.he,deputy,2026-01-01,2027-12-31\n"
+    posts.write_text(posts.read_text() + both)
+    made = Keeper(ground, read_home(home))
+    try:
+        batch = "b" * 64
+        for person in ("p.he", "p.tang"):
+            made.service.append(
+                OWNER, person,
+                claim("correction.batch.authorised", purpose="register_upkeep", fields={"phone": "propose"},
+                      detail={"batch": batch, "channel": "signed", "sequence": 1, "records": 1}),
+                BitMap([70]).serialize(),
+            )  # fmt: skip
+            change = claim(
+                "correction.change.authorised", post="psb.steward", purpose="register_upkeep",
+                fields={"phone": "approve"}, detail={"change": f"{batch[:12]}.1", "batch": batch, "record": 7},
+            )  # fmt: skip
+            if person == "p.he":
+                with pytest.raises(DeniedError, match=r"correction\.steward\.proposer"):
+                    made.service.append(OWNER, "p.he", change, BitMap([70]).serialize())
+                batch = "c" * 64
+            else:
+                assert made.service.append(OWNER, "p.he", change, BitMap([70]).serialize())
+                for lie in ({"batch": "b" * 64}, {"batch": "e" * 64, "change": f"{'e' * 12}.1"}):
+                    with pytest.raises(DeniedError, match=r"correction\.claim\.unknown"):
+                        made.service.append(
+                            OWNER, "p.he", {**change, "detail": {**change["detail"], **lie}}, BitMap([70]).serialize()
+                        )  # fmt: skip
+    finally:
+        made.service.close()
+
+
+def test_a_finding_is_settled_by_its_own_flow_and_its_own_steward(keeper: Keeper) -> None:
+    approved(keeper, INTAKE)
+    rows, receipt = "quarantine/resident/aaaa", "receipt/enterprise.district_to_communities/990101001001"
+    told = {
+        "kind": "quality.rows.quarantined",
+        "due": "2026-07-09",
+        "owner_post": "psb.steward",
+        "about": "resident",
+    }
+    opening = {
+        "event": "finding.case.opened", "flow": {"id": INTAKE, "run": "r"}, "domain": "990101000000",
+        "detail": {"finding": rows, **told},
+    }  # fmt: skip
+    keeper.service.append(OWNER, None, opening)
+    settling = {"event": "finding.case.settled", "detail": {"finding": rows, "disposition": "seen"}}
+    with pytest.raises(DeniedError):
+        keeper.service.append(OWNER, "p.feng_ming", {**settling, "dataset": "enterprise"})
+    foreign = {"finding": receipt, "disposition": "arrived"}
+    with pytest.raises(DeniedError):
+        keeper.service.append(OWNER, None, {**opening, "event": "finding.case.settled", "detail": foreign})
+    with pytest.raises(DeniedError):  # a steward settles; what opens is the run's to say
+        keeper.service.append(OWNER, "p.he", {**settling, "event": "finding.case.opened", "dataset": "resident",
+                                              "detail": {"finding": "quarantine/resident/bbbb", **told}})  # fmt: skip
+    assert [f["finding"] for f in keeper.service.findings(OWNER, None)] == [rows]
+    keeper.service.append(OWNER, "p.he", {**settling, "dataset": "resident"})
+    assert keeper.service.findings(OWNER, None) == []
