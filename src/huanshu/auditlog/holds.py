@@ -87,6 +87,7 @@ class Holds:
         self._ever_recalled: set[str] = set()
         self._under_way: dict[int, _Authorised] = {}
         self._last: dict[tuple[str, str], int] = {}
+        self._slices: dict[tuple[str, str], str] = {}
         self._fields: dict[tuple[str, str], dict[str, Rung]] = {}
 
     def apply(self, entry: Entry) -> None:
@@ -149,6 +150,10 @@ class Holds:
         """Records that the receiver said it holds when a delivery last arrived; None before the first."""
         return self._last.get((flow, receiver))
 
+    def slice_of(self, flow: str, receiver: str) -> str | None:
+        """Digest (hex) of the receiver's slice when a delivery last arrived; None before the first."""
+        return self._slices.get((flow, receiver))
+
     def unseen(self, dataset: str, receiver: str, fields: Mapping[str, Rung]) -> list[str]:
         """Fields that the receiver has never had, or only at a lower rung. Empty before its first delivery: there is
         nothing to compare with, and a person has just approved the flow."""
@@ -196,6 +201,7 @@ class Holds:
             return
         place, detail = (authorised.flow, authorised.receiver), entry.body["detail"]
         self._last[place] = int(detail["holds"])
+        self._slices[place] = str(detail["slice_digest"])
         had = self._fields.setdefault((authorised.dataset, authorised.receiver), {})
         for name, word in authorised.fields.items():
             had[name] = max(had.get(name, Rung.COUNT), Rung.of(word))

@@ -136,13 +136,21 @@ class _Delivery:
                 with self._receiving.at_once() if len(due.chunks) == 1 else nullcontext():
                     opened = self._stage(due, ticket)
                     self._ground.pause("c:staged")
-                    line = self._receiving.promote(due.delivery, due.upserts, due.withdrawals)
+                    line = self._receiving.promote(
+                        due.delivery, due.upserts, due.withdrawals, self._still(due)
+                    )
             except DeniedError as denied:
                 self._stop(due.delivery, ticket, denied.code)
                 raise
         self._ground.pause("d:promoted")
         self._arrive(line, ticket)
         return Outcome(self._receiver, "arrived", due.delivery, due.upserts, due.withdrawals, opened)
+
+    def _still(self, due: Due) -> str | None:
+        """What the receiver must hold until the promotion, as the log has it; None when all of it is replaced."""
+        if due.upserts == len(due.found.slice):
+            return None
+        return self._ground.keeper.slice_of(self._flow.flow, self._receiver)
 
     # -- (b) ------------------------------------------------------------------------------------
 

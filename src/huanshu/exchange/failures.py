@@ -453,7 +453,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (VERIFY, RESUME),
         Text("sign the receipt", "签收"),
-        ("exchange.staging.changed", "exchange.receipt."),
+        ("exchange.staging.changed", "exchange.slice.changed", "exchange.receipt."),
         waits=_RECEIVERS,
     ),
     Failure(

@@ -131,8 +131,10 @@ class Receiving:
                 withdrawn.tolist(),
             )
 
-    def promote(self, delivery: str, upserts: int, withdrawals: int) -> Inbox:
-        """Step (d). Raises InputError when what was staged is not what the delivery announced."""
+    def promote(self, delivery: str, upserts: int, withdrawals: int, still: str | None) -> Inbox:
+        """Step (d). Raises InputError when what was staged is not what the delivery announced, TamperedError when the
+        slice's digest is no longer ``still`` (hex): the next digest would make good whatever was done to it. With None
+        the delivery replaces all there is."""
         with self._connection.transaction():
             self._make_staging()
             # Whatever else lies in the staging belongs to deliveries that will never be promoted.
@@ -144,7 +146,12 @@ class Receiving:
             whole = slice_digest(digests)
             if self._sent is not None and self._digest_of("staging") != (len(digests), whole):
                 raise _incomplete(self._digest_of("staging")[0], len(withdrawn), upserts, withdrawals)
-            if self._empty():
+            fresh = self._empty()
+            if still is None:
+                self._clear()
+            elif self._present().hex() != still:
+                raise _slice_changed(self._contract.dataset)
+            if fresh:
                 self._become_slice()
                 holds = len(digests)
             else:
@@ -213,6 +220,15 @@ class Receiving:
             not self._there(self._tables.slice)
             or self._run("SELECT 1 FROM {slice} LIMIT 1").fetchone() is None
         )
+
+    def _present(self) -> bytes:
+        """The digest of the slice as it is."""
+        return self._digest_of("slice")[1] if self._there(self._tables.slice) else slice_digest(())
+
+    def _clear(self) -> None:
+        """Every row goes; the table stays, with whatever its owner has granted on it."""
+        if self._there(self._tables.slice):
+            self._run("DELETE FROM {slice}")
 
     def _become_slice(self) -> None:
         """The slice is empty: the staging takes its name, and gets its key."""
@@ -283,6 +299,20 @@ def _incomplete(staged: int, withdrawn: int, upserts: int, withdrawals: int) -> 
             f"暂存 {staged}+{withdrawn} 条，应为 {upserts}+{withdrawals} 条",
         ),
         remedy=Text("run the flow again", "请重新运行该流向"),
+    )
+
+
+def _slice_changed(dataset: str) -> TamperedError:
+    return TamperedError(
+        "exchange.slice.changed",
+        Text(
+            f"the receiver's {dataset} is not what it was when a delivery last arrived",
+            f"接收方的 {dataset} 已不是上次送达时的内容",
+        ),
+        remedy=Text(
+            "run huanshu verify, tell security staff; the receiver's administrator restores the slice",
+            "运行 huanshu verify 并通知安全人员，由接收方管理员恢复切片",
+        ),
     )
 
 

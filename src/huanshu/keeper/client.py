@@ -109,6 +109,11 @@ class Keeper:
         answer: dict[str, Any] | None = self._ask("approval", flow=flow, digest=digest)
         return answer
 
+    def slice_of(self, flow: str, receiver: str) -> str | None:
+        """Digest (hex) of a receiver's slice when a delivery of the flow last arrived; None before the first."""
+        answer: str | None = self._ask("slice_of", flow=flow, receiver=receiver)
+        return answer
+
     def findings(self) -> list[dict[str, Any]]:
         answer: list[dict[str, Any]] = self._ask("findings")
         return answer

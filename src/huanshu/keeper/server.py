@@ -138,6 +138,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
                 return _asked_of_evidence(service, peer, acting, request)
             case "expectations":
                 return service.expectations(peer, acting, str(request["flow"]))
+            case "slice_of":
+                return service.slice_of(peer, acting, str(request["flow"]), str(request["receiver"]))
             case other:
                 raise InputError(
                     "keeper.message.unknown",

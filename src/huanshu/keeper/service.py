@@ -322,6 +322,11 @@ class Service:
         with self._asked(peer, acting_as):
             return [asdict(recall) for recall in self._register.holds.recalls()]
 
+    def slice_of(self, peer: Peer, acting_as: str | None, flow: str, receiver: str) -> str | None:
+        """Digest of what a receiver held when a delivery of the flow last arrived: what it must still hold."""
+        with self._asked(peer, acting_as):
+            return self._register.holds.slice_of(flow, receiver)
+
     def expectations(self, peer: Peer, acting_as: str | None, flow: str) -> dict[str, Any]:
         """What the keeper knows of a flow: fields its receivers have never had, and the content last released."""
         with self._asked(peer, acting_as):
