@@ -12,6 +12,7 @@ from huanshu.assembly.keeper_process import clock_of
 from huanshu.catalog import Home
 from huanshu.exchange.ground import CHUNK, Ground, Pause, Progress, no_pause, quiet
 from huanshu.keeper.client import Keeper
+from huanshu.keeper.server import forbid_core_files
 from huanshu.settings import Settings
 from huanshu.store import connect as connect_to
 
@@ -53,6 +54,9 @@ class Running:
 
 
 def connect(settings: Settings, acting_as: str | None = None) -> Running:
-    """Connect to the deployment in the state folder; its keeper must be up when it is first asked."""
+    """Connect to the deployment in the state folder; its keeper must be up when it is first asked.
+
+    From here the process may hold keys and values: it, and what it forks, leaves no core file."""
+    forbid_core_files()
     deployment = open_deployment(settings)
     return Running(deployment, home_now(settings.home), Keeper(settings.keeper_socket, acting_as))

@@ -24,7 +24,7 @@ import socket
 import struct
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from huanshu.errors import HuanshuError, Text, UnavailableError
@@ -45,6 +45,7 @@ class Workers:
     def __init__(self, make: Sequence[Callable[[Report], Any]], report: Report) -> None:
         self._make, self._report = make, report
         self._here: Any = None
+        self._kept: Any = None
         self._links: list[socket.socket] = []
         self._children: list[int] = []
         self._life = -1
@@ -82,7 +83,7 @@ class Workers:
         """Like ``ask``, without waiting. Done here and now when the object lives here."""
         if not self._links:
             (given,) = arguments
-            self._kept = getattr(self._here, method)(*given)
+            self._kept = _answer(self._here, method, given)
             return
         for link, given in zip(self._links, arguments, strict=True):
             with contextlib.suppress(OSError):  # a dead worker is found when it is asked for its answer
@@ -92,7 +93,7 @@ class Workers:
         """What ``begin`` asked for, in the workers' order."""
         if not self._links:
             kept, self._kept = self._kept, None
-            return [kept]
+            return _told({0: kept})
         found: dict[int, tuple[str, Any]] = {}
         while missing := [n for n in range(len(self._links)) if n not in found]:
             ready, _, _ = select.select([self._links[n] for n in missing], [], [])
@@ -105,12 +106,7 @@ class Workers:
                     found[n] = kind, told
                     if kind == "lost":  # the others' work is in vain
                         raise _lost()
-        for n in sorted(found):
-            kind, told = found[n]
-            if kind == "error":
-                family, code, what, remedy, where = told
-                raise family(code, what, remedy=remedy, where=where)
-        return [found[n][1] for n in sorted(found)]
+        return _told(found)
 
     def _fork(self) -> None:
         watched, self._life = os.pipe()
@@ -159,6 +155,16 @@ def _answer(made: Any, method: str, given: Sequence[Any]) -> tuple[str, Any]:
 def _parts(error: HuanshuError) -> tuple[Any, ...]:
     """What an error is made of; nothing that hangs on it."""
     return type(error), error.code, error.what, error.remedy, error.where
+
+
+def _told(found: Mapping[int, tuple[str, Any]]) -> list[Any]:
+    """The answers in the workers' order; the first one's error is raised anew."""
+    for n in sorted(found):
+        kind, told = found[n]
+        if kind == "error":
+            family, code, what, remedy, where = told
+            raise family(code, what, remedy=remedy, where=where)
+    return [found[n][1] for n in sorted(found)]
 
 
 def _end_with_parent(watched: int) -> None:

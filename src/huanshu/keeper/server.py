@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 def forbid_core_files() -> None:
-    """Keys must not reach a core file."""
+    """Neither keys nor values may reach a core file."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
