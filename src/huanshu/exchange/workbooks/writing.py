@@ -8,8 +8,9 @@ sheet is a courtesy to the writer, not a defence: what comes back is compared wi
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from unicodedata import east_asian_width
 
 import xlsxwriter
 
@@ -95,7 +96,8 @@ def write(
         sheet.write_string(HEAD - 1, column, title, bold)
     sheet.set_column(0, 1, 8, locked, {"hidden": True})
     for column, name in enumerate(names, 2):
-        sheet.set_column(column, column, 18, opened if name in content.proposable else locked)
+        width = _width((titles[column], *(value or "" for value in content.values[name])))
+        sheet.set_column(column, column, width, opened if name in content.proposable else locked)
     sheet.set_column(len(names) + 2, len(names) + 2, 30, opened)
     for row, (record, version) in enumerate(content.rows, HEAD):
         sheet.write_string(row, 0, str(record), locked)
@@ -122,6 +124,12 @@ def write(
     hidden.very_hidden()
     book.close()
     return raw.getvalue()
+
+
+def _width(cells: Iterable[str]) -> int:
+    """As wide as the widest cell, within reason; a Chinese character counts twice."""
+    widest = max(len(cell) + sum(east_asian_width(c) in "WF" for c in cell) for cell in cells)
+    return min(max(widest + 1, 5), 36)
 
 
 def _lists(book: xlsxwriter.Workbook, sheet: object, content: Content, names: Sequence[str]) -> None:
