@@ -26,21 +26,12 @@ def sign_all(show: Show) -> None:
         sign(show.acting(show.clerk(code)[0]).ground(), code)
 
 
-@dataclass(frozen=True, slots=True)
-class Tries:
-    """A clerk's four questions and the gate's answers; ``own`` and ``other`` are the record numbers asked for."""
-
-    own: int
-    other: int
-    answers: tuple[tuple[Text, Text], ...]
-
-
-def attempts(show: Show) -> Tries:
+def attempts(show: Show) -> list[tuple[Text, Text]]:
     """What a clerk may and may not do, tried."""
     ours, theirs = show.delivery.receivers[0], show.delivery.receivers[1]
-    record, neighbour = _first(show, ours), _first(show, theirs)
+    record, neighbour = first_record(show, ours), first_record(show, theirs)
     purpose = show.delivery.purpose
-    answers = (
+    return [
         (
             Text("own resident, registered purpose", "本社区居民，登记用途"),
             _ask(show, ours, ours, record, purpose),
@@ -48,8 +39,7 @@ def attempts(show: Show) -> Tries:
         (Text("neighbour's resident", "邻社区居民"), _ask(show, ours, theirs, neighbour, purpose)),
         (Text("neighbour's record number", "邻社区的记录编号"), _ask(show, ours, ours, neighbour, purpose)),
         (Text("no purpose", "未说明用途"), _ask(show, ours, ours, record, "")),
-    )
-    return Tries(record, neighbour, answers)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +147,8 @@ def _ask(show: Show, of: str, domain: str, record: int, purpose: str) -> Text:
     return Text(f"opened 2 fields, entry {answer.entry_index}", f"开启 2 个字段，条目 {answer.entry_index}")
 
 
-def _first(show: Show, home: str) -> int:
+def first_record(show: Show, home: str) -> int:
+    """The lowest record number that a community has in the district store now."""
     ((record,),) = show.rows(
         f"SELECT coalesce(min(record), 0) FROM district.{show.delivery.dataset}"
         " WHERE batch_out IS NULL AND home = %s",

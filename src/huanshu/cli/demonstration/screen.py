@@ -10,7 +10,7 @@ from typing import Any
 
 from huanshu.auditlog.reader import read_entries
 from huanshu.cli.demonstration.mistake import Held
-from huanshu.cli.demonstration.people import Answered, Mover, Tries
+from huanshu.cli.demonstration.people import Answered, Mover, first_record
 from huanshu.cli.demonstration.show import Show, failed
 from huanshu.errors import Text
 from huanshu_verify import Report
@@ -20,7 +20,7 @@ from huanshu_verify import Report
 class Seen:
     """Everything the demo saw beside log and stores."""
 
-    tries: Tries
+    tried: Sequence[tuple[Text, Text]]
     mover: Mover
     answered: Answered
     held: Held
@@ -49,7 +49,7 @@ def last_screen(show: Show, seen: Seen) -> None:
         style="bold green" if seen.report.clean else "bold red",
     )
     total = time.monotonic() - show.started
-    own, other = seen.tries.own, seen.tries.other
+    own, other = (first_record(show, code) for code in show.delivery.receivers[:2])
     names = [show.sandbox.home.policies.domains[code].name for code in show.delivery.receivers[:2]]
     show.speech.tell(
         Text(
@@ -69,7 +69,7 @@ def last_screen(show: Show, seen: Seen) -> None:
             "seconds": show.seconds, "total": total, "clean": seen.report.clean, "entries": seen.report.entries,
             "report": str(seen.page), "intakes": intakes, "subdistricts": places, "mover": seen.mover,
             "corrections": seen.answered, "held": seen.held,
-            "records": {"own": seen.tries.own, "other": seen.tries.other},
+            "records": {"own": own, "other": other},
         }
     )  # fmt: skip
     _require(show, seen, intakes, places)
@@ -182,7 +182,7 @@ def _tell_people(show: Show, seen: Seen) -> None:
     show.speech.table(
         Text("A clerk tries", "一名社区数据员的尝试"),
         [Text("what", "操作"), Text("answer", "闸口答复")],
-        seen.tries.answers,
+        seen.tried,
     )
     names = show.sandbox.home.policies.domains
     mover, answered, held = seen.mover, seen.answered, seen.held
