@@ -28,6 +28,7 @@ from huanshu.exchange.corrections import accept, propose, show
 from huanshu.exchange.intake import run_intake
 from huanshu.exchange.runs import run_delivery
 from huanshu.exchange.workbooks import issue, submit
+from huanshu.exchange.workbooks.shape import REGISTER
 from huanshu.gate.read import Asked, read
 from huanshu.settings import Settings
 
@@ -111,7 +112,7 @@ def correct(settings: Settings, post: str, domain: str, person: str, record: int
     said.append(repr(accept(connect(settings, steward).ground(), first.correction, first.steward)))
     made = issue(ground, "resident", post)
     book = openpyxl.load_workbook(io.BytesIO(made.content))
-    sheet = book["register"]
+    sheet = book[REGISTER]
     column = list(made.fields).index("residence_address") + 3
     assert any(ADDRESS in str(cell.value) for row in sheet.iter_rows() for cell in row)
     sheet.cell(3, column).value = f"{ADDRESS}乙"

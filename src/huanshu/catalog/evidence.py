@@ -31,7 +31,7 @@ CALENDAR_COLUMNS: Final = ("date", "kind", "name_zh", "name_en", "source", "veri
 KEPT: Final = ("log_entries", "delivery_records", "processing_records", "quarantine")
 
 #: Obligations that a part of the platform asks for by name; a home without one could not date a finding.
-REQUIRED: Final = ("receipt_due",)
+REQUIRED: Final = ("receipt_due", "quarantine_due", "finding_due", "correction_reply")
 
 _UNITS: Final = ("working_days", "days", "hours", "months", "years")
 #: A C2SP origin is a schema-less URL; it is the key name in signed notes, so no blank and no plus.

@@ -55,6 +55,7 @@ class StraightIntoTheSlice(Receiving):
         columns = {**upserts.columns(), "delivery": pa.repeat(delivery, len(upserts.record))}
         columns["digest"] = pa.array(row_digests(upserts.columns()), pa.large_binary())
         with self._connection.transaction():
+            self._make_staging()
             self._run("CREATE TABLE IF NOT EXISTS {slice} ({columns}, PRIMARY KEY (record)) {rows}")
             copy_in(self._connection, self._tables.slice, columns)
 

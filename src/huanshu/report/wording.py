@@ -56,6 +56,7 @@ REASONS: Final = {
     "correction.field.fixed": Text("a field that only the department corrects", "该字段只由部门更正"),
     "correction.judge.in_person": Text("judging by a person", "由个人执行核对"),
     "correction.origin.foreign": Text("a correction from another domain", "更正来自其他域"),
+    "correction.steward.proposer": Text("an answer to one's own proposal", "答复本人提出的更正"),
     "correction.steward.other": Text("another steward answers for the field", "该字段由其他数据管家答复"),
     "keeper.open.too_many": Text("too many values at once", "一次开启过多"),
     "keeper.origin.acting": Text("a fictional person outside a sandbox", "非演练环境使用虚构人员"),
