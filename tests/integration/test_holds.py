@@ -211,3 +211,19 @@ def _approve(place: Range) -> None:
 
     running = place.acting(OFFICER)
     approve_flow(running.keeper, running.home, DELIVERY, date(2027, 6, 30))
+
+
+def test_9_one_run_is_held_for_the_same_content_as_often_as_it_comes_back() -> None:
+    with Range(ROOT) as made:
+        made.take_in(INTAKE, 1, sample())
+        made.deliver(DELIVERY)
+        held = []
+        for sequence, swapped in ((2, True), (3, False), (4, True)):
+            made.take_in(INTAKE, sequence, sample(swapped=swapped))
+            ground = made.acting().ground(chunk=CHUNK)
+            with pytest.raises(HeldError):
+                run_delivery(ground, DELIVERY, "one-run", [A])
+            held.append(made.acting().keeper.holds(DELIVERY)[0].index)
+            release(made, OFFICER)
+            run_delivery(ground, DELIVERY, "one-run", [A, B])
+        assert sorted(set(held)) == held

@@ -85,7 +85,8 @@ def require_expected(ground: Ground, flow: Flow, run: str) -> None:
         if reasons or standing:
             deliveries = _deliveries(district, ground, contract, flow)
             if standing or not deliveries.items() <= expectations["released"].items():
-                _hold(ground, flow, run, reasons, deliveries, standing)
+                since = standing[0].index if standing else int(expectations["since"])
+                _hold(ground, flow, run, reasons, deliveries, standing, since)
         _note_judged(district, flow, run, taken_in)
     _settle_finding(ground, flow, run)
 
@@ -162,6 +163,7 @@ def _hold(
     reasons: list[dict[str, Any]],
     deliveries: Mapping[str, str],
     standing: list[Hold],
+    since: int,
 ) -> None:
     """Raises HeldError; appends the hold first, unless exactly this content is held already or nothing is due."""
     digest = content_digest(deliveries)
@@ -175,7 +177,8 @@ def _hold(
     ground.keeper.append(
         {
             "event": "exchange.run.held",
-            "once": f"exchange.run.held/{flow.flow}/{run}/{digest}",
+            # Since which release: content that was released and held anew is another hold of the same run.
+            "once": f"exchange.run.held/{flow.flow}/{run}/{digest}/{since}",
             "flow": {"id": flow.flow, "run": run},
             "detail": {"reasons": reasons[:_LISTED], "outside": len(reasons), "deliveries": dict(deliveries)},
         }

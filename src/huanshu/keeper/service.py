@@ -328,7 +328,8 @@ class Service:
             return self._register.holds.slice_of(flow, receiver)
 
     def expectations(self, peer: Peer, acting_as: str | None, flow: str) -> dict[str, Any]:
-        """What the keeper knows of a flow: fields its receivers have never had, and the content last released."""
+        """What the keeper knows of a flow: fields its receivers have never had, the content last released, and the
+        entry that had held it (-1 when nothing is released)."""
         with self._asked(peer, acting_as):
             declared, holds = self._home.flows[flow], self._register.holds
             unseen = {r: holds.unseen(declared.dataset, r, declared.fields) for r in declared.receivers}
@@ -336,6 +337,7 @@ class Service:
             return {
                 "unseen": {receiver: fields for receiver, fields in unseen.items() if fields},
                 "released": dict(released.deliveries or {}) if released else {},
+                "since": released.index if released else -1,
             }
 
     # -- order of effects -----------------------------------------------------------------------
