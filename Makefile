@@ -48,8 +48,8 @@ check: $(STAMP) ## Formatting, lint, types, layers, and the home itself
 	$(BIN)/lint-imports
 	$(BIN)/huanshu check
 
-test: $(STAMP) ## The tests
-	$(BIN)/pytest -q -m "not slow"
+test: $(STAMP) ## The tests, two files at a time
+	$(BIN)/pytest -q -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(STAMP) ## The long campaigns
 	$(BIN)/pytest -q -m slow
