@@ -126,10 +126,10 @@ def test_6_rows_that_somebody_put_into_a_staging_are_not_promoted(place: Range) 
     assert before != place.due_records("resident", home)
 
     class Intruded(Receiving):
-        def promote(self, delivery: str, upserts: int, withdrawals: int) -> Inbox:
+        def promote(self, delivery: str, upserts: int, withdrawals: int, still: str | None) -> Inbox:
             self._run("INSERT INTO {staging} SELECT * FROM {slice} LIMIT 1")
             self._run("UPDATE {staging} SET delivery = %s", delivery)
-            return super().promote(delivery, upserts, withdrawals)
+            return super().promote(delivery, upserts, withdrawals, still)
 
     ground = replace(place.acting().ground(workers=1), receiving=Intruded)
     attempt = attempt_delivery(ground, DELIVERY, "intruded", [home])

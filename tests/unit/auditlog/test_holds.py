@@ -38,6 +38,7 @@ class Log:
             count=count,
             withdrawn=withdrawn,
             holds=9,
+            slice_digest="0" * 64,
         )
 
 
@@ -94,5 +95,6 @@ def test_a_recall_of_what_has_not_arrived_counts_when_it_does() -> None:
     log("exchange.delivery.recalled", delivery=D1, authorised=under_way, arrived=False, records=2)
     assert log.holds.recalls() == []
     assert log.holds.was_recalled(D1)
-    log("exchange.delivery.arrived", delivery=D1, authorised=under_way, count=2, withdrawn=0, holds=2)
+    arrived = {"delivery": D1, "authorised": under_way, "count": 2, "withdrawn": 0, "holds": 2}
+    log("exchange.delivery.arrived", **arrived, slice_digest="0" * 64)
     assert [r.delivery for r in log.holds.recalls()] == [D1]
