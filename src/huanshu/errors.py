@@ -111,3 +111,9 @@ class TamperedError(HuanshuError):
 
     exit_code = 7
     must_act = Text("security staff", "安全人员")
+
+
+class DefectError(HuanshuError):
+    """The program itself is at fault. Made by ``defects.unforeseen`` alone: a foreign exception's class and place."""
+
+    exit_code = 9

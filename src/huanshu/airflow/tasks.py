@@ -1,7 +1,8 @@
 """What the tasks do: connect, call the exchange, hand on codes and counts, say which partitions are up to date.
 
 Errors: what a person must mend (denied, wrong file, wrong input, tampering) fails at once and is never
-retried; ``Away`` is what may be tried again. Only the explanation reaches Airflow's log, never a chained traceback.
+retried; ``Away`` is what may be tried again. Only the explanation reaches Airflow's log, never a chained traceback;
+of a foreign exception only its class and place.
 
 A delivery task whose receivers were served in part tells of each: the served ones are partitions, the others
 are carried to ``complete``, which fails. Tried again, a delivery opens nothing that has arrived; where one
@@ -13,14 +14,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTerminated,
+    AirflowTaskTimeout,
+)
 
 from huanshu import telemetry
 from huanshu.assembly import Running, connect
 from huanshu.assembly.lineage import tell_lineage
+from huanshu.defects import unforeseen
 from huanshu.errors import HuanshuError, Text, UnavailableError
 from huanshu.exchange.coverage import tell_coverage
 from huanshu.exchange.delivery import Outcome
@@ -32,6 +40,17 @@ from huanshu.settings import read_settings
 
 class Away(AirflowException):  # type: ignore[misc]
     """Something is down: the keeper, a database, a receiver's server. Tried again by the retry policy."""
+
+
+#: Words of ours, or fixed ones: how a task ends.
+_AIRFLOW_S_OWN: Final = (
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTerminated,
+    AirflowTaskTimeout,
+    KeyboardInterrupt,
+    SystemExit,
+)
 
 
 def intake(flow: str) -> dict[str, Any]:
@@ -127,6 +146,10 @@ def _running() -> Iterator[Running]:
         raise Away(error.explain("en")) from None
     except HuanshuError as error:
         raise AirflowFailException(error.explain("en")) from None
+    except _AIRFLOW_S_OWN as error:
+        raise error from None  # without what it may have interrupted
+    except BaseException as error:  # noqa: BLE001 - foreign: its words may quote a value
+        raise AirflowFailException(unforeseen(error).explain("en")) from None
     finally:
         telemetry.flush()
 

@@ -14,6 +14,7 @@ from huanshu.assembly.deployment import Deployment
 from huanshu.assembly.fresh_home import FreshHome
 from huanshu.auditlog import HeadFile, LogWriter, Register, Signer
 from huanshu.catalog import Home
+from huanshu.defects import silence
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.server import Server, forbid_core_files
 from huanshu.keeper.service import Parts, Service
@@ -66,6 +67,7 @@ def enforcer_of(home: Home) -> Enforcer:
 def run_keeper(deployment: Deployment) -> None:
     """Serve until SIGTERM or SIGINT."""
     forbid_core_files()
+    silence()
     if deployment.settings.otlp_endpoint:
         telemetry.export_to(deployment.settings.otlp_endpoint)
     server = Server(deployment.settings.keeper_socket, build_service(deployment))

@@ -19,6 +19,7 @@ class Context:
 
     speech: Speech
     acting_as: str | None = None
+    frames: bool = False
     _settings: Settings | None = None
 
     @property
@@ -29,7 +30,8 @@ class Context:
                 telemetry.export_to(self._settings.otlp_endpoint)
         return self._settings
 
-    def choose(self, lang: str, acting_as: str | None, *, as_json: bool) -> None:
+    def choose(self, lang: str, acting_as: str | None, *, as_json: bool, frames: bool = False) -> None:
+        self.frames = frames
         chosen: Language = "en" if lang == "en" else "zh"
         if lang not in ("", "zh", "en"):
             raise ContentError(
@@ -53,7 +55,7 @@ def hoist(arguments: Sequence[str]) -> list[str]:
         if word == "--":
             rest += [word, *left]
             break
-        if word == "--json" or (word.split("=", 1)[0] in _WITH_VALUE and "=" in word):
+        if word in ("--json", "--frames") or (word.split("=", 1)[0] in _WITH_VALUE and "=" in word):
             front.append(word)
         elif word in _WITH_VALUE and left:
             front += [word, left.pop(0)]

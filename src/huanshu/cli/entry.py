@@ -25,6 +25,7 @@ from huanshu.cli import (
     workbooks,
 )
 from huanshu.cli.context import CONTEXT, hoist
+from huanshu.defects import frames, silence, unforeseen
 from huanshu.errors import HuanshuError, Text
 
 app = typer.Typer(
@@ -65,13 +66,19 @@ def common(
     as_json: bool = typer.Option(False, "--json", help="Answer as one JSON document. 以 JSON 输出。"),
     lang: str = typer.Option("", "--lang", help="zh or en (default: HUANSHU_LANG, LANG, zh)."),
     acting_as: str = typer.Option("", "--as", help="Act as a fictional person; sandbox only. 仅限演练环境。"),
+    show_frames: bool = typer.Option(
+        False,
+        "--frames",
+        help="For developers: after a fault, the calls to it; no values. 开发者排错：调用路径。",
+    ),
 ) -> None:
     """Options that every command understands."""
-    CONTEXT.choose(lang, acting_as or None, as_json=as_json)
+    CONTEXT.choose(lang, acting_as or None, as_json=as_json, frames=show_frames)
 
 
 def main() -> None:
-    """Entry point of ``huanshu``."""
+    """Entry point of ``huanshu``. Whatever comes up to here leaves as words of ours."""
+    silence()
     try:
         app(hoist(sys.argv[1:]))
     except HuanshuError as error:
@@ -84,3 +91,10 @@ def main() -> None:
             )
         )
         sys.exit(130)
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - foreign; a panic of a Rust library is no Exception
+        CONTEXT.speech.fail(told := unforeseen(error))
+        if CONTEXT.frames:
+            CONTEXT.speech.err.print("\n".join(frames(error)), markup=False)
+        sys.exit(told.exit_code)

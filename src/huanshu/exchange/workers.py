@@ -27,6 +27,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from huanshu.defects import kind_of, place_of
 from huanshu.errors import HuanshuError, Text, UnavailableError
 from huanshu.store import available
 
@@ -149,7 +150,7 @@ def _answer(made: Any, method: str, given: Sequence[Any]) -> tuple[str, Any]:
     except HuanshuError as error:
         return "error", _parts(error)
     except Exception as error:  # noqa: BLE001 - its words may quote a value
-        return "error", _parts(_failed(type(error).__name__))
+        return "error", _parts(_failed(f"{kind_of(error)}, {place_of(error)}"))
 
 
 def _parts(error: HuanshuError) -> tuple[Any, ...]:

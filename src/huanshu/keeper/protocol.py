@@ -26,6 +26,7 @@ _FAMILIES: Final = {
         errors.DeniedError,
         errors.UnavailableError,
         errors.TamperedError,
+        errors.DefectError,
     )
 }
 

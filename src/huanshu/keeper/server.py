@@ -19,7 +19,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from huanshu import telemetry
+from huanshu.defects import kind_of, place_of, unforeseen
 from huanshu.errors import HuanshuError, InputError, Text
 from huanshu.keeper import protocol
 from huanshu.keeper.cells import StoredCell
@@ -80,11 +83,13 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self._service.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """A fault of one connection: its class is logged, never its text."""
-        _log.error("a connection ended with %s", type(sys.exception()).__name__)
+        """A fault of one connection: its class and place are logged, never its text."""
+        if (error := sys.exception()) is not None:
+            _log.error("a connection ended with %s at %s", kind_of(error), place_of(error))
 
     def answer(self, peer: Peer, request: dict[str, Any]) -> dict[str, Any]:
-        """One request → ``{"ok": …}`` or ``{"error": …}``."""
+        """One request → ``{"ok": …}`` or ``{"error": …}``. A database that is away ends the connection instead: the
+        client asks once more, and then says that the keeper does not answer."""
         try:
             with telemetry.continued(request.get("traceparent")):
                 return {"ok": self._dispatch(peer, request)}
@@ -100,6 +105,12 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
                     ),
                 )
             )
+        except psycopg.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - its words may quote what was sealed
+            told = unforeseen(error)
+            _log.error("%s", told)
+            return protocol.error_message(told)
 
     def _dispatch(self, peer: Peer, request: dict[str, Any]) -> Any:
         service, acting = self._service, request.get("acting_as")

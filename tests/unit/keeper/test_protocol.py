@@ -99,6 +99,7 @@ FAMILIES = [
     errors.DeniedError,
     errors.UnavailableError,
     errors.TamperedError,
+    errors.DefectError,
 ]
 
 
