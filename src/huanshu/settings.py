@@ -62,6 +62,11 @@ class Settings:
         return self.state / "intake"
 
     @property
+    def log_folder(self) -> Path:
+        """The published log: static files for anyone who checks it."""
+        return self.state / "log"
+
+    @property
     def reports_folder(self) -> Path:
         return self.state / "reports"
 

@@ -22,9 +22,19 @@ class Clock:
 
     def __init__(self) -> None:
         self.at = datetime(2026, 7, 1, 9, 0, tzinfo=timezone(timedelta(hours=8)))
+        self.elapsed = 0.0
 
     def __call__(self) -> datetime:
         return self.at
+
+    def ticks(self) -> float:
+        """The clock that nobody can set."""
+        return self.elapsed
+
+    def pass_(self, seconds: float) -> None:
+        """Let time pass by both clocks."""
+        self.at += timedelta(seconds=seconds)
+        self.elapsed += seconds
 
 
 class SimulatedHead:
@@ -58,6 +68,8 @@ class Ground:
         self.head: Any = HeadFile(folder / "head")
         create_head(self.signer, ORIGIN, self.head)
         self._writers: list[LogWriter] = []
+        #: Publishers that a test has made, to be closed with it.
+        self.publishers: list[Any] = []
 
     def writer(self) -> LogWriter:
         """A writer that has not started."""
@@ -82,7 +94,7 @@ class Ground:
             return admin.execute(query.encode()).fetchall()
 
     def close(self) -> None:
-        for writer in self._writers:
+        for writer in (*self._writers, *self.publishers):
             writer.close()
 
 

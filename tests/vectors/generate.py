@@ -5,6 +5,7 @@ Run: PYTHONPATH=src python tests/vectors/generate.py. The keys are counters, nev
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,21 @@ from huanshu.sealing import CellContext, content_mark, link, seal_column, token
 from huanshu.sealing.blobs import seal_blob
 from huanshu.sealing.keys import KeyName, Root
 from huanshu.sealing.padding import pad
-from huanshu.tlog import Checkpoint, Frontier, leaf_hash
+from huanshu.tlog import (
+    Checkpoint,
+    ForkProof,
+    Frontier,
+    GrowingTiles,
+    ProofFile,
+    TileHashes,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    vkey,
+)
+from huanshu.tlog.cosignatures import add_checkpoint, cosignature_line, cosigned_message, note_text
+from huanshu.tlog.notes import COSIGNATURE
+from huanshu.tlog.tiles import bundle
 
 SIV_KEY, MAC_KEY, OTHER_MAC_KEY = bytes(range(64)), bytes(range(32)), bytes(range(32, 64))
 SEED = bytes(range(32))
@@ -118,7 +133,46 @@ def digests() -> dict[str, Any]:
     }
 
 
-VECTORS = {"sealing.json": sealing, "log.json": log, "digests.json": digests}
+WITNESS_SEED = bytes(range(32, 64))
+WITNESS = "audit-office.example/witness"
+
+
+def tiles() -> dict[str, Any]:
+    """A log of 600 small leaves: where its files lie, what they hold, and proofs out of them."""
+    signer = Signer(Ed25519PrivateKey.from_private_bytes(SEED))
+    witness = Ed25519PrivateKey.from_private_bytes(WITNESS_SEED)
+    public = witness.public_key().public_bytes_raw()
+    leaves = [canonical({"index": index}) for index in range(600)]
+    growing, made, roots = GrowingTiles(), dict[str, bytes](), {}
+    for size, leaf in enumerate(leaves, start=1):
+        made.update((tile.path, raw) for tile, raw in growing.append(leaf_hash(leaf)))
+        roots[size] = growing.root
+    made.update((tile.path, raw) for tile, raw in growing.partial())
+    hashes = TileHashes(600, lambda tile: made[tile.path])
+    note = signer.checkpoint_note(Checkpoint(ORIGIN, 600, roots[600]))
+    signature = witness.sign(cosigned_message(note_text(note), 1_790_000_000))
+    cosigned = note + cosignature_line(WITNESS, public, 1_790_000_000, signature) + "\n"
+    proof = inclusion_proof(hashes, 299, 600)
+    return {
+        "leaf": 'canonical {"index": n}', "size": 600, "root": roots[600].hex(), "note": note,
+        "files": {path: hashlib.sha256(raw).hexdigest() for path, raw in sorted(made.items())},
+        "bundle_2": hashlib.sha256(bundle(leaves[512:])).hexdigest(),
+        "inclusion": {"index": 299, "proof": [p.hex() for p in proof]},
+        "consistency": {
+            "old": 257, "old_root": roots[257].hex(),
+            "proof": [p.hex() for p in consistency_proof(hashes, 257, 600)],
+        },
+        "witness": vkey(WITNESS, public, COSIGNATURE), "cosigned": cosigned,
+        "proof_file": ProofFile(299, tuple(proof), cosigned).text,
+        "request": add_checkpoint(257, consistency_proof(hashes, 257, 600), note).decode(),
+        "fork": ForkProof.of(
+            signer.checkpoint_note(Checkpoint(ORIGIN, 257, bytes(32))), note, roots[257],
+            consistency_proof(hashes, 257, 600),
+        ).text,
+    }  # fmt: skip
+
+
+VECTORS = {"sealing.json": sealing, "log.json": log, "digests.json": digests, "tiles.json": tiles}
 
 
 def main() -> None:

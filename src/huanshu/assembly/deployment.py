@@ -2,6 +2,7 @@
 
     deployment.json   URLs of our database roles and of the receivers' stores (mode 0600)
     servers/<name>/   embedded PostgreSQL servers; ``district`` and one per store that domains.csv names
+    log/              the published log: checkpoint, tiles, bundles, bitmaps (docs/FORMAT.md)
     keeper/           root.key, log.key, head, keeper.sock: the keeper's own
     intake/<flow>/    extracts with manifests        reports/   what was built
 

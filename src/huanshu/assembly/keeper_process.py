@@ -12,12 +12,13 @@ from huanshu import telemetry
 from huanshu.access import Enforcer
 from huanshu.assembly.deployment import Deployment
 from huanshu.assembly.fresh_home import FreshHome
-from huanshu.auditlog import HeadFile, LogWriter, Register, Signer
+from huanshu.auditlog import HeadFile, LogWriter, PublishedLog, Publisher, Register, Signer
 from huanshu.catalog import Home
 from huanshu.defects import silence
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.server import Server, forbid_core_files
 from huanshu.keeper.service import Parts, Service
+from huanshu.keeper.tending import Tending
 from huanshu.keeper.vault import Vault, load_root
 from huanshu.store import connect
 
@@ -44,6 +45,10 @@ def build_service(
     writer = LogWriter(
         lambda: connect(url), signer, home().log_origin, HeadFile(settings.keeper_folder / "head"), now
     )
+    published = PublishedLog(settings.log_folder)
+    publisher = Publisher(
+        published, lambda: connect(url), lambda note: signer.read_checkpoint(home().log_origin, note)
+    )
     vault = Vault(load_root(settings.keeper_folder / "root.key"), connect(url))
     return Service(
         Parts(
@@ -52,8 +57,8 @@ def build_service(
             writer=writer,
             vault=vault,
             connect=lambda: connect(url),
-            clock=now,
             keeper_uid=os.geteuid(),
+            tending=Tending(writer, publisher, now),
             recalled=recalled,
         )
     )

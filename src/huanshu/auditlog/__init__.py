@@ -1,13 +1,16 @@
 """The audit log: who saw what, why, in whose name — appended before it happens.
 
 ``events`` the closed set and its shapes, ``writer`` the one writer, ``register`` what the entries establish,
-``reader`` for everyone else, ``signing`` and ``head`` what lies outside the database.
+``published`` and ``publisher`` the static files that prove it to others, ``reader`` for everyone else, ``signing`` and
+``head`` what lies outside the database.
 """
 
 from huanshu.auditlog.entries import Draft, Entry
 from huanshu.auditlog.events import EVENTS
 from huanshu.auditlog.head import HeadFile, HeadStore
 from huanshu.auditlog.holds import Hold, Holds, Recall, content_digest
+from huanshu.auditlog.published import PublishedLog
+from huanshu.auditlog.publisher import Publisher
 from huanshu.auditlog.register import Approval, Register
 from huanshu.auditlog.signing import Signer, create_signing_key, require_signature
 from huanshu.auditlog.writer import Appended, LogWriter, create_head
@@ -23,6 +26,8 @@ __all__ = [
     "Hold",
     "Holds",
     "LogWriter",
+    "PublishedLog",
+    "Publisher",
     "Recall",
     "Register",
     "Signer",

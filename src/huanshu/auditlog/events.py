@@ -48,6 +48,10 @@ _ANSWERED = "post domain dataset fields"
 
 EVENTS: Final[Mapping[str, Shape]] = {
     "log.origin.created": _shape("sandbox origin vkey"),
+    "log.heartbeat.sent": _shape("published", optional_detail="witnessed"),
+    "log.staleness.ended": _shape("reason since seconds"),
+    "log.clock.moved": _shape("seconds direction"),
+    "log.witnesses.named": _shape("digest witnesses quorum"),
     "policy.bundle.adopted": _shape("digest", "post"),
     "key.sender.enrolled": _shape("sender public_key", "post"),
     "approval.flow.granted": _shape("flow digest until", "post dataset"),

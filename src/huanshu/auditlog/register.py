@@ -32,6 +32,9 @@ class Register:
 
     def __init__(self) -> None:
         self.policy_digest: str | None = None
+        #: In whose name the platform speaks for itself: who adopted the rules in force, before that who began the log.
+        self.answerable: str | None = None
+        self.witnesses: str | None = None
         self.sandbox = False
         self.holds = Holds()
         self._approvals: dict[tuple[str, str], Approval] = {}
@@ -45,8 +48,12 @@ class Register:
         match entry.event:
             case "log.origin.created":
                 self.sandbox = bool(detail["sandbox"])
+                self.answerable = str(entry.body["person"])
+            case "log.witnesses.named":
+                self.witnesses = str(detail["digest"])
             case "policy.bundle.adopted":
                 self.policy_digest = str(detail["digest"])
+                self.answerable = str(entry.body["person"])
             case "key.sender.enrolled":
                 self._senders[str(detail["sender"])] = str(detail["public_key"])
             case "approval.flow.granted":

@@ -82,6 +82,24 @@ class LogWriter:
         return self._tree.root
 
     @property
+    def last(self) -> datetime | None:
+        """The time of the last entry; None for an empty log."""
+        return self._last
+
+    @property
+    def note(self) -> str:
+        """The checkpoint that was acknowledged last. TamperedError when the head is gone."""
+        note = self._head.read()
+        if note is None:
+            raise _tampered("the keeper's head is missing", "钥匙保管的日志头缺失")
+        return note
+
+    def now(self) -> datetime:
+        """The clock's time, but never before the last entry's: the log's own time does not run backwards."""
+        now = self._clock()
+        return now if self._last is None else max(now, self._last)
+
+    @property
     def vkey(self) -> str:
         return self._signer.vkey(self._origin)
 
@@ -169,7 +187,7 @@ class LogWriter:
         appended then) and UnavailableError when the log cannot be written."""
         connection = self._alive()
         tree, made = self._tree.copy(), []
-        at = self._now()
+        at = self.now()
         for draft in drafts:
             body = {**draft.body, "v": 1, "index": tree.size, "at": at.isoformat(timespec="microseconds")}
             events.check(body)
@@ -292,10 +310,7 @@ class LogWriter:
         return self._connection
 
     def _acknowledged(self) -> Checkpoint:
-        note = self._head.read()
-        if note is None:
-            raise _tampered("the keeper's head is missing", "钥匙保管的日志头缺失")
-        return self._signer.read_checkpoint(self._origin, note)
+        return self._signer.read_checkpoint(self._origin, self.note)
 
     def _require_signed(self, connection: psycopg.Connection, tree: Frontier) -> None:
         """The last row is covered by a checkpoint of ours at exactly this size, and none lies beyond it."""
@@ -315,11 +330,6 @@ class LogWriter:
                 f"日志有 {tree.size} 条，最后检查点覆盖 {row[0]} 条",
             )
         self._head.write(row[1])
-
-    def _now(self) -> datetime:
-        """The clock's time, but never before the last entry's: the log's own time does not run backwards."""
-        now = self._clock()
-        return now if self._last is None else max(now, self._last)
 
 
 def _unwritable(error: Exception | None) -> UnavailableError:

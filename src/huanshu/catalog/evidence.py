@@ -44,11 +44,19 @@ class LogSettings:
 
     origin: str
     timezone: str
+    #: Minutes after which the last published checkpoint, or the witnesses' last word, is too old to open anything.
+    checkpoint_minutes: int = 15
+    witness_minutes: int = 15
 
 
 def read_log(folder: Folder) -> LogSettings:
-    """``origin`` of the checkpoints and ``timezone`` of the district."""
-    members = document(folder, LOG).mapping(("origin", "timezone"))
+    """``origin`` of the checkpoints, ``timezone`` of the district, and how old the log's own evidence may become.
+
+    The bounds are no way to switch a defence off: an hour for our own checkpoint, a day for witnesses who are asked by
+    carried files."""
+    members = document(folder, LOG).mapping(
+        ("origin", "timezone"), ("checkpoint_max_age_minutes", "witness_max_age_minutes")
+    )
     origin = members["origin"].text()
     if _ORIGIN.fullmatch(origin) is None or len(origin) > 128:
         raise ContentError(
@@ -57,7 +65,11 @@ def read_log(folder: Folder) -> LogSettings:
             remedy=Text("for example district.huanshu.example/log", "例如 district.huanshu.example/log"),
             where=members["origin"].where,
         )
-    return LogSettings(origin, _timezone(members["timezone"]))
+    ages = [
+        members[key].integer(1, most) if key in members else 15
+        for key, most in (("checkpoint_max_age_minutes", 60), ("witness_max_age_minutes", 1_440))
+    ]
+    return LogSettings(origin, _timezone(members["timezone"]), *ages)
 
 
 def _timezone(node: Node) -> str:

@@ -52,6 +52,7 @@ _POLICY_NAMES: Final = (
 )
 _AUDIT_NAMES: Final = (
     "log.yaml",
+    "witnesses.policy",
     "obligations.yaml",
     "calendar.csv",
     "retention.yaml",
@@ -123,6 +124,8 @@ class _Reading:
             calendar=self.calendar,
             timezone=self.log.timezone,
             log_origin=self.log.origin,
+            checkpoint_minutes=self.log.checkpoint_minutes,
+            witness_minutes=self.log.witness_minutes,
             retention=self.retention,
         )
 

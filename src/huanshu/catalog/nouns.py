@@ -421,5 +421,8 @@ class Home:
     timezone: str = "Asia/Shanghai"
     #: Origin line of the log's checkpoints (audit/log.yaml).
     log_origin: str = ""
+    #: Minutes after which the published checkpoint, or the witnesses' word, is too old to open anything (log.yaml).
+    checkpoint_minutes: int = 15
+    witness_minutes: int = 15
     #: What is kept → key of the obligation that says how long (audit/retention.yaml).
     retention: Mapping[str, str] = field(default_factory=dict)

@@ -1,8 +1,8 @@
 """The keeper's end of the socket: the kernel names the peer, the service answers, errors travel as errors.
 
 The socket may be connected to by any local account; what an account may do follows from who it is
-(``establish``). One thread per connection; the service serialises. A broken or malformed message ends its
-connection and nothing else.
+(``establish``). One thread per connection, and one for the keeper's own rounds; the service serialises. A broken or
+malformed message ends its connection and nothing else.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from huanshu.keeper import protocol
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.establish import Peer
 from huanshu.keeper.proposals import Acceptance, Proposed
+from huanshu.keeper.rounds import Rounds
 from huanshu.keeper.service import Service
 from huanshu.keeper.tickets import Ticket
 from huanshu.sealing import KeyName
@@ -75,11 +76,14 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self._service = service
         path.unlink(missing_ok=True)
         super().__init__(str(path), _Connection)
+        self._rounds = Rounds(service.tend)
+        self._rounds.start()
         os.chmod(path, 0o666)  # noqa: S103 - who may do what is decided by peer credential, not by mode
 
     def server_close(self) -> None:
         """Stop listening and let go of log and vault."""
         super().server_close()
+        self._rounds.stop()
         self._service.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -24,7 +23,7 @@ from huanshu.access import Enforcer
 from huanshu.auditlog import Draft, Entry, LogWriter, Register
 from huanshu.auditlog.events import ABOUT_SUBJECTS
 from huanshu.catalog import Home, Rung
-from huanshu.errors import DeniedError, Text, UnavailableError
+from huanshu.errors import DeniedError, TamperedError, Text, UnavailableError
 from huanshu.keeper import proposals
 from huanshu.keeper.admission import Admission
 from huanshu.keeper.bitmaps import open_aged, open_bitmap, open_member, sightings, subjects_of
@@ -33,6 +32,7 @@ from huanshu.keeper.corrections import PLATFORM_ONLY
 from huanshu.keeper.establish import Asker, Peer, establish
 from huanshu.keeper.quarantine import ORDERED
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
+from huanshu.keeper.tending import Tending
 from huanshu.keeper.tickets import SETTLING, OpenTickets, Ticket, refused, require_lendable, still_valid
 from huanshu.keeper.vault import Vault
 from huanshu.sealing import LINK_KINDS, CellContext, KeyName, content_mark, mask, open_column
@@ -53,8 +53,8 @@ class Parts:
     writer: LogWriter
     vault: Vault
     connect: Callable[[], psycopg.Connection]
-    clock: Callable[[], datetime]
     keeper_uid: int
+    tending: Tending
     #: What refuses records of a recalled delivery (a drill's control arm puts something careless here).
     recalled: Callable[[Register, OpenBitmap], RecalledRecords] = RecalledRecords
 
@@ -67,6 +67,7 @@ class Service:
         self._lock = threading.Lock()
         self._register = Register()
         self._tickets = OpenTickets()
+        self._stopped: TamperedError | None = None
         try:
             self._home = parts.read_home()
             self._enforcer = parts.enforcer(self._home)
@@ -75,6 +76,8 @@ class Service:
             self._recalled = parts.recalled(self._register, self._opened_bitmap)
             for index, values in parts.writer.values_opened().items():
                 self._tickets.opened_before(index, values)
+            with suppress(UnavailableError):  # then nothing is opened until a round has published
+                parts.tending.publish()
         except BaseException:  # a keeper that does not start holds no lock and no key
             self.close()
             raise
@@ -84,6 +87,15 @@ class Service:
         with self._lock:
             self._parts.writer.close()
             self._parts.vault.close()
+        self._parts.tending.close()
+
+    def tend(self) -> None:
+        """One of the keeper's own rounds: what it owes the log, then publication. A log that is not ours stops it."""
+        with self._alone():
+            self._recover()
+            self._refresh()
+            self._pay_due()
+        self._publish()
 
     # -- requests -------------------------------------------------------------------------------
 
@@ -223,6 +235,7 @@ class Service:
                 "access.seen.asked" if claim.get("event") == "access.seen.asked" else "access.record.sought"
             )
             sought = {**claim, "event": event, "once": None}
+            self._require_fresh()
             if kind not in LINK_KINDS:
                 raise refused("keeper.link.unknown", "no such kind of identifier", "没有该标识种类")
             self._append(asker, sought, None)
@@ -249,6 +262,7 @@ class Service:
     ) -> tuple[Ticket, bytes]:
         """A steward's order, appended first; then its new values, sealed for the run that carries it out."""
         with self._asked(peer, acting_as) as asker:
+            self._require_fresh()
             ordered = {**claim, "event": ORDERED, "once": None, "fields": sorted(values)}
             ticket = self._append(asker, ordered, None)
             name = quarantine_key(str(claim["dataset"]), self._home.policies.keys.epoch)
@@ -298,7 +312,7 @@ class Service:
         """The standing approval of a flow's digest, unless it has ended."""
         with self._asked(peer, acting_as):
             found = self._register.approval(flow, digest)
-            if found is None or found.until <= self._parts.clock():
+            if found is None or found.until <= self._parts.writer.now():
                 return None
             return {"person": found.person, "until": found.until.isoformat(), "index": found.index}
 
@@ -345,7 +359,7 @@ class Service:
     @contextmanager
     def _asked(self, peer: Peer, acting_as: str | None) -> Iterator[Asker]:
         """One request: alone, on a live log, under the home as it is now, from an established asker."""
-        with self._lock:
+        with self._alone():
             self._recover()
             self._refresh()
             yield establish(
@@ -355,6 +369,14 @@ class Service:
                 sandbox=self._register.sandbox or self._parts.writer.size == 0,
                 keeper_uid=self._parts.keeper_uid,
             )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One at a time, and none after tampering was found: so the keeper says until it is started on a good log."""
+        with self._lock:
+            if self._stopped is not None:
+                raise self._stopped
+            yield
 
     def _append(self, asker: Asker, claim: Mapping[str, Any], bitmap: bytes | None) -> Ticket:
         once = claim.get("once")
@@ -409,7 +431,8 @@ class Service:
 
     def _good(self, ticket: Ticket) -> Mapping[str, Any]:
         body = self._tickets.entry(ticket)
-        still_valid(body, self._home, self._register, self._parts.clock())
+        self._require_fresh()
+        still_valid(body, self._home, self._register, self._parts.writer.now())
         self._recalled.require_readable(body, self._home)
         return body
 
@@ -428,7 +451,7 @@ class Service:
             raise refused("keeper.ticket.not_yours", "it is another post's", "凭据属于其他岗位") from None
 
     def _admission(self) -> Admission:
-        return Admission(self._home, self._enforcer, self._register, self._tickets, self._parts.clock())
+        return Admission(self._home, self._enforcer, self._register, self._tickets, self._parts.writer.now())
 
     def _require_current(self, claim: Mapping[str, Any]) -> None:
         """Compare-and-append: no entry under rules that are not the adopted ones, or not those decided under."""
@@ -531,6 +554,28 @@ class Service:
             ) from None
         for entry, hashed in fresh or ():
             self._apply(entry, hashed)
+
+    def _require_fresh(self) -> None:
+        """Nothing sensitive on old evidence. It is renewed here and now, if only nobody came to it."""
+        tending = self._parts.tending
+        try:
+            tending.require_fresh(self._home)
+        except UnavailableError:
+            with suppress(UnavailableError):
+                self._pay_due()
+                self._publish()
+            tending.require_fresh(self._home)
+
+    def _pay_due(self) -> None:
+        for body in self._parts.tending.due(self._home, self._register):
+            self._write(body, None, None)
+
+    def _publish(self) -> None:
+        try:
+            self._parts.tending.publish()
+        except TamperedError as error:
+            self._stopped = error
+            raise
 
     def _refresh(self) -> None:
         home = self._parts.read_home()

@@ -13,11 +13,13 @@ import base64
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from huanshu.errors import TamperedError, Text
 
-_ED25519 = b"\x01"
-_DASH = "\u2014"
+ED25519: Final = b"\x01"
+COSIGNATURE: Final = b"\x04"
+DASH: Final = "\u2014"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +48,25 @@ class Checkpoint:
         return made
 
 
-def key_id(name: str, public_key: bytes) -> bytes:
-    """First 4 bytes of SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key), C2SP signed-note."""
-    return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public_key).digest()[:4]
+def key_id(name: str, public_key: bytes, kind: bytes = ED25519) -> bytes:
+    """First 4 bytes of SHA-256(name ‖ 0x0A ‖ signature type ‖ public key), C2SP signed-note."""
+    return hashlib.sha256(name.encode() + b"\n" + kind + public_key).digest()[:4]
 
 
-def vkey(name: str, public_key: bytes) -> str:
+def vkey(name: str, public_key: bytes, kind: bytes = ED25519) -> str:
     """The verifier key's text form: name+hash+base64(type ‖ key)."""
-    return f"{name}+{key_id(name, public_key).hex()}+{base64.b64encode(_ED25519 + public_key).decode()}"
+    return f"{name}+{key_id(name, public_key, kind).hex()}+{base64.b64encode(kind + public_key).decode()}"
 
 
-def parse_vkey(text: str) -> tuple[str, bytes]:
-    """(name, 32-byte Ed25519 public key). Raises TamperedError when the text does not bind together."""
+def parse_vkey(text: str, kind: bytes = ED25519) -> tuple[str, bytes]:
+    """(name, 32-byte Ed25519 public key) of a key of that signature type. Raises TamperedError when the text does not
+    bind together."""
     try:
         name, identity, encoded = text.split("+", 2)
         raw = base64.b64decode(encoded, validate=True)
     except ValueError:
         raise _malformed() from None
-    if raw[:1] != _ED25519 or len(raw) != 33 or key_id(name, raw[1:]).hex() != identity:
+    if raw[:1] != kind or len(raw) != 33 or key_id(name, raw[1:], kind).hex() != identity:
         raise _malformed()
     return name, raw[1:]
 
@@ -71,7 +74,7 @@ def parse_vkey(text: str) -> tuple[str, bytes]:
 def sign_note(text: str, name: str, public_key: bytes, sign: Callable[[bytes], bytes]) -> str:
     """The signed note of ``text`` (which ends with a newline)."""
     signature = base64.b64encode(key_id(name, public_key) + sign(text.encode())).decode()
-    return f"{text}\n{_DASH} {name} {signature}\n"
+    return f"{text}\n{DASH} {name} {signature}\n"
 
 
 def split_note(note: str, name: str, public_key: bytes) -> tuple[str, bytes]:
@@ -85,7 +88,7 @@ def split_note(note: str, name: str, public_key: bytes) -> tuple[str, bytes]:
                 raw = base64.b64decode(encoded, validate=True)
             except ValueError:
                 raise _malformed() from None
-            if dash == _DASH and signer == name and raw[:4] == key_id(name, public_key):
+            if dash == DASH and signer == name and raw[:4] == key_id(name, public_key):
                 return text + "\n", raw[4:]
     raise _malformed()
 

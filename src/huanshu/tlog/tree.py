@@ -32,8 +32,12 @@ class Frontier:
 
     def append(self, leaf: bytes) -> None:
         """Append the hash of the next leaf (32 bytes)."""
-        self.size += 1
-        leaves, root = 1, leaf
+        self.append_subtree(0, leaf)
+
+    def append_subtree(self, level: int, root: bytes) -> None:
+        """Append the next ``2^level`` leaves by their root; what is there must be a multiple of as many."""
+        leaves = 1 << level
+        self.size += leaves
         while self._roots and self._roots[-1][0] == leaves:
             below, left = self._roots.pop()
             leaves, root = leaves + below, node_hash(left, root)

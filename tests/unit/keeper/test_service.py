@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,12 +16,13 @@ import pytest
 from pyroaring import BitMap
 
 from huanshu.access import Enforcer
-from huanshu.auditlog import HeadFile, LogWriter, create_head
+from huanshu.auditlog import HeadFile, LogWriter, PublishedLog, Publisher, create_head
 from huanshu.catalog import Home, read_home
-from huanshu.errors import DeniedError, HuanshuError, TamperedError
+from huanshu.errors import DeniedError, HuanshuError, TamperedError, UnavailableError
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.establish import Peer
 from huanshu.keeper.service import Parts, Service
+from huanshu.keeper.tending import Tending
 from huanshu.keeper.vault import Vault, create_root, load_root
 from huanshu.sealing import CellContext, seal_column
 from huanshu.sealing.keys import data_key
@@ -44,22 +48,57 @@ class Keeper:
 
     def started(self) -> Service:
         url, ground = self.ground.keeper_url, self.ground
+        writer = LogWriter(lambda: connect(url), ground.signer, self.home.log_origin, self.head, ground.clock)
+        publisher = Publisher(
+            PublishedLog(ground.folder / "log"),
+            lambda: connect(url),
+            lambda note: ground.signer.read_checkpoint(self.home.log_origin, note),
+        )
         return Service(
             Parts(
                 read_home=lambda: self.home,
                 enforcer=lambda home: Enforcer(home.policies, home.contracts, zone=ZoneInfo(home.timezone)),
-                writer=LogWriter(
-                    lambda: connect(url), ground.signer, self.home.log_origin, self.head, ground.clock
-                ),
+                writer=writer,
                 vault=self.vault,
                 connect=lambda: connect(url),
-                clock=ground.clock,
                 keeper_uid=OWNER.uid,
+                tending=Tending(writer, publisher, ground.clock, ground.clock.ticks),
             )
         )
 
     def events(self) -> list[str]:
         return [event for (event,) in self.ground.rows("SELECT event FROM log.entry ORDER BY index")]
+
+    def bodies(self) -> list[dict[str, Any]]:
+        return [
+            json.loads(bytes(leaf))
+            for (leaf,) in self.ground.rows("SELECT leaf FROM log.entry ORDER BY index")
+        ]
+
+    def published(self) -> int:
+        return int((self.ground.folder / "log" / "checkpoint").read_text().splitlines()[1])
+
+    @contextmanager
+    def without_disk(self) -> Iterator[None]:
+        """The published folder cannot be written: a file lies where it was."""
+        log, aside = self.ground.folder / "log", self.ground.folder / "aside"
+        log.rename(aside)
+        log.write_text("")
+        try:
+            yield
+        finally:
+            log.unlink()
+            aside.rename(log)
+
+    @contextmanager
+    def without_database(self) -> Iterator[None]:
+        """The log takes no writes."""
+        with connect(self.ground.tamper_url) as admin:
+            admin.execute("REVOKE INSERT ON log.entry FROM huanshu_keeper")
+            try:
+                yield
+            finally:
+                admin.execute("GRANT INSERT ON log.entry TO huanshu_keeper")
 
     def cell(self, record: int = 7, field: str = "name") -> StoredCell:
         key = self.vault.key(data_key(HERE, "resident", field, 1))
@@ -294,3 +333,106 @@ def test_a_finding_is_settled_by_its_own_flow_and_its_own_steward(keeper: Keeper
     assert [f["finding"] for f in keeper.service.findings(OWNER, None)] == [rows]
     keeper.service.append(OWNER, "p.he", {**settling, "dataset": "resident"})
     assert keeper.service.findings(OWNER, None) == []
+
+
+# -- freshness: what the keeper does by itself, and what it refuses on old evidence ---------------
+
+
+def test_silence_is_never_normal(keeper: Keeper) -> None:
+    keeper.service.tend()
+    assert "log.heartbeat.sent" not in keeper.events()
+    keeper.ground.clock.pass_(5 * 60)
+    keeper.service.tend()
+    keeper.service.tend()
+    assert keeper.events().count("log.heartbeat.sent") == 1
+    (body,) = [e for e in keeper.bodies() if e["event"] == "log.heartbeat.sent"]
+    assert (body["person"], body["established"]["by"], body["detail"]) == (
+        "p.chen",
+        "approval",
+        {"published": 2},
+    )
+    assert keeper.published() == len(keeper.events())
+
+
+def test_old_evidence_closes_what_is_sensitive_and_opens_again_by_itself(keeper: Keeper) -> None:
+    keeper.ground.clock.pass_(16 * 60)
+    ticket = keeper.service.append(OWNER, "p.tang", claim(detail={"record": 7, "values": 1}), b"bitmap")
+    for sick in (keeper.without_disk(), keeper.without_database()):
+        with sick:
+            keeper.ground.clock.pass_(16 * 60)
+            for _ in range(2):
+                with pytest.raises(UnavailableError, match=r"auditlog\.log\.(stale|unwritable)"):
+                    keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()])
+            with suppress(HuanshuError):
+                keeper.service.tend()
+        ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+        assert keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()]) == ["张三"]
+    keeper.service.tend()
+    (ended,) = [e for e in keeper.bodies() if e["event"] == "log.staleness.ended"]
+    assert ended["detail"]["reason"] == "auditlog.log.stale"
+    assert ended["detail"]["seconds"] >= 16 * 60
+    assert len(keeper.ground.rows("SELECT * FROM log.loan")) == 2
+
+
+def test_what_is_not_sensitive_goes_on(keeper: Keeper) -> None:
+    with keeper.without_disk():
+        keeper.ground.clock.pass_(16 * 60)
+        assert keeper.service.status(OWNER, "p.tang")["person"] == "p.tang"
+        ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+        with pytest.raises(UnavailableError, match=r"auditlog\.log\.stale"):
+            keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()])
+        sought = claim("access.record.sought", detail={})
+        with pytest.raises(UnavailableError, match=r"auditlog\.log\.stale"):
+            keeper.service.link(OWNER, "p.tang", sought, "citizen_number", "990101199001010018")
+
+
+@pytest.mark.parametrize("days", [1, -1])
+def test_a_clock_moved_a_day_is_an_entry_and_revives_nothing(keeper: Keeper, days: int) -> None:
+    """Forward: healed by a heartbeat, and told. Back: nothing is opened until the clock is right again, and what has
+    ended by the log's own time has ended."""
+    keeper.service.tend()
+    keeper.ground.clock.pass_(1)
+    ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+    until = keeper.bodies()[-1]["detail"]["until"]
+    keeper.ground.clock.at += timedelta(days=days)
+    if days > 0:
+        with pytest.raises(DeniedError, match=r"keeper\.ticket\.expired"):
+            keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()])
+    else:
+        with pytest.raises(UnavailableError, match=r"auditlog\.log\.stale"):
+            keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()])
+    keeper.service.tend()
+    moved = [e["detail"] for e in keeper.bodies() if e["event"] == "log.clock.moved"]
+    assert moved == [{"seconds": 86_400, "direction": "forward" if days > 0 else "back"}]
+    assert datetime.fromisoformat(until) > datetime.fromisoformat(keeper.bodies()[0]["at"])
+    if days < 0:
+        keeper.ground.clock.at += timedelta(days=1)
+        assert keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()]) == ["张三"]
+
+
+def test_a_log_found_changed_stops_the_keeper(keeper: Keeper) -> None:
+    keeper.service.tend()
+    ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+    keeper.ground.tamper("UPDATE log.entry SET leaf = leaf || ' '::bytea WHERE index = 2")
+    with pytest.raises(TamperedError, match=r"auditlog\.log\.not_ours"):
+        keeper.service.tend()
+    for _ in range(2):
+        with pytest.raises(TamperedError, match=r"auditlog\.log\.not_ours"):
+            keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()])
+        with pytest.raises(TamperedError, match=r"auditlog\.log\.not_ours"):
+            keeper.service.status(OWNER, "p.tang")
+
+
+def test_a_machine_set_back_does_not_start_on_newer_published_files(keeper: Keeper) -> None:
+    """Database and keeper's folder of last week, published files of today: found at start."""
+    older = keeper.head.read()
+    keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+    keeper.service.tend()
+    keeper.service.close()
+    keeper.ground.tamper(
+        "DELETE FROM log.entry WHERE index >= 2", "DELETE FROM log.checkpoint WHERE size > 2"
+    )
+    keeper.head.write(older)
+    keeper.vault.use(connect(keeper.ground.keeper_url))
+    with pytest.raises(TamperedError, match=r"auditlog\.log\.rolled_back"):
+        keeper.started()

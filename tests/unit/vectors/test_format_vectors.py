@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
@@ -41,6 +41,7 @@ def stored(name: str) -> Any:
 
 
 SEALING, LOG, DIGESTS = stored("sealing.json"), stored("log.json"), stored("digests.json")
+TILES = stored("tiles.json")
 
 
 def framed(part: bytes | None) -> bytes:
@@ -58,7 +59,7 @@ def mac(key: str, message: bytes) -> str:
 
 
 def test_our_code_makes_every_stored_vector_again(generator: ModuleType) -> None:
-    assert len(generator.VECTORS) == 3
+    assert len(generator.VECTORS) == 4
     for name, make in generator.VECTORS.items():
         assert json.loads(json.dumps(make())) == stored(name), name
 
@@ -128,6 +129,72 @@ def test_checkpoints_with_bare_ed25519() -> None:
         text = f"{origin}\n{size}\n{base64.b64encode(bytes.fromhex(made['root'])).decode()}\n"
         signature = base64.b64encode(identity + private.sign(text.encode())).decode()
         assert made["note"] == f"{text}\n\u2014 {origin} {signature}\n"
+
+
+def mth(leaves: list[bytes]) -> bytes:
+    """MTH of RFC 6962 section 2.1, transcribed."""
+    if len(leaves) == 1:
+        return hashlib.sha256(b"\0" + leaves[0]).digest()
+    k = 1 << (len(leaves) - 1).bit_length() - 1
+    return hashlib.sha256(b"\1" + mth(leaves[:k]) + mth(leaves[k:])).digest()
+
+
+def test_tiles_and_bundles_from_the_page_alone() -> None:
+    leaves = [b'{"index":%d}' % n for n in range(600)]
+    assert mth(leaves).hex() == TILES["root"]
+    level0 = [hashlib.sha256(b"\0" + leaf).digest() for leaf in leaves]
+    level1 = [mth(leaves[at : at + 256]) for at in (0, 256)]
+    files = {
+        "tile/0/000": level0[:256],
+        "tile/0/001": level0[256:512],
+        "tile/0/002.p/88": level0[512:],
+        "tile/1/000.p/2": level1,
+    }
+    assert TILES["files"] == {
+        path: hashlib.sha256(b"".join(hashes)).hexdigest() for path, hashes in files.items()
+    }
+    raw = b"".join(struct.pack(">H", len(leaf)) + leaf for leaf in leaves[512:])
+    assert hashlib.sha256(raw).hexdigest() == TILES["bundle_2"]
+
+
+def test_proofs_from_the_page_alone() -> None:
+    """Both proofs, named by hand from the recursion of the RFC over 600 leaves (512 + 88)."""
+    leaves = [b'{"index":%d}' % n for n in range(600)]
+
+    def part(begin: int, end: int) -> str:
+        return mth(leaves[begin:end]).hex()
+
+    assert TILES["inclusion"]["proof"] == [
+        part(298, 299), part(296, 298), part(300, 304), part(288, 296), part(304, 320), part(256, 288),
+        part(320, 384), part(384, 512), part(0, 256), part(512, 600),
+    ]  # fmt: skip
+    assert TILES["consistency"]["old_root"] == part(0, 257)
+    assert TILES["consistency"]["proof"] == [
+        part(256, 257), part(257, 258), part(258, 260), part(260, 264), part(264, 272), part(272, 288),
+        part(288, 320), part(320, 384), part(384, 512), part(0, 256), part(512, 600),
+    ]  # fmt: skip
+
+
+def test_cosignature_proof_file_request_and_fork_from_the_page_alone() -> None:
+    name, identity, encoded = TILES["witness"].split("+", 2)
+    typed = base64.b64decode(encoded)
+    assert typed[:1] == b"\x04"
+    assert hashlib.sha256(name.encode() + b"\n" + typed).hexdigest()[:8] == identity
+    line = TILES["cosigned"].removeprefix(TILES["note"])
+    dash, signer, raw = line.removesuffix("\n").split(" ")
+    signed = base64.b64decode(raw)
+    assert (dash, signer, signed[:4].hex()) == ("\u2014", name, identity)
+    text = TILES["note"].split("\n\n")[0] + "\n"
+    message = f"cosignature/v1\ntime {int.from_bytes(signed[4:12], 'big')}\n{text}".encode()
+    Ed25519PublicKey.from_public_bytes(typed[1:]).verify(signed[12:], message)
+    encoded_proof = [base64.b64encode(bytes.fromhex(h)).decode() for h in TILES["inclusion"]["proof"]]
+    head = "\n".join(["c2sp.org/tlog-proof@v1", "index 299", *encoded_proof])
+    assert TILES["proof_file"] == f"{head}\n\n{TILES['cosigned']}"
+    lines = [base64.b64encode(bytes.fromhex(h)).decode() for h in TILES["consistency"]["proof"]]
+    assert TILES["request"] == "\n".join(["old 257", *lines]) + f"\n\n{TILES['note']}"
+    fork = json.loads(TILES["fork"])
+    assert (fork["v"], fork["kind"], fork["second"]) == (1, "huanshu/fork-proof", TILES["note"])
+    assert (fork["proof"], base64.b64decode(fork["root"]).hex()) == (lines, TILES["consistency"]["old_root"])
 
 
 def test_row_delivery_and_slice_digests() -> None:
