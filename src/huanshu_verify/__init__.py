@@ -14,6 +14,8 @@ Steps, in order (``fsck`` runs them all and reports every failure, the first of 
                  values has loans; every authorised delivery is settled, or told as under way
     6  slices    (with receivers) each inbox line and arrived entry agree both ways; each row has its digest;
                  each slice is the one that its last arrived entry binds
+    7  store     (with data) each batch's lists are those that its entry binds; each row of the district store is
+                 as its list says, and each listed row is there
 """
 
 from huanshu_verify.fsck import STEPS, Options, Problem, Report, Step, fsck

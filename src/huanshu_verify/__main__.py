@@ -24,6 +24,7 @@ _WORDS = {
         "4 bitmaps": "位图齐全",
         "5 loans": "借钥均有依据",
         "6 slices": "各社区数据与日志相符",
+        "7 store": "区库记录与日志相符",
         "clean": "核验通过",
         "bad": "发现问题",
         "entries": "条目",
@@ -37,6 +38,7 @@ _WORDS = {
         "4 bitmaps": "bitmaps are all there",
         "5 loans": "every loan has its entry",
         "6 slices": "slices are what the log says",
+        "7 store": "the store is what the log says",
         "clean": "clean",
         "bad": "problems found",
         "entries": "entries",
@@ -60,6 +62,7 @@ def main() -> None:
     parser.add_argument(
         "--receiver", action="append", default=[], metavar="CODE=URL", help="a receiver's store"
     )
+    parser.add_argument("--data", action="store_true", help="also every row of the district store")
     parser.add_argument("--json", action="store_true", help="answer as one JSON document")
     parser.add_argument("--lang", choices=("zh", "en"), default="zh")
     given = parser.parse_args()
@@ -68,7 +71,7 @@ def main() -> None:
     try:
         receivers = dict(pair.split("=", 1) for pair in given.receiver)
         head = given.head.read_text(encoding="utf-8") if given.head else None
-        report = fsck(Options(given.url, given.vkey, head, receivers))
+        report = fsck(Options(given.url, given.vkey, head, receivers, given.data))
     except (OSError, ValueError, NoteError, psycopg.Error) as error:
         sys.stderr.write(f"huanshu-verify: {type(error).__name__}: the log or a store could not be read\n")
         sys.exit(3)

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from huanshu_verify import merkle
+from huanshu_verify import merkle, written
 from huanshu_verify.notes import NoteError, VerifierKey, open_checkpoint
 
 _BATCH = 5_000
@@ -30,12 +30,14 @@ _SETTLES = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to verify. ``head`` is the text of the keeper's head; ``receivers`` maps domain codes to URLs."""
+    """What to verify. ``head`` is the text of the keeper's head; ``receivers`` maps domain codes to URLs; ``data``
+    asks for the rows of the district store, which lies in the log's database."""
 
     url: str = field(repr=False)
     vkey: str
     head: str | None = None
     receivers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    data: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Report:
     bitmaps: int = 0
     loans: int = 0
     rows: int = 0
+    stored: int = 0
     size: int = 0
     root: str = ""
     under_way: list[str] = field(default_factory=list)
@@ -315,6 +318,25 @@ def _slice(log: _Log, store: psycopg.Connection, code: str, schema: str, dataset
     return whole.hexdigest()
 
 
+def _store(log: _Log) -> None:
+    if not log.options.data:
+        log.report.steps.append("store: not looked at (--data)")
+        return
+    announced: dict[int, str] = {}
+    batches = []
+    for index, body in log.entries.items():
+        if (named := written.ANNOUNCES.get(body["event"])) is not None:
+            announced[index] = named.format(**body["detail"])
+        announced.pop(body["detail"].get("authorised", -1), None)
+        if (batch := written.batch_of(body)) is not None:
+            batches.append(batch)
+    rows, notes = written.check(
+        log.connection, batches, frozenset(announced.values()), lambda at, what: log.find("7 store", at, what)
+    )
+    log.report.stored = rows
+    log.report.steps += notes
+
+
 def _entries(connection: psycopg.Connection) -> Iterator[tuple[int, bytes, bytes]]:
     with connection.transaction(), connection.cursor(name="huanshu_verify") as rows:
         rows.itersize = _BATCH
@@ -354,14 +376,16 @@ STEPS: Sequence[tuple[str, Step]] = (
     ("4 bitmaps", _bitmaps),
     ("5 loans", _loans),
     ("6 slices", _slices),
+    ("7 store", _store),
 )
 
 
 def fsck(options: Options, steps: Sequence[tuple[str, Step]] = STEPS) -> Report:
     """Run the steps. Raises psycopg.Error when a store cannot be read and NoteError for a malformed key."""
     report = Report()
-    with psycopg.connect(options.url, autocommit=True) as connection:
-        connection.execute("SET default_transaction_read_only = on")
+    with psycopg.connect(options.url) as connection:
+        connection.read_only = True
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ  # log and store as of one moment
         log = _Log(options, connection, report, VerifierKey.parse(options.vkey))
         for name, step in steps:
             try:

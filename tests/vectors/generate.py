@@ -10,15 +10,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from huanshu.auditlog import Signer
 from huanshu.canonical import canonical
+from huanshu.exchange import written
 from huanshu.exchange.digests import delivery_digest, row_digest, slice_digest
 from huanshu.sealing import CellContext, content_mark, link, seal_column, token
 from huanshu.sealing.blobs import seal_blob
 from huanshu.sealing.keys import KeyName, Root
 from huanshu.sealing.padding import pad
+from huanshu.store.copying import row_spans
 from huanshu.tlog import (
     Checkpoint,
     ForkProof,
@@ -130,6 +134,7 @@ def digests() -> dict[str, Any]:
             {"upserts": [], "withdrawn": [], "digest": delivery_digest([], []).hex()},
         ],
         "slice_digest": slice_digest(raw).hex(),
+        "written": _written(),
     }
 
 
@@ -169,6 +174,40 @@ def tiles() -> dict[str, Any]:
             signer.checkpoint_note(Checkpoint(ORIGIN, 257, bytes(32))), note, roots[257],
             consistency_proof(hashes, 257, 600),
         ).text,
+    }  # fmt: skip
+
+
+def _written() -> dict[str, Any]:
+    """Two parts of one batch, as two workers bring them, and what it ended."""
+    batch, rows, parts = "ab" * 32, [], []
+    for homes, records, versions in (
+        ({"990101001001": 2, "990101001002": 1}, [9, 2, 2**40], [1, 2, 1]),
+        ({"990101001001": 1}, [4], [1]),
+    ):
+        count = len(records)
+        said = [home for home, held in homes.items() for _ in range(held)]
+        sealed, plain = [bytes([n] * 20) for n in range(count)], ["1", None, ""][:count]
+        about = [[record, 3] if record > 4 else [] for record in records]
+        columns = {
+            "record": pa.array(records), "version": pa.array(versions, pa.int32()), "batch_in": pa.array([batch] * count),
+            "epoch": pa.array([1] * count, pa.int32()), "mark": pa.array([bytes(16)] * count),
+            "link_citizen_number": pa.array([bytes(range(16))] * count), "name": pa.array(sealed),
+            "home": pa.array(said), "sex": pa.array(plain, pa.string()), "subjects": pa.array(about, pa.list_(pa.int64())),
+        }  # fmt: skip
+        digests = written.RowDigests()
+        for spans in row_spans(columns):
+            digests.add(*spans)
+        starts = [0, *np.cumsum(list(homes.values())).tolist()]
+        parts.append(digests.lists(list(homes), starts, np.array(records), np.array(versions)))
+        rows += [
+            {"record": r, "version": v, "home": h, "name": n.hex(), "sex": s, "subjects": a}
+            for r, v, h, n, s, a in zip(records, versions, said, sealed, plain, about, strict=True)
+        ]
+    lists = written.whole(parts, np.array([7, 2]), np.array([3, 1]))
+    return {
+        "batch_in": batch, "epoch": 1, "mark": bytes(16).hex(), "link_citizen_number": bytes(range(16)).hex(),
+        "rows": rows, "ended": [[2, 1], [7, 3]],
+        "lists": {home: listed.hex() for home, listed in lists.items()}, "told": written.told(lists),
     }  # fmt: skip
 
 

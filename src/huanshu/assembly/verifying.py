@@ -14,7 +14,7 @@ from huanshu_verify import STEPS, Options, Report, Step, fsck
 
 
 def verify_deployment(running: Running, steps: Sequence[tuple[str, Step]] = STEPS) -> Report:
-    """Verify log, keeper's head and every receiver's slice of a deployment."""
+    """Verify log, keeper's head, district store and every receiver's slice of a deployment."""
     deployment = running.deployment
     receivers = {
         code: deployment.stores[running.home.policies.domains[code].store]
@@ -23,7 +23,8 @@ def verify_deployment(running: Running, steps: Sequence[tuple[str, Step]] = STEP
         for code in flow.receivers
     }
     head = (deployment.settings.keeper_folder / "head").read_text()
-    return fsck(Options(deployment.roles["huanshu_app"], _vkey(running), head, receivers), steps)
+    options = Options(deployment.roles["huanshu_app"], _vkey(running), head, receivers, data=True)
+    return fsck(options, steps)
 
 
 def _vkey(running: Running) -> str:

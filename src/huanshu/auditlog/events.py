@@ -58,7 +58,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "approval.flow.revoked": _shape("flow digest", "post dataset"),
     "exchange.intake.authorised": _shape("batch sequence sender records until", _AUTHORISED),
     "exchange.intake.promoted": _shape(
-        "batch authorised good quarantined unchanged withdrawn rules warnings",
+        "batch authorised good quarantined unchanged withdrawn rules warnings written",
         _FLOW,
         "purpose contract",
         "settled",
@@ -94,7 +94,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "quarantine.repair.ordered": _shape("batch row", f"{_RECORD} contract"),
     "quarantine.repair.authorised": _shape("batch of row ordered until", _AUTHORISED),
     "quarantine.repair.promoted": _shape(
-        "batch authorised of row ordered record version", _FLOW, "purpose contract"
+        "batch authorised of row ordered record version written", _FLOW, "purpose contract"
     ),
     "quarantine.repair.refused": _shape("batch authorised of row ordered rules", _FLOW, "purpose contract"),
     "access.request.denied": _shape("reason asked", "", "post domain dataset purpose fields flow"),
@@ -107,7 +107,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "correction.batch.held": _shape("batch channel sequence reason", "post domain dataset"),
     "correction.change.authorised": _shape("change batch record until", _VIEWED),
     "correction.change.accepted": _shape(
-        "change batch record version authorised", _ANSWERED, "purpose contract"
+        "change batch record version authorised written", _ANSWERED, "purpose contract"
     ),
     "correction.change.conflicted": _shape("change batch record authorised", _ANSWERED, "purpose contract"),
     "correction.change.refused": _shape("change batch record reason", _ANSWERED, "purpose"),

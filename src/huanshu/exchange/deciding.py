@@ -34,6 +34,7 @@ class Decided:
     orders: Sequence[tuple[Order]]
     #: Records whose current version ends: superseded or withdrawn.
     ended: Numbers
+    ended_versions: Numbers
     good: int = 0
     quarantined: int = 0
     unchanged: int = 0
@@ -65,7 +66,7 @@ def only_quarantine(judged: Sequence[Judged], bad: Bad) -> Decided:
     """Nothing of a refused extract is sealed as a record; its bad rows are kept for the steward."""
     nothing = np.empty(0, np.int64)
     whole_ = _Rows(nothing, nothing, nothing, ())
-    return Decided(whole_.by_part(judged, bad), nothing)
+    return Decided(whole_.by_part(judged, bad), nothing, nothing)
 
 
 def decide(
@@ -99,8 +100,9 @@ def decide(
     same[known] = (current.mark[place[known]] == marks[known]).all(axis=1)
     rows = np.flatnonzero(good & ~same)
     superseded = records[rows[known[rows]]]
-    gone = current.record[~np.isin(current.record, mentioned)]  # those of ``changes`` are all mentioned
-    withdrawn = gone if full else np.empty(0, np.int64)
+    # Those of ``changes`` are all mentioned.
+    gone = np.flatnonzero(~np.isin(current.record, mentioned)) if full else np.empty(0, np.int64)
+    withdrawn = current.record[gone]
     last = np.zeros(len(rows), np.int64)
     last[known[rows]] = current.version[place[rows[known[rows]]]]
     _continue(connection, versions, numbered, rows, ~known[rows], last)
@@ -109,6 +111,7 @@ def decide(
     return Decided(
         orders=staged.by_part(judged, bad),
         ended=np.concatenate([superseded, withdrawn]),
+        ended_versions=np.concatenate([current.version[place[rows[known[rows]]]], current.version[gone]]),
         good=int(good.sum()),
         quarantined=len(bad),
         unchanged=int((good & same).sum()),

@@ -28,7 +28,7 @@ import psycopg
 from huanshu import telemetry
 from huanshu.catalog import Contract, Flow, Suite
 from huanshu.errors import ContentError, InputError
-from huanshu.exchange import quarantine, repairs
+from huanshu.exchange import quarantine, repairs, written
 from huanshu.exchange.corrections import standing
 from huanshu.exchange.deciding import Bad, Decided, decide, judge_whole, only_quarantine
 from huanshu.exchange.extract import open_extract
@@ -39,6 +39,7 @@ from huanshu.exchange.tables import create, district_tables
 from huanshu.exchange.turn import require_signed, require_turn
 from huanshu.exchange.versions import INDEXES, Versions
 from huanshu.exchange.workers import Workers
+from huanshu.exchange.written import Lists
 from huanshu.keeper.tickets import Ticket
 from huanshu.quality import Verdict, preload
 from huanshu.store import available
@@ -129,7 +130,7 @@ class _Intake:
         self._ground.pause("intake:authorised")
         self._begin(ticket)
         try:
-            verdict, decided = self._stage(ticket)
+            verdict, decided, lists = self._stage(ticket)
         except (InputError, ContentError) as error:
             self._forget(ticket, error.code)
             raise
@@ -137,7 +138,7 @@ class _Intake:
         if not verdict.batch_ok:
             return self._refuse(ticket, verdict)
         with self._stages.of("promote"):
-            told = self._promote(verdict, decided)
+            told = self._promote(verdict, decided, lists)
         self._ground.pause("intake:promoted")
         self._append(ticket, "promoted", told)
         return BatchOutcome(
@@ -205,7 +206,7 @@ class _Intake:
 
     # -- (c) ------------------------------------------------------------------------------------
 
-    def _stage(self, ticket: Ticket) -> tuple[Verdict, Decided]:
+    def _stage(self, ticket: Ticket) -> tuple[Verdict, Decided, Lists]:
         """Fill the staging, whatever the verdict: of a refused extract it is dropped, the quarantine stays."""
         with self._stages.of("open"):
             extract = open_extract(self._folder, self._manifest, self._contract)
@@ -228,11 +229,13 @@ class _Intake:
             with self._stages.of("decide"):
                 verdict, bad = judge_whole(self._contract, self._suite, judged)
                 decided = self._decide(workers, judged, verdict, bad)
-            for seconds in workers.answers():
-                self._stages.add(seconds)
+            staged = workers.answers()
+            for part in staged:
+                self._stages.add(part.seconds)
+            lists = written.whole((part.written for part in staged), decided.ended, decided.ended_versions)
             with self._stages.of("index"):
                 workers.ask("index", [(list(range(n, INDEXES, task.workers)),) for n in range(task.workers)])
-        return verdict, decided
+        return verdict, decided, lists
 
     def _decide(self, workers: Workers, judged: Sequence[Judged], verdict: Verdict, bad: Bad) -> Decided:
         """Let the workers begin as soon as every number is known; it is stored while they seal."""
@@ -249,7 +252,7 @@ class _Intake:
 
     # -- (d), (e) -------------------------------------------------------------------------------
 
-    def _promote(self, verdict: Verdict, decided: Decided) -> dict[str, Any]:
+    def _promote(self, verdict: Verdict, decided: Decided, lists: Lists) -> dict[str, Any]:
         """The one transaction with effect."""
         with self._district.transaction():
             self._versions.promote(self._district, self._batch, decided.ended)
@@ -261,6 +264,7 @@ class _Intake:
                 "withdrawn": decided.withdrawn,
                 "rules": _counts(verdict, "error"),
                 "warnings": _counts(verdict, "warning"),
+                "written": written.store(self._district, self._batch, lists),
             }
             settled = quarantine.settle(
                 self._district, self._contract, self._batch, full=self._manifest.mode == "full"

@@ -25,7 +25,7 @@ from psycopg import sql
 
 from huanshu.catalog import Contract, Flow
 from huanshu.errors import Text, UnavailableError
-from huanshu.exchange import quarantine
+from huanshu.exchange import quarantine, written
 from huanshu.exchange.corrections import standing
 from huanshu.exchange.deciding import decide, judge_whole
 from huanshu.exchange.extract import Batch
@@ -148,9 +148,10 @@ class _Repair:
             decided = decide(self._district, self._contract, self._versions, [judged], {}, full=False)
             decided.store(self._district)
         ((order,),) = decided.orders
-        staging.stage(order)
+        staged = staging.stage(order)
+        lists = written.whole([staged.written], decided.ended, decided.ended_versions)
         staging.index(list(range(INDEXES)))  # needed only by the very first records of a dataset
-        told = {
+        told: dict[str, Any] = {
             "record": int(order.records[0]) if len(order.records) else 0,
             "version": int(order.versions[0]) if len(order.versions) else 0,
         }
@@ -159,6 +160,7 @@ class _Repair:
             if len(order.records):
                 self._versions.promote(self._district, self._batch, decided.ended)
                 standing.end(self._district, self._contract, self._batch)
+            told["written"] = written.store(self._district, self._batch, lists)
             self._book(ticket, told)
         self._ground.pause("repair:promoted")
         entry = _settle(self._ground, ticket, "promoted", told)
@@ -225,7 +227,7 @@ class _Repair:
         _settle(self._ground, ticket, "refused", {"rules": dict.fromkeys(failed, 1)})
         return Repaired(self._of, self._row, "refused", failed)
 
-    def _book(self, ticket: Ticket, told: dict[str, int]) -> None:
+    def _book(self, ticket: Ticket, told: dict[str, Any]) -> None:
         """The batch line of one row. Its sender is the steward, so that no extract's turn is touched."""
         self._district.execute(
             "INSERT INTO district.batch (batch, dataset, sender, sequence, state, verdict, entry_index, settled_at)"

@@ -27,6 +27,7 @@ from huanshu.exchange.extract import Part
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.versions import Versions
 from huanshu.exchange.workers import Report
+from huanshu.exchange.written import Lists, RowDigests
 from huanshu.gate import intake as gate
 from huanshu.keeper.tickets import Ticket
 from huanshu.quality import Verdict, validate, whole
@@ -79,6 +80,14 @@ class Order:
     #: By subject of the contract: the ordinal of each of ``rows``; 0 for nobody.
     subjects: tuple[Numbers, ...]
     quarantine: Mapping[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What a worker has staged: the seconds of its every stage, and its rows' digests by home."""
+
+    seconds: Mapping[str, float]
+    written: Lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +158,9 @@ class Staging:
         )
         return self._judged
 
-    def stage(self, order: Order) -> dict[str, float]:
-        """Write what is ordered. Returns the seconds of every stage so far."""
+    def stage(self, order: Order) -> Staged:
+        """Write what is ordered."""
+        written: dict[str, bytes] = {}
         with self._task.ground.district() as district:
             with self._stages.of("quarantine"), district.transaction():
                 self._quarantine(district, order.quarantine)
@@ -164,10 +174,15 @@ class Staging:
                     with self._stages.of("seal"):
                         rows = self._sealed(district, keys, order, chunk)
                     with self._stages.of("copy in"):
-                        copy_in(district, self._versions.staging, rows)
+                        digests = RowDigests()
+                        copy_in(district, self._versions.staging, rows, digests.add)
+                # A home's rows all lie in one chunk.
+                written |= digests.lists(
+                    chunk.homes, chunk.starts, rows["record"].to_numpy(), rows["version"].to_numpy()
+                )
                 self._task.ground.pause(f"intake:batch:{number}")
                 self._report(len(chunk.places))
-        return self._stages.seconds
+        return Staged(self._stages.seconds, written)
 
     def index(self, numbers: list[int]) -> None:
         """Make these indexes of the staging, which is full now."""

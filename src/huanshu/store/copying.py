@@ -14,7 +14,7 @@ The format is PostgreSQL's documentation of COPY, "Binary Format". Deliberately 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, LiteralString
 
 import numpy as np
@@ -44,8 +44,16 @@ _BLOBS: Final = (pa.binary(), pa.large_binary())
 _LIST: Final = pa.list_(pa.int64())
 
 
-def copy_in(connection: psycopg.Connection, table: sql.Composable, columns: Mapping[str, pa.Array]) -> int:
+def copy_in(
+    connection: psycopg.Connection,
+    table: sql.Composable,
+    columns: Mapping[str, pa.Array],
+    seen: Callable[[memoryview, Counts, Counts], None] | None = None,
+) -> int:
     """Append rows to a table; ``columns`` is column name → Arrow array, all of one length. Returns that length.
+
+    ``seen`` is shown the rows as they are sent, chunk by chunk: their bytes, and where in them the fields of each row
+    begin and end.
 
     In the caller's transaction, or one of its own. TypeError for an Arrow type that is not listed above."""
     if not columns:
@@ -59,7 +67,10 @@ def copy_in(connection: psycopg.Connection, table: sql.Composable, columns: Mapp
     with connection.cursor().copy(statement) as copy:
         copy.write(_HEAD)
         for first in range(0, rows, _CHUNK_ROWS):
-            copy.write(_rows([array.slice(first, _CHUNK_ROWS) for array in arrays]))
+            image, offsets = _images([array.slice(first, _CHUNK_ROWS) for array in arrays])
+            copy.write(image[int(offsets[0]) : int(offsets[-1])])
+            if seen is not None:
+                seen(image, offsets[:-1] + _COUNT, offsets[1:])
         copy.write(_TAIL)
     return rows
 
@@ -187,12 +198,6 @@ def row_spans(columns: Mapping[str, pa.Array]) -> Iterator[tuple[memoryview, Cou
     for first in range(0, len(arrays[0]), _CHUNK_ROWS):
         image, offsets = _images([array.slice(first, _CHUNK_ROWS) for array in arrays])
         yield image, offsets[:-1] + _COUNT, offsets[1:]
-
-
-def _rows(arrays: Sequence[pa.Array]) -> memoryview:
-    """The rows of one chunk in COPY's format, without head and tail."""
-    image, offsets = _images(arrays)
-    return image[int(offsets[0]) : int(offsets[-1])]
 
 
 def _images(arrays: Sequence[pa.Array]) -> tuple[memoryview, Counts]:

@@ -213,3 +213,26 @@ def test_row_delivery_and_slice_digests() -> None:
         withdrawn = b"".join(f"{record}\n".encode() for record in delivery["withdrawn"])
         assert hashlib.sha256(upserts + withdrawn).hexdigest() == delivery["digest"]
     assert hashlib.sha256(b"".join(digests)).hexdigest() == DIGESTS["slice_digest"]
+
+
+def test_lists_of_what_a_batch_wrote() -> None:
+    said = DIGESTS["written"]
+    fixed = {name: bytes.fromhex(said[name]) for name in ("mark", "link_citizen_number")}
+    items: dict[str, list[bytes]] = {}
+    for row in sorted(said["rows"], key=lambda row: row["record"]):
+        about = row["subjects"]
+        array = struct.pack(">iii", min(len(about), 1), 0, 20)
+        if about:
+            array += struct.pack(">ii", len(about), 1) + b"".join(struct.pack(">iq", 8, one) for one in about)
+        cells = (
+            struct.pack(">q", row["record"]), struct.pack(">i", row["version"]), said["batch_in"].encode(),
+            struct.pack(">i", said["epoch"]), fixed["mark"], fixed["link_citizen_number"], bytes.fromhex(row["name"]),
+            row["home"].encode(), None if row["sex"] is None else row["sex"].encode(), array,
+        )  # fmt: skip
+        digest = hashlib.sha256(b"".join(map(framed, cells))).digest()
+        items.setdefault(row["home"], []).append(struct.pack(">QI", row["record"], row["version"]) + digest)
+    items[""] = [struct.pack(">QI", record, version) + bytes(32) for record, version in said["ended"]]
+    lists = {home: b"".join(listed) for home, listed in items.items()}
+    assert {home: listed.hex() for home, listed in lists.items()} == said["lists"]
+    bound = b"".join(framed(home.encode()) + hashlib.sha256(lists[home]).digest() for home in sorted(lists))
+    assert said["told"] == {"rows": 4, "ended": 2, "sha256": hashlib.sha256(bound).hexdigest()}

@@ -15,7 +15,7 @@ import huanshu_verify
 ORIGIN = "qinghe.example/huanshu"
 PACKAGE = Path(huanshu_verify.__file__).parent
 MAY_IMPORT = {
-    "__future__", "argparse", "base64", "binascii", "collections", "cryptography", "dataclasses", "hashlib",
+    "__future__", "argparse", "array", "base64", "binascii", "bisect", "collections", "cryptography", "dataclasses", "hashlib",
     "huanshu_verify", "json", "pathlib", "psycopg", "struct", "sys", "typing",
 }  # fmt: skip
 

@@ -21,6 +21,7 @@ from pyroaring import BitMap
 
 from huanshu.catalog import Contract, Rung
 from huanshu.errors import InputError, TamperedError, Text, UnavailableError
+from huanshu.exchange import written
 from huanshu.exchange.corrections import books
 from huanshu.exchange.corrections.books import Correction
 from huanshu.exchange.corrections.judging import finding_of, ticket_of
@@ -293,7 +294,7 @@ def _next_version(
 ) -> None:
     """The old version out, the new one in: the same but for version, epoch, cells and where it comes from."""
     table = sql.Identifier("district", contract.dataset)
-    batch = f"correction/{found.correction}"
+    batch = _batch(found)
     district.execute(
         sql.SQL(
             "UPDATE {} SET batch_out = %s WHERE record = %s AND version = %s AND batch_out IS NULL"
@@ -313,6 +314,13 @@ def _next_version(
         ),
         (found.record, current),
     )
+    lists = written.of_record(district, contract, found.home, found.record, made.version, current)
+    written.store(district, batch, lists)
+
+
+def _batch(found: Correction) -> str:
+    """What the rows of its acceptance say they came in with."""
+    return f"correction/{found.correction}"
 
 
 def _conflict(district: psycopg.Connection, found: Correction, ticket: Ticket, reason: str) -> None:
@@ -327,13 +335,16 @@ def _tell(ground: Ground, district: psycopg.Connection, found: Correction) -> No
     """(d): the entry that closes the ticket, once."""
     assert found.entry_index is not None  # written with the state
     ticket = ticket_of(district, found.entry_index)
-    event = "correction.change.accepted" if found.state == "accepted" else "correction.change.conflicted"
+    event, detail = "correction.change.conflicted", {}
+    if found.state == "accepted":
+        event = "correction.change.accepted"
+        detail = {"version": found.version, "written": written.told(written.stored(district, _batch(found)))}
     ground.keeper.append(
         {
             "event": event,
             "once": f"{event}/{ticket.index}",
             "ticket": {"index": ticket.index, "leaf_hash": ticket.leaf_hash},
-            "detail": {"version": found.version} if found.state == "accepted" else {},
+            "detail": detail,
         }
     )
 

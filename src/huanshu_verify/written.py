@@ -1,0 +1,220 @@
+"""Step 7: the rows of the district store are those that the log's batches wrote (docs/FORMAT.md, 14).
+
+Every batch's entry binds its lists, and a list names each row by record, version and digest: so the lists are checked
+first, against the entries, and then every row against the lists. A row that was changed, put back, taken away or added
+is named by its record. Memory: 52 bytes for each row that the lists name; rows themselves are streamed, in no order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+#: Events that tell of rows written, and how their batch is called in the rows.
+WRITES: Mapping[str, str] = {
+    "exchange.intake.promoted": "{batch}",
+    "quarantine.repair.promoted": "{batch}",
+    "correction.change.accepted": "correction/{change}",
+}
+#: Events that announce such a batch: rows of an announced one that is not told yet are under way.
+ANNOUNCES: Mapping[str, str] = {
+    "exchange.intake.authorised": "{batch}",
+    "quarantine.repair.authorised": "{batch}",
+    "correction.change.authorised": "correction/{change}",
+}
+_ITEM = 44
+_BYTEA, _COPY_HEAD = 17, 19
+_FIRST = ("record", "version", "batch_in", "epoch")
+Find = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What an entry says about the rows of one batch. ``said`` is None where an older version told nothing."""
+
+    index: int
+    name: str
+    dataset: str
+    said: Mapping[str, Any] | None
+
+
+def batch_of(body: Mapping[str, Any]) -> Batch | None:
+    """The batch that an entry tells of, or None."""
+    named = WRITES.get(str(body["event"]))
+    if named is None:
+        return None
+    detail = body["detail"]
+    return Batch(int(body["index"]), named.format(**detail), str(body["dataset"]), detail.get("written"))
+
+
+class _List:
+    """One list: rows by record, each to be seen once."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.records = array("Q", b"".join(raw[at : at + 8] for at in range(0, len(raw), _ITEM)))
+        if sys.byteorder == "little":
+            self.records.byteswap()
+        self.seen = bytearray(len(self.records))
+
+    def ordered(self) -> bool:
+        records = self.records
+        return all(records[n] < records[n + 1] for n in range(len(records) - 1))
+
+    def item(self, record: int) -> int:
+        """Place of a record; -1 when it is not listed."""
+        at = bisect_left(self.records, record)
+        return at if at < len(self.records) and self.records[at] == record else -1
+
+    def version(self, at: int) -> int:
+        return int.from_bytes(self.raw[at * _ITEM + 8 : at * _ITEM + 12])
+
+    def digest(self, at: int) -> bytes:
+        return self.raw[at * _ITEM + 12 : (at + 1) * _ITEM]
+
+    def unseen(self) -> Iterator[tuple[int, int]]:
+        at = self.seen.find(0)
+        while at >= 0:
+            yield self.records[at], self.version(at)
+            at = self.seen.find(0, at + 1)
+
+
+Lists = dict[tuple[str, str], _List]
+
+
+def check(
+    connection: psycopg.Connection, batches: Iterable[Batch], under_way: frozenset[str], find: Find
+) -> tuple[int, list[str]]:
+    """Compare the store with what the batches' entries bind. Returns the number of rows looked at, and what could not
+    be judged: rows of batches under way, and of batches that an older version told without lists."""
+    told = {batch.name: batch for batch in batches}
+    under_way = under_way - told.keys()  # announced twice, after a crash, and told once
+    unbound = {name for name, batch in told.items() if batch.said is None}
+    names = [row[0] for row in connection.execute("SELECT DISTINCT batch FROM district.written")]
+    for name in sorted(set(names) - told.keys() - under_way):
+        find(f"batch {name[:19]}", "lists lie in the store, but no entry tells of this batch")
+    since = min((batch.index for batch in told.values() if batch.said is not None), default=0)
+    for name in sorted(name for name in unbound if told[name].index > since):
+        find(f"entry {told[name].index}", "does not bind what it wrote, though entries before it do")
+    rows = 0
+    notes: list[str] = []
+    for dataset in sorted({batch.dataset for batch in told.values()}):
+        lists: Lists = {}
+        unjudged = {*unbound, *under_way}
+        for batch in told.values():
+            if batch.dataset == dataset and batch.said is not None:
+                bound = _bound(connection, batch, find)
+                if bound is None:  # found already; its rows would all be found again
+                    unjudged.add(batch.name)
+                else:
+                    lists |= bound
+        if connection.execute("SELECT to_regclass(%s)", (f"district.{dataset}",)).fetchone() == (None,):
+            if lists:
+                find(dataset, "the table of this dataset is gone")
+            continue
+        counted, left = _rows(connection, dataset, lists, unjudged, find)
+        rows += counted
+        for (name, home), listed in lists.items():
+            for record, version in listed.unseen():
+                batch = told[name]
+                what = (
+                    f"entry {batch.index} ended version {version}, the store does not"
+                    if not home
+                    else (f"version {version}, written by entry {batch.index}, is not in the store")
+                )
+                find(f"{dataset} record {record}", what)
+        if left:
+            notes.append(f"store: {left} rows of {dataset} are of batches under way, or told without lists")
+    return rows, notes
+
+
+def _bound(connection: psycopg.Connection, batch: Batch, find: Find) -> Lists | None:
+    """The lists of a batch; None when they are not the ones that its entry binds."""
+    assert batch.said is not None
+    digest = hashlib.sha256()
+    lists: Lists = {}
+    found = connection.execute("SELECT home, rows FROM district.written WHERE batch = %s", (batch.name,))
+    for home, raw in sorted(((home, bytes(raw)) for home, raw in found), key=lambda line: line[0].encode()):
+        name = home.encode()
+        digest.update(struct.pack(">I", len(name)) + name + hashlib.sha256(raw).digest())
+        lists[batch.name, home] = _List(raw)
+    ended = sum(len(listed.records) for (_, home), listed in lists.items() if not home)
+    rows = sum(len(listed.records) for listed in lists.values()) - ended
+    if (rows, ended, digest.hexdigest()) != (batch.said["rows"], batch.said["ended"], batch.said["sha256"]):
+        find(f"entry {batch.index}", "the lists of what it wrote are not the ones that it binds")
+    elif not all(listed.ordered() for listed in lists.values()):
+        find(f"entry {batch.index}", "the lists of what it wrote are not in order")
+    else:
+        return lists
+    return None
+
+
+def _rows(
+    connection: psycopg.Connection, dataset: str, lists: Lists, unjudged: set[str], find: Find
+) -> tuple[int, int]:
+    """Every row of a dataset against the lists. Returns how many were looked at, and how many could not be judged."""
+    counted = left = 0
+    for home, batch_in, batch_out, row in _streamed(connection, dataset):
+        counted += 1
+        record, version = int.from_bytes(row[4:12]), int.from_bytes(row[16:20])
+        if batch_in in unjudged:
+            left += 1
+        elif (listed := lists.get((batch_in, home))) is None or (at := listed.item(record)) < 0:
+            find(f"{dataset} record {record}", f"version {version} was written by no entry")
+        elif listed.version(at) != version or listed.digest(at) != hashlib.sha256(row).digest():
+            find(f"{dataset} record {record}", f"version {version} was changed since it was written")
+            listed.seen[at] = 1
+        elif listed.seen[at]:
+            find(f"{dataset} record {record}", f"version {version} is there twice")
+        else:
+            listed.seen[at] = 1
+        if batch_out is None or batch_out in unjudged:
+            continue
+        ended = lists.get((batch_out, ""))
+        if ended is None or (at := ended.item(record)) < 0 or ended.version(at) != version:
+            find(f"{dataset} record {record}", f"version {version} was ended by no entry")
+        else:
+            ended.seen[at] = 1
+    return counted, left
+
+
+def _streamed(connection: psycopg.Connection, dataset: str) -> Iterator[tuple[str, str, str | None, bytes]]:
+    """(home, batch_in, batch_out, what the row's digest covers) of every row."""
+    table = sql.Identifier("district", dataset)
+    described = connection.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(table)).description or ()
+    there = [column.name for column in described]
+    binary = [column.name for column in described if column.type_code == _BYTEA and column.name != "mark"]
+    known = {*_FIRST, "mark", *binary, "home", "subjects", "batch_out"}
+    if lacking := known - set(there):
+        raise KeyError(*lacking)
+    plain = [name for name in there if name not in known]
+    names = ["batch_out", "home", *_FIRST, "mark", *binary, "home", *plain, "subjects"]
+    query = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT binary)").format(
+        sql.SQL(", ").join(map(sql.Identifier, names)), table
+    )
+    with connection.cursor().copy(query) as copy:
+        for number, message in enumerate(copy):
+            row = bytes(message)[_COPY_HEAD:] if number == 0 else bytes(message)
+            if len(row) <= 2:  # the head alone; the end
+                continue
+            batch_out, place = _text(row, 2)
+            home, place = _text(row, place)
+            batch_in, _ = _text(row, place + 20)  # after record and version, each with its length
+            yield home or "", batch_in or "", batch_out, row[place:]
+
+
+def _text(row: bytes, place: int) -> tuple[str | None, int]:
+    """The text of the column that begins at ``place``, and where the next one does."""
+    length = int.from_bytes(row[place : place + 4], signed=True)
+    if length < 0:
+        return None, place + 4
+    return row[place + 4 : place + 4 + length].decode(), place + 4 + length
