@@ -22,16 +22,11 @@ from huanshu.sealing.cells import refused as cell_refused
 
 Keys = Sequence[tuple[KeyName, bytes]]
 
-_BESIDE = """
-    log.entry e LEFT JOIN log.bitmap b ON b.sealed_sha256
-        = decode(convert_from(e.leaf, 'UTF8')::jsonb -> 'subjects' ->> 'sealed_sha256', 'hex')
+_ENTRIES = """
+    SELECT index, leaf FROM log.entry WHERE event = ANY(%s) AND index > %s AND index < %s ORDER BY index LIMIT %s
 """
-_ENTRIES = f"""
-    SELECT e.index, e.leaf, b.sealed FROM {_BESIDE}
-    WHERE e.event = ANY(%s) AND e.index > %s AND e.index < %s ORDER BY e.index
-"""
-_ONE = f"SELECT e.leaf, b.sealed FROM {_BESIDE} WHERE e.index = %s"
-_BATCH = 500
+_SEALED = "SELECT sealed_sha256, sealed FROM log.bitmap WHERE sealed_sha256 = ANY(%s)"
+_BATCH = 256
 
 
 def open_bitmap(keys: Keys, member: Mapping[str, Any], sealed: bytes | None) -> bytes:
@@ -58,11 +53,35 @@ def open_member(member: Mapping[str, Any], opened: bytes) -> BitMap:
 
 def subjects_of(connection: psycopg.Connection, keys: Keys, index: int) -> BitMap:
     """The subjects of one entry."""
-    row = connection.execute(_ONE, (index,)).fetchone()
+    row = connection.execute("SELECT leaf FROM log.entry WHERE index = %s", (index,)).fetchone()
     if row is None:
         raise _changed()
     member = json.loads(bytes(row[0]))["subjects"]
-    return open_member(member, open_bitmap(keys, member, row[1] and bytes(row[1])))
+    return open_member(member, open_bitmap(keys, member, _beside(connection, [member]).get(_digest(member))))
+
+
+def every_bitmap(
+    connection: psycopg.Connection, keys: Keys, events: Collection[str], after: int, before: int
+) -> Iterator[tuple[int, BitMap]]:
+    """The subjects of every entry of ``events`` between two that binds any, in order; a batch of them at a time."""
+    named = sorted(events)
+    while rows := connection.execute(_ENTRIES, (named, after, before, _BATCH)).fetchall():
+        found = [(int(index), json.loads(bytes(leaf)).get("subjects")) for index, leaf in rows]
+        binding = [(index, member) for index, member in found if member is not None]
+        beside = _beside(connection, [member for _, member in binding])
+        for index, member in binding:
+            yield index, open_member(member, open_bitmap(keys, member, beside.get(_digest(member))))
+        after = found[-1][0]
+
+
+def _beside(connection: psycopg.Connection, members: Sequence[Mapping[str, Any]]) -> dict[bytes, bytes]:
+    """Sealed bytes by their digest; those that are gone are not in it."""
+    rows = connection.execute(_SEALED, ([_digest(member) for member in members],), binary=True)
+    return {bytes(digest): bytes(sealed) for digest, sealed in rows}
+
+
+def _digest(member: Mapping[str, Any]) -> bytes:
+    return bytes.fromhex(str(member["sealed_sha256"]))
 
 
 def sightings(
@@ -74,15 +93,9 @@ def sightings(
     before: int,
 ) -> Iterator[tuple[int, BitMap]]:
     """Entries of ``events`` between two, in order, whose bitmap shares subjects with ``wanted``; and which."""
-    with connection.transaction(), connection.cursor(name="seen") as rows:
-        rows.itersize = _BATCH
-        rows.execute(_ENTRIES, (sorted(events), after, before))
-        for index, leaf, sealed in rows:
-            member = json.loads(bytes(leaf)).get("subjects")
-            if member is not None:
-                there = open_member(member, open_bitmap(keys, member, sealed and bytes(sealed)))
-                if there.intersect(wanted):
-                    yield int(index), there & wanted
+    for index, there in every_bitmap(connection, keys, events, after, before):
+        if there.intersect(wanted):
+            yield index, there & wanted
 
 
 def _changed() -> TamperedError:

@@ -33,6 +33,7 @@ from huanshu.keeper.establish import Asker, Peer, establish
 from huanshu.keeper.quarantine import ORDERED
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.tending import Tending
+from huanshu.keeper.seen import SeenIndex
 from huanshu.keeper.tickets import SETTLING, OpenTickets, Ticket, refused, require_lendable, still_valid
 from huanshu.keeper.vault import Vault
 from huanshu.sealing import LINK_KINDS, CellContext, KeyName, content_mark, mask, open_column
@@ -68,6 +69,7 @@ class Service:
         self._register = Register()
         self._tickets = OpenTickets()
         self._stopped: TamperedError | None = None
+        self._seen = SeenIndex(parts.connect)
         try:
             self._home = parts.read_home()
             self._enforcer = parts.enforcer(self._home)
@@ -85,6 +87,7 @@ class Service:
     def close(self) -> None:
         """Let go of the log and the vault."""
         with self._lock:
+            self._seen.close()
             self._parts.writer.close()
             self._parts.vault.close()
         self._parts.tending.close()
@@ -273,7 +276,7 @@ class Service:
     def seen(self, peer: Peer, acting_as: str | None, ticket: Ticket) -> list[int]:
         """Indices of the entries whose bitmaps hold a subject that the ticket's entry asks about.
 
-        The scan runs beside other requests, on a connection of its own, up to the entry itself."""
+        Looked up beside other requests, up to the entry itself."""
         with self._asked(peer, acting_as) as asker:
             body = self._good(ticket)
             self._require_same(asker, body)
@@ -281,9 +284,7 @@ class Service:
                 raise refused("keeper.seen.not_asked", "its entry asks no such thing", "条目并非追查申请")
             wanted = open_member(body["subjects"], self._opened_bitmap(body["subjects"]))
             keys = self._bitmap_keys()
-        with self._parts.connect() as connection:
-            found = sightings(connection, keys, wanted, ABOUT_SUBJECTS, -1, ticket.index)
-            return [index for index, _ in found]
+        return self._seen.entries_about(keys, wanted, ticket.index)
 
     def opened_of(self, peer: Peer, acting_as: str | None, index: int) -> list[tuple[int, list[int]]]:
         """What was opened for somebody of a delivery's subjects between its authorisation and its recall, entry
