@@ -40,7 +40,7 @@ ORIGIN, COMMUNITIES = "bench.example/log", 146
 def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--deliveries", type=int, default=10_000)
-    options.add_argument("--subjects", type=int, default=1_300_000)
+    options.add_argument("--subjects", type=int, default=1_350_000)
     given = options.parse_args()
     print(machine())
     stages = Stages()
@@ -60,7 +60,7 @@ def main() -> None:
 def _plant(
     url: str, folder: Path, key: bytes, deliveries: int, subjects: int
 ) -> tuple[int, int, list[int], list[list[int]]]:
-    """Deliveries of whole communities less one record in twenty, and a single view after every fifth of them."""
+    """Deliveries of whole communities less one record in fifty, and a single view after every fifth of them."""
     create_signing_key(folder / "log.key")
     signer, head = Signer.load(folder / "log.key"), HeadFile(folder / "head")
     create_head(signer, ORIGIN, head)
@@ -75,7 +75,7 @@ def _plant(
     pairs = at = 0
     for n in range(deliveries):
         mine = members[n % COMMUNITIES]
-        for chosen in [mine[rng.random(len(mine)) > 0.05], *([mine[:1]] if n % 5 == 0 else [])]:
+        for chosen in [mine[rng.random(len(mine)) > 0.02], *([mine[:1]] if n % 5 == 0 else [])]:
             bitmap = BitMap(chosen.tolist())
             for place, one in enumerate(asked):
                 if one in bitmap:

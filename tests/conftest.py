@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from huanshu.store.roles import DISTRICT_ROLES, new_passwords, prepare_district,
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
+
+sys.path.insert(0, str(Path(__file__).parent / "planted"))  # what several folders of tests plant
 
 hypothesis_settings.register_profile(
     "huanshu", deadline=None, max_examples=60, derandomize=True, database=None

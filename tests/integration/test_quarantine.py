@@ -64,7 +64,7 @@ def show(place: Range, n: int, person: str | None = None, post: str = STEWARD) -
     found = quarantine.one(running.ground(), batch(place), row_of(n))
     return show_row(
         running.home, running.keeper, running.home.contracts["resident"], (found.batch, found.row), found.sealed,
-        post, "register_upkeep", running.ground().clock(),
+        found.subjects, post, "register_upkeep", running.ground().clock(),
     )  # fmt: skip
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from planting import Planting
 
 from huanshu.catalog import Rung
 from huanshu.drill.range import CHUNK, Range
@@ -160,3 +163,151 @@ def test_a_missing_bitmap_is_an_error_not_an_absence(place: Range) -> None:
     place.start_keeper()
     with pytest.raises(HuanshuError, match=r"auditlog\.bitmap\.changed"):
         ask(place, record=record)
+
+
+# -- planted numbers, the statement, and what is withheld from it -------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def planted() -> Iterator[tuple[Range, int, int]]:
+    """Resident and neighbour: 52 deliveries moved, 3 views, 1 comparison, 1 count; and others that must not count."""
+    with Range(ROOT) as made:
+        made.take_in(INTAKE, 1)
+        (mine, other, *_) = [record for record, _ in made.due_records("resident", OLD)]
+        with made.acting().district() as district:
+            ordinals = dict(district.execute("SELECT record, subjects[1] FROM district.resident").fetchall())
+        him, neighbour = ordinals[mine], ordinals[other]
+        made.stop_keeper()
+        planting = Planting.over(made)
+        for n in range(60):
+            about = [neighbour, *([him] if n < 52 else [])]
+            planting.moved([OLD, NEW][n % 2], about, {"name": "mask"} if n % 2 else {"name": "reveal"})
+        planting.moved(OLD, [him, neighbour], arrived=False)
+        planting.moved(OLD, [him, neighbour], stopped=[neighbour])
+        for n in range(3):
+            planting.accessed(
+                "viewed", OLD, [him], {"name": "reveal"}, person=["p.tang", "p.luo", "p.tang"][n]
+            )
+        planting.accessed("viewed", OLD, [him], opened=False)
+        planting.accessed("viewed", OLD, [neighbour])
+        planting.accessed("compared", OLD, [him], {"phone": "compare"})
+        planting.accessed("counted", OLD, [him], {"name": "count"}, post="district.cdo", person="p.song")
+        planting.done()
+        planting.vault.close()
+        made.start_keeper()
+        yield made, mine, other
+
+
+def counts(answer: WhoSaw) -> Counter[str]:
+    return Counter(s.how for s in answer.sightings)
+
+
+def test_planted_numbers_come_out_exactly(planted: tuple[Range, int, int]) -> None:
+    place, mine, other = planted
+    answer = ask(place, record=mine)
+    assert counts(answer) == {
+        "moved": 52, "viewed": 3, "compared": 1, "counted": 1, "under_way": 1, "stopped": 1, "unopened": 1,
+    }  # fmt: skip
+    assert counts(ask(place, record=other)) == {"moved": 61, "viewed": 1, "under_way": 1}
+    moved = [g for g in answer.groups if g.how == "moved"]
+    assert [(g.purpose, g.post, g.domain, len(g.entries)) for g in moved] == [
+        ("grassroots_service", "psb.exchange_officer", OLD, 26),
+        ("grassroots_service", "psb.exchange_officer", NEW, 26),
+    ]
+    again = ask(place, record=mine)  # the question itself is the only thing that came to it
+    assert [s.entry for s in again.sightings] == [*(s.entry for s in answer.sightings), answer.entry]
+
+
+def test_the_resident_is_told_by_post_and_what_is_not_covered(
+    planted: tuple[Range, int, int], command: Callable[..., tuple[int, Any]]
+) -> None:
+    place, mine, _ = planted
+    asked = f'huanshu --as p.xu record seen resident --record {mine} --post district.auditor --case "complaint 118"'
+    code, said = command(place.settings, f"{asked} --statement")
+    assert code == 0
+    zh, en = "\n".join(said["zh"]), "\n".join(said["en"])
+    assert "被人查看 3 次" in zh
+    assert "密封搬运至接收单位，无人查看 52 次" in zh
+    assert "viewed by a person: 3 times" in en
+    assert "《政务数据共享条例》" in zh
+    assert "玉兰" in zh
+    assert "不包含" in zh
+    names = {person.name for person in place.acting().home.policies.persons.values()}
+    assert len(names) > 100
+    assert not [name for name in names if name in zh + en]
+    assert "p.tang" not in zh + en
+
+    code, first = command(place.settings, f"{asked} --usage --limit 20")
+    code, rest = command(place.settings, f"{asked} --usage --offset 21 --limit 200")
+    usages = first["usage"] + rest["usage"]
+    assert len(first["usage"]) == 20
+    assert all(set(usage) == {"logtime", "action", "actor", "receiver"} for usage in usages)
+    times = [usage["logtime"] for usage in first["usage"]]
+    assert times == sorted(times, reverse=True)
+    assert Counter(u["action"].rpartition(": ")[2] for u in usages)["viewed by a person"] == 3
+
+
+def test_what_is_withheld_needs_two_persons_and_ends(
+    planted: tuple[Range, int, int], command: Callable[..., tuple[int, Any]]
+) -> None:
+    place, mine, _ = planted
+    viewed = [s.entry for s in ask(place, record=mine).sightings if s.how == "viewed"]
+
+    def told_views() -> int:
+        line = f"huanshu --as p.xu record seen resident --record {mine} --post district.auditor --case x --usage --limit 999"
+        return sum("viewed" in u["action"] for u in command(place.settings, line)[1]["usage"])
+
+    def withhold(who: str, reviewer: str, until: str = "2027-06-30", more: str = "") -> tuple[int, Any]:
+        line = f'huanshu --as {who} audit withhold {viewed[0]} --reason "CPL 54" --reviewer {reviewer} --until {until}'
+        return command(place.settings, f"{line} {more}")
+
+    assert told_views() == 3
+    size = len(place.entries())
+    assert withhold("p.chen", "p.xu", more="--dry-run")[0] == 0
+    assert len(place.entries()) == size
+    officers = [h.person for h in place.acting().home.policies.holdings if h.role == "security_officer"]
+    assert withhold("p.tang", "p.xu")[0] == 5
+    assert withhold("p.chen", officers[0])[0] == 5  # no auditor
+    assert withhold("p.chen", "p.xu", until="2039-01-01")[0] == 5
+    code, made = withhold("p.chen", "p.xu")
+    assert code == 0
+    assert told_views() == 3  # not before it is confirmed
+    assert command(place.settings, f"huanshu --as p.chen audit confirm {made['entry']}")[0] == 5
+    assert command(place.settings, f"huanshu --as p.xu audit confirm {made['entry']}")[0] == 0
+    assert told_views() == 2
+    assert len([s for s in ask(place, record=mine).sightings if s.how == "viewed"]) == 3  # auditors see all
+    line = (
+        f"huanshu --as p.xu record seen resident --record {mine} --post district.auditor --case x --statement"
+    )
+    said = "\n".join(command(place.settings, line)[1]["zh"])
+    assert "1 次使用依法暂不告知" in said
+    assert "2027-06-30" in said
+    assert "CPL 54" not in said
+    with pytest.raises(DeniedError):
+        place.acting(CLERK).keeper.withheld()
+
+
+def test_exposure_and_replay_on_the_command_line(
+    planted: tuple[Range, int, int], command: Callable[..., tuple[int, Any]]
+) -> None:
+    place, *_ = planted
+    line = f'huanshu --as p.xu audit exposure domain {OLD} --from 2020-01-01 --post district.auditor --case "leak 7"'
+    code, said = command(place.settings, line)
+    assert code == 0
+    assert said["exposure"]["persons"] == 2
+    assert said["exposure"]["persons_viewed"] == 2
+    draft = "\n".join(said["draft"]["zh"])
+    assert "自然人 2 名" in draft
+    assert "危害国家安全、公共利益的缺陷报告" in draft  # the clock of obligations.yaml
+    assert "姓名（resident.name），reveal，3 级" in draft
+    assert place.entries()[-1].event == "access.exposure.authorised"
+    assert command(place.settings, line.replace("p.xu", "p.tang"))[0] == 5
+    assert command(place.settings, line.replace("exposure domain", "exposure resident"))[0] == 4
+
+    there = f"huanshu --as p.tang record read resident --domain {NEW} --post yulan.data_clerk"
+    assert command(place.settings, f"{there} --purpose grassroots_service --record 1")[0] == 5
+    denied = place.entries()[-1].index
+    code, told = command(place.settings, f"huanshu --as p.xu audit replay {denied} --case x")
+    assert (code, told["agrees"], told["logged"]) == (0, True, False)
+    assert place.entries()[-1].event == "log.entries.read"
+    assert command(place.settings, f"huanshu --as p.tang audit replay {denied} --case x")[0] == 5

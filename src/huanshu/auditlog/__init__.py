@@ -11,7 +11,7 @@ from huanshu.auditlog.head import HeadFile, HeadStore
 from huanshu.auditlog.holds import Hold, Holds, Recall, content_digest
 from huanshu.auditlog.published import PublishedLog
 from huanshu.auditlog.publisher import Publisher
-from huanshu.auditlog.register import Approval, Register
+from huanshu.auditlog.register import Approval, Register, Withholding
 from huanshu.auditlog.signing import Signer, create_signing_key, require_signature
 from huanshu.auditlog.writer import Appended, LogWriter, create_head
 
@@ -31,6 +31,7 @@ __all__ = [
     "Recall",
     "Register",
     "Signer",
+    "Withholding",
     "content_digest",
     "create_head",
     "create_signing_key",

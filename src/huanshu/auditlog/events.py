@@ -17,7 +17,7 @@ from huanshu.errors import InputError, Text
 MEMBERS: Final = frozenset(
     {
         "v", "index", "event", "at", "person", "established", "post", "domain", "dataset", "purpose", "fields",
-        "how", "policy", "contract", "flow", "subjects", "records", "trace", "detail",
+        "how", "policy", "contract", "flow", "subjects", "records", "trace", "basis", "detail",
     }
 )  # fmt: skip
 ALWAYS: Final = frozenset({"v", "index", "event", "at", "person", "established", "policy", "detail"})
@@ -37,6 +37,8 @@ class Shape:
 
 
 def _shape(detail: str, members: str = "", optional: str = "", optional_detail: str = "") -> Shape:
+    """What has a purpose may say its legal basis (``basis``), as the purpose registry had it then."""
+    optional += " basis" if "purpose" in (members + " " + optional).split() else ""
     return Shape(*(frozenset(words.split()) for words in (detail, members, optional, optional_detail)))
 
 
@@ -87,7 +89,13 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "access.record.missed": _shape("reason", _RECORD),
     "access.seen.asked": _shape("case", _RECORD),
     "access.seen.authorised": _shape("case until", f"{_RECORD} how contract subjects"),
-    "access.quarantine.authorised": _shape("batch row values until", f"{_RECORD} how contract"),
+    "access.sighting.withheld": _shape("entry reason reviewer until", "post"),
+    "access.sighting.confirmed": _shape("withheld entry", "post"),
+    "access.exposure.authorised": _shape("case of from to until", "post domain purpose fields"),
+    "log.entries.read": _shape("tool case first last", "post"),
+    "access.quarantine.authorised": _shape(
+        "batch row values until", f"{_RECORD} how contract", optional="subjects"
+    ),
     "quarantine.row.dismissed": _shape(
         "batch rows reason", "post domain dataset", optional_detail="row rule"
     ),

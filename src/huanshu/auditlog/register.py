@@ -7,7 +7,7 @@ could edit: they are what the log says, entry by entry, in order.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,19 @@ class Approval:
     index: int
 
 
+@dataclass(frozen=True, slots=True)
+class Withholding:
+    """An entry that a resident is not told of, by law: from ``confirmed`` (the reviewer's entry) to ``until``."""
+
+    index: int
+    entry: int
+    reason: str
+    person: str
+    reviewer: str
+    until: datetime
+    confirmed: int | None = None
+
+
 class Register:
     """Fold every entry through ``apply``, in index order."""
 
@@ -41,6 +54,7 @@ class Register:
         self._senders: dict[str, str] = {}
         self._orders: dict[int, Mapping[str, Any]] = {}
         self._findings: dict[str, Mapping[str, Any]] = {}
+        self._withheld: dict[int, Withholding] = {}
 
     def apply(self, entry: Entry) -> None:
         detail = entry.body["detail"]
@@ -76,6 +90,18 @@ class Register:
                 self._findings[str(detail["finding"])] = {**detail, "opened": entry.index}
             case "finding.case.settled":
                 self._findings.pop(str(detail["finding"]), None)
+            case "access.sighting.withheld":
+                self._withheld[entry.index] = Withholding(
+                    index=entry.index,
+                    entry=int(detail["entry"]),
+                    reason=str(detail["reason"]),
+                    person=str(entry.body["person"]),
+                    reviewer=str(detail["reviewer"]),
+                    until=datetime.fromisoformat(str(detail["until"])),
+                )
+            case "access.sighting.confirmed":
+                known = self._withheld[int(detail["withheld"])]
+                self._withheld[known.index] = replace(known, confirmed=entry.index)
             case _:
                 pass
 
@@ -90,6 +116,14 @@ class Register:
     def order(self, index: int) -> Mapping[str, Any] | None:
         """The entry by which a steward ordered a repair, while nobody has carried it out."""
         return self._orders.get(index)
+
+    def withholding(self, index: int) -> Withholding | None:
+        """The withholding that entry ``index`` proposed; its end is the caller's to compare."""
+        return self._withheld.get(index)
+
+    def withheld(self, at: datetime) -> dict[int, Withholding]:
+        """Entry → the withholding that is confirmed and in force."""
+        return {each.entry: each for each in self._withheld.values() if each.confirmed and each.until > at}
 
     @property
     def findings(self) -> list[Mapping[str, Any]]:

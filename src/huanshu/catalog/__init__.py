@@ -6,7 +6,7 @@ Nothing here decides who may see what, evaluates a quality rule, or knows a cloc
 
 from huanshu.catalog.divisions import Divisions, domains_csv, read_divisions
 from huanshu.catalog.flows import flow_digest
-from huanshu.catalog.home import inspect_home, read_home
+from huanshu.catalog.home import inspect_home, read_bundle, read_home
 from huanshu.catalog.nouns import (
     Bounds,
     Case,
@@ -67,6 +67,7 @@ __all__ = [
     "flow_digest",
     "inspect_home",
     "is_working_day",
+    "read_bundle",
     "read_divisions",
     "read_home",
     "steward_of",

@@ -16,9 +16,18 @@ The files are everything below ``policies/`` except README files, and every
 from __future__ import annotations
 
 import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Final
 
-from huanshu.catalog.folder import README, Folder
+from huanshu.catalog.folder import MAX_SHEET, README, Folder
 from huanshu.catalog.suites import code_files
+from huanshu.errors import TamperedError, Text
+
+#: Bytes of a bundle, unpacked: what unpacks to more was not packed here.
+_LARGEST: Final = 64 << 20
 
 
 def bundle_files(folder: Folder) -> tuple[str, ...]:
@@ -42,5 +51,44 @@ def bundle_files(folder: Folder) -> tuple[str, ...]:
 
 def bundle_digest(folder: Folder) -> str:
     """SHA-256 of the preimage above, lower-case hex."""
-    lines = "".join(f"{folder.sha256(path)}  {path}\n" for path in bundle_files(folder))
+    return _digest({path: folder.raw(path, MAX_SHEET) for path in bundle_files(folder)})
+
+
+def pack_bundle(home: Path) -> tuple[str, bytes]:
+    """(digest, packed files) of the bundle as it lies in ``home`` now: zlib of a JSON object, path → text."""
+    folder = Folder(home)
+    files = {path: folder.raw(path, MAX_SHEET) for path in bundle_files(folder)}
+    text = json.dumps({path: raw.decode() for path, raw in files.items()}, ensure_ascii=False)
+    return _digest(files), zlib.compress(text.encode(), 9)
+
+
+def unpack_bundle(packed: bytes, digest: str, into: Path) -> None:
+    """Write the files of a packed bundle into an empty folder. TamperedError unless they have this digest."""
+    try:
+        unpacking = zlib.decompressobj()
+        raw = unpacking.decompress(packed, _LARGEST)
+        files = {str(path): str(text).encode() for path, text in json.loads(raw).items()}
+    except (zlib.error, ValueError, AttributeError):
+        raise _changed() from None
+    safe = all(not PurePosixPath(path).is_absolute() and ".." not in path.split("/") for path in files)
+    if not unpacking.eof or not safe or _digest(files) != digest:
+        raise _changed()
+    for path, content in files.items():
+        target = into / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    lines = "".join(f"{hashlib.sha256(files[path]).hexdigest()}  {path}\n" for path in sorted(files))
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _changed() -> TamperedError:
+    return TamperedError(
+        "policy.bundle.changed",
+        Text("a kept policy bundle is not the one its entry names", "留存的策略包与条目所载摘要不符"),
+        remedy=Text(
+            "tell security staff; restore log.bundle from a backup", "请通知安全人员，并从备份恢复 log.bundle"
+        ),
+    )

@@ -6,7 +6,7 @@ A home with a fault is never returned.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Final, TypeVar
@@ -73,6 +73,13 @@ def read_home(path: Path) -> Home:
     return home
 
 
+def read_bundle(path: Path) -> tuple[Policies, Mapping[str, Contract]]:
+    """Policies and contracts of a folder that holds a policy bundle and nothing else: what decides who sees what.
+
+    References into the other folders are not judged; the bundle was part of a whole home when it was adopted."""
+    return _Reading(path, Faults(stop=True)).bundle()
+
+
 def inspect_home(path: Path) -> tuple[Home | None, tuple[ContentError, ...]]:
     """(the home, no faults) or (None, all faults that one pass can find, ordered by file and line)."""
     faults = Faults(stop=False)
@@ -105,18 +112,7 @@ class _Reading:
             return None
         return Home(
             path=str(folder.path),
-            policies=Policies(
-                domains=self.tree,
-                persons=self.persons,
-                systems=self.systems,
-                holdings=self.holdings,
-                purposes=self.purposes,
-                rules=self.rules,
-                cases=self.cases,
-                keys=self.keys,
-                model=self.model,
-                digest=bundle_digest(folder),
-            ),
+            policies=self._bundled(self.keys),
             contracts=self.contracts,
             suites=self.suites,
             flows=read,
@@ -127,6 +123,28 @@ class _Reading:
             checkpoint_minutes=self.log.checkpoint_minutes,
             witness_minutes=self.log.witness_minutes,
             retention=self.retention,
+        )
+
+    def bundle(self) -> tuple[Policies, Mapping[str, Contract]]:
+        self.obligations: dict[str, Obligation] = {}
+        self._people()
+        self._datasets()
+        self._policies()
+        assert self.keys is not None  # the first fault was raised
+        return self._bundled(self.keys), self.contracts
+
+    def _bundled(self, keys: KeyPolicy) -> Policies:
+        return Policies(
+            domains=self.tree,
+            persons=self.persons,
+            systems=self.systems,
+            holdings=self.holdings,
+            purposes=self.purposes,
+            rules=self.rules,
+            cases=self.cases,
+            keys=keys,
+            model=self.model,
+            digest=bundle_digest(self.folder),
         )
 
     def _or(self, read: Callable[[], T], otherwise: T) -> T:

@@ -49,7 +49,7 @@ def _purpose(
     return Purpose(
         purpose=key,
         title=members["title"].title(),
-        legal_basis=basis["citation"].text(),
+        legal_basis=words.said(basis["citation"].text(), basis["citation"].where),
         legal_basis_verified=basis["verified"].boolean(),
         datasets=tuple(_dataset(item, datasets) for item in members["datasets"].list()),
         retention=retention(members["retention"], "purpose.retention", obligations),

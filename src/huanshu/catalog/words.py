@@ -17,6 +17,8 @@ from huanshu.errors import ContentError, Text, Where
 
 #: PostgreSQL cuts names after 63 bytes without an error; ``_staging`` and index names need the rest.
 MAX_IDENTIFIER: Final = 48
+#: Of a sentence that goes into entries: an entry's string holds at most 1 000 characters.
+MAX_SAID: Final = 500
 
 _IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
@@ -170,3 +172,18 @@ def integer(text: str, where: Where, low: int, high: int) -> int:
             where=where,
         )
     return number
+
+
+def said(text: str, where: Where) -> str:
+    """A sentence that goes into log entries as it stands: one line, of a length that an entry takes."""
+    if len(text) > MAX_SAID or "\n" in text:
+        raise ContentError(
+            "content.text.unsayable",
+            Text(
+                f"this goes into every entry: one line of at most {MAX_SAID} characters",
+                f"该文字会写入每条日志：须为一行，至多 {MAX_SAID} 字",
+            ),
+            remedy=Text("shorten it to the citation", "请只写引用的法规条款"),
+            where=where,
+        )
+    return text

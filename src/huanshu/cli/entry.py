@@ -8,6 +8,7 @@ import typer
 
 from huanshu.cli import (
     accesses,
+    audits,
     authoring,
     cheats,
     checks,
@@ -49,6 +50,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(corrections.app, name="correction")
 app.add_typer(workbooks.app, name="workbook")
 app.add_typer(accesses.app, name="access")
+app.add_typer(audits.app, name="audit")
 app.add_typer(drills.app, name="drill")
 app.add_typer(cheats.app, name="cheat")
 app.add_typer(reports.app, name="report")

@@ -95,7 +95,8 @@ def show(
         found = rows.one(ground, batch, row)
         contract = here.home.contracts[found.dataset]
         answer = show_row(
-            here.home, here.keeper, contract, (found.batch, found.row), found.sealed, post, purpose, ground.clock()
+            here.home, here.keeper, contract, (found.batch, found.row), found.sealed, found.subjects, post, purpose,
+            ground.clock(),
         )  # fmt: skip
     CONTEXT.speech.table(
         Text(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Annotated
 
 import typer
 
-from huanshu.assembly import running
+from huanshu.assembly import Running, running
+from huanshu.assembly.keeper_process import clock_of
 from huanshu.catalog import Rung
 from huanshu.cli.context import CONTEXT
 from huanshu.errors import InputError, Text
 from huanshu.gate.read import Asked
 from huanshu.gate.read import read as read_record
-from huanshu.gate.seen import AskedWho, who_saw
+from huanshu.gate.seen import AskedWho, WhoSaw, who_saw
+from huanshu.report.statement import LIMIT, find_usage, told
+from huanshu.report.statement import statement as as_statement
 
 app = typer.Typer(no_args_is_help=True, help="One record, through the gate. 单条记录。")
 
@@ -72,11 +76,19 @@ def seen(
         bool,
         typer.Option("--identifier", help="Read the identifier from standard input (never from the line)."),
     ] = False,
+    statement: Annotated[
+        bool, typer.Option("--statement", help="As told to the resident: by post, what is withheld left out.")
+    ] = False,
+    usage: Annotated[
+        bool, typer.Option("--usage", help="As told to the resident, a JSON list in the shape of findUsage.")
+    ] = False,
+    offset: Annotated[int, typer.Option(min=1, help="With --usage: from which usage on.")] = 1,
+    limit: Annotated[int, typer.Option(min=1, help="With --usage: how many.")] = LIMIT,
 ) -> None:
     """Who saw the person or organisation of a record, by the log. The question is itself an entry; nothing is opened.
 
     Example: huanshu --as p.xu record seen resident --record 17 --post district.auditor --case "complaint 2026-118"
-    """
+    --statement"""
     if (record is None) != identifier:
         raise InputError(
             "cli.record.unclear",
@@ -87,6 +99,9 @@ def seen(
     )
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
         answer = who_saw(here.home, here.keeper, here.district, asked)
+        if statement or usage:
+            _tell_resident(here, answer, case, usage=usage, offset=offset, limit=limit)
+            return
     CONTEXT.speech.table(
         Text(
             f"Seen, by the log up to entry {answer.entry}", f"查看情况（日志截至条目 {answer.entry}）"
@@ -111,6 +126,19 @@ def seen(
         ],
     )  # fmt: skip
     CONTEXT.speech.result({"entry": answer.entry, "groups": answer.groups, "sightings": answer.sightings})
+
+
+def _tell_resident(here: Running, answer: WhoSaw, case: str, *, usage: bool, offset: int, limit: int) -> None:
+    """The resident's view; a list of usages is JSON whether or not JSON was asked for."""
+    view, speech = told(answer, here.keeper.withheld()), CONTEXT.speech
+    if usage:
+        found = find_usage(here.home, view, speech.language, offset, limit)
+        sys.stdout.write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+        return
+    lines = as_statement(here.home, answer, view, case, clock_of(here.home)())
+    for line in lines:
+        speech.tell(line)
+    speech.result({"en": [line.en for line in lines], "zh": [line.zh for line in lines]})
 
 
 _HOW = {

@@ -84,6 +84,8 @@ class Row:
     failed: tuple[str, ...]
     settled_by: str | None
     sealed: bytes
+    #: Whom it is about, where its identifier belongs to somebody who is numbered.
+    subjects: tuple[int, ...]
 
 
 def heaps(ground: Ground, dataset: str | None = None, batch: str | None = None) -> list[Heap]:
@@ -246,12 +248,14 @@ def _finding(dataset: str, batch: str) -> str:
 
 def _rows(district: psycopg.Connection, batch: str) -> list[Row]:
     rows = district.execute(
-        "SELECT b.dataset, q.batch, q.row, q.rules, q.state, q.failed, q.settled_by, q.sealed"
+        "SELECT b.dataset, q.batch, q.row, q.rules, q.state, q.failed, q.settled_by, q.sealed, ARRAY(SELECT s.ordinal"
+        " FROM district.subject s WHERE s.kind IN ('person', 'organisation') AND s.link = q.link)"
         " FROM district.quarantine q JOIN district.batch b USING (batch) WHERE q.batch = %s ORDER BY q.row",
         (batch,),
     )
     return [
-        Row(d, b, n, tuple(rules), state, tuple(f), by, bytes(s)) for d, b, n, rules, state, f, by, s in rows
+        Row(d, b, n, tuple(rules), state, tuple(failed), by, bytes(sealed), tuple(subjects))
+        for d, b, n, rules, state, failed, by, sealed, subjects in rows
     ]
 
 

@@ -7,11 +7,13 @@ any field that the entry does not name. A repair runs in the platform's process,
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
+
+from pyroaring import BitMap
 
 from huanshu.access import Enforcer, Request
 from huanshu.catalog import Contract, Home, Rung
@@ -36,10 +38,13 @@ class RowAnswer:
 
 
 def show_row(
-    home: Home, keeper: Keeper, contract: Contract, place: tuple[str, int], sealed: bytes, post: str, purpose: str,
-    at: datetime,
+    home: Home, keeper: Keeper, contract: Contract, place: tuple[str, int], sealed: bytes, subjects: Iterable[int],
+    post: str, purpose: str, at: datetime,
 ) -> RowAnswer:  # fmt: skip
-    """One row at the highest rungs that ``post`` has in the district for ``purpose``. DeniedError when it has none."""
+    """One row at the highest rungs that ``post`` has in the district for ``purpose``. DeniedError when it has none.
+
+    ``subjects``: whom the row is about, where its identifier belongs to somebody who is numbered; the entry says
+    so."""
     rungs = highest(home, contract, post, purpose, at)
     if not rungs:
         raise DeniedError(
@@ -54,6 +59,7 @@ def show_row(
             ),
         )
     batch, row = place
+    about = BitMap(subjects)
     ticket = keeper.append(
         {
             "event": "access.quarantine.authorised",
@@ -62,7 +68,9 @@ def show_row(
             "purpose": purpose,
             "fields": {name: rung.word for name, rung in rungs.items()},
             "detail": {"batch": batch, "row": row},
-        }
+            **({"subjects": len(about)} if about else {}),
+        },
+        about.serialize() if about else None,
     )
     return RowAnswer(ticket.index, rungs, keeper.open_quarantined(ticket, sealed))
 

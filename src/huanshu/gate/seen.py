@@ -3,7 +3,8 @@
 1. By identifier: an entry ``access.seen.asked``, then the link, then the subject's number.
 2. An entry ``access.seen.authorised`` that binds the subjects asked about; the keeper decides by rule (``trace``).
 3. Against its ticket the keeper opens every bitmap beside the log and says which entries are about the subject.
-4. What those entries say is read from the log: moved, authorised but stopped, viewed, compared. No value is opened.
+4. What those entries say is read from the log: moved, authorised but stopped, viewed, compared, counted. No value is
+   opened.
 
 Subjects, not places: who has moved away still shows under the community that had the record before. The question is
 itself such an entry and shows in the next answer.
@@ -24,6 +25,9 @@ from huanshu.auditlog import Entry
 from huanshu.catalog import Contract, Home, Subject
 from huanshu.errors import DeniedError, InputError, Text
 from huanshu.keeper.client import Keeper
+from huanshu.store.queries import load
+
+_QUERIES = load(__package__, "seen.sql")
 
 #: ``stopped``: authorised, and nothing of the subject was opened. ``unopened``: authorised for one record, not opened.
 How = Literal["moved", "under_way", "stopped", "viewed", "unopened", "compared", "counted"]
@@ -135,8 +139,8 @@ def who_saw(
         bitmap = BitMap(ordinals)
         authorised = {**claim, "event": "access.seen.authorised", "subjects": len(bitmap)}
         ticket = keeper.append(authorised, bitmap.serialize())
-        found = keeper.seen(ticket)
-        return WhoSaw(ticket.index, tuple(_sightings(connection, home, found)))
+        found = {*keeper.seen(ticket), *_quarantined(connection, ordinals, ticket.index)}
+        return WhoSaw(ticket.index, tuple(_sightings(connection, home, sorted(found))))
 
 
 def _ordinals(
@@ -164,6 +168,12 @@ def _ordinals(
     return {int(ordinal) for version in versions for ordinal in version}
 
 
+def _quarantined(connection: psycopg.Connection, ordinals: set[int], before: int) -> list[int]:
+    """Looks at quarantined rows of somebody who was not numbered yet, so that the entry could not bind him."""
+    rows = connection.execute(_QUERIES["quarantined"], (before, list(ordinals)))
+    return [int(index) for (index,) in rows]
+
+
 def _is_the_record(contract: Contract, subject: Subject) -> bool:
     """Whether the record is about its first subject before all others: then only that one is asked about."""
     return contract.primary_key.name == subject.field
@@ -174,12 +184,7 @@ def _sightings(connection: psycopg.Connection, home: Home, found: Sequence[int])
     ends = _ends(
         connection, [index for index, e in about.items() if e.event == "exchange.delivery.authorised"]
     )
-    lent = {
-        int(row[0])
-        for row in connection.execute(
-            "SELECT DISTINCT entry_index FROM log.loan WHERE entry_index = ANY(%s)", (list(found),)
-        )
-    }
+    lent = {int(row[0]) for row in connection.execute(_QUERIES["lent"], (list(found),))}
     departments = {holding.post: holding.domain for holding in home.policies.holdings}
     for index, entry in about.items():
         if entry.event == "exchange.delivery.stopped":
@@ -204,23 +209,19 @@ def _how(body: Mapping[str, Any], end: Entry | None, mine: set[int], *, opened: 
     if end is not None:
         # A stopped delivery names, in a bitmap of its own, whom it had really opened.
         return "moved" if end.event == "exchange.delivery.arrived" or end.index in mine else "stopped"
-    return how if opened or how == "compared" else _NOT_OPENED.get(how, how)
+    return how if opened else _NOT_OPENED.get(how, how)
 
 
 def _read(connection: psycopg.Connection, indices: Sequence[int]) -> dict[int, Entry]:
-    rows = connection.execute(
-        "SELECT leaf FROM log.entry WHERE index = ANY(%s) ORDER BY index", (list(indices),)
-    ).fetchall()
+    rows = connection.execute(_QUERIES["entries"], (list(indices),)).fetchall()
     return {entry.index: entry for entry in (Entry.of(bytes(row[0])) for row in rows)}
 
 
 def _ends(connection: psycopg.Connection, authorised: Sequence[int]) -> dict[int, Entry]:
     """Authorising entry → the one that settled it."""
     wanted = set(authorised)
-    rows = connection.execute(
-        "SELECT leaf FROM log.entry WHERE event IN ('exchange.delivery.arrived', 'exchange.delivery.stopped')"
-        " AND index > %s ORDER BY index",
-        (min(wanted, default=0),),
-    )
+    if not wanted:
+        return {}
+    rows = connection.execute(_QUERIES["settled"], (min(wanted),))
     ends = (Entry.of(bytes(row[0])) for row in rows)
     return {int(e.body["detail"]["authorised"]): e for e in ends if e.body["detail"]["authorised"] in wanted}

@@ -15,7 +15,7 @@ Rules
     quarantine.*                     see ``quarantine``
     exchange.*.held .released .recalled   see ``holding``
     access.record.*                  holder of the post named             access plan, every field allowed
-    access.seen.*                    holder of the post named             access plan, ``trace``
+    access.seen.* .exposure.* .sighting.*, log.entries.read   see ``tracing``
     finding.*, report.*, drill.*     an established person; flow findings: the approver
     correction.*, access.correction.*, access.workbook.*     see ``corrections``
 
@@ -30,10 +30,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from huanshu.access import Enforcer, Plan, PlanRequest
+from huanshu.access.terms import READS, WRITES
 from huanshu.auditlog import EVENTS, Register
 from huanshu.catalog.nouns import Flow, Home, Rung
 from huanshu.errors import DeniedError, Text
-from huanshu.keeper import corrections, holding, quarantine
+from huanshu.keeper import corrections, holding, quarantine, tracing
 from huanshu.keeper.establish import Asker
 from huanshu.keeper.tickets import OpenTickets, Ticket
 
@@ -85,9 +86,29 @@ class Admission:
             "purpose": flow.purpose if flow else _known(claim.get("purpose"), self.home.policies.purposes),
         }
         body.update({member: value for member, value in known.items() if value is not None})
+        if fields := self._known_fields(claim, flow):
+            body["fields"] = fields
         if flow is not None:
             body["flow"] = {"id": flow.flow, "digest": flow.digest}
         return body
+
+    def _known_fields(self, claim: Claim, flow: Flow | None) -> dict[str, str]:
+        """What was asked of fields that exist, in words that exist: so that the refusal can be replayed."""
+        if flow is not None:
+            if flow.kind == "intake":
+                return dict.fromkeys((f.name for f in self.home.contracts[flow.dataset].fields), "write")
+            return {name: rung.word for name, rung in flow.fields.items()}
+        contract = self.home.contracts.get(str(claim.get("dataset")))
+        asked = claim.get("fields")
+        if contract is None or not isinstance(asked, Mapping):
+            return {}
+        words = {*READS, *WRITES}
+        known = {field.name for field in contract.fields}
+        return {
+            name: word
+            for name, word in asked.items()
+            if name in known and isinstance(word, str) and word in words
+        }
 
     # -- administrators -------------------------------------------------------------------------
 
@@ -260,33 +281,6 @@ class Admission:
             "detail": {**claim["detail"], "until": ends.isoformat()},
         }
 
-    def _seen(self, asker: Asker, claim: Claim) -> dict[str, Any]:
-        """Who saw somebody: for a case, by a post whose rules let it trace the dataset. No value is read."""
-        self.require_post(asker, claim["post"])
-        contract = self.home.contracts.get(claim["dataset"])
-        if contract is None:
-            raise _denied("access.dataset.unknown", "no such dataset", "没有该数据集")
-        fields = {contract.primary_key.name: "trace"}
-        plan = self.plan(claim["post"], claim["domain"], contract.dataset, fields, claim["purpose"])
-        body: dict[str, Any] = {
-            **self.in_person(asker),
-            "post": claim["post"],
-            "domain": claim["domain"],
-            "dataset": contract.dataset,
-            "purpose": claim["purpose"],
-            "fields": fields,
-        }
-        detail = {"case": holding.in_words(claim, "case")}
-        if claim["event"] == "access.seen.asked":
-            return {**body, "detail": detail}
-        ends = min(plan.valid_until, self.at + timedelta(seconds=self.home.policies.keys.lend_max_seconds))
-        return {
-            **body,
-            "how": "compared",
-            "contract": contract.digest,
-            "detail": {**detail, "until": ends.isoformat()},
-        }
-
     # -- findings, reports, drills --------------------------------------------------------------
 
     def _finding(self, asker: Asker, claim: Claim) -> dict[str, Any]:
@@ -451,8 +445,7 @@ _RULES: Final[Mapping[str, Callable[[Admission, Asker, Claim], dict[str, Any]]]]
     "access.record.sought": Admission._record,
     "access.record.authorised": Admission._record,
     "access.record.missed": Admission._record,
-    "access.seen.asked": Admission._seen,
-    "access.seen.authorised": Admission._seen,
+    **tracing.RULES,
     "finding.case.opened": Admission._finding,
     "finding.case.settled": Admission._finding,
     "report.page.built": Admission._by_person,

@@ -56,8 +56,16 @@ def subjects_of(connection: psycopg.Connection, keys: Keys, index: int) -> BitMa
     row = connection.execute("SELECT leaf FROM log.entry WHERE index = %s", (index,)).fetchone()
     if row is None:
         raise _changed()
-    member = json.loads(bytes(row[0]))["subjects"]
-    return open_member(member, open_bitmap(keys, member, _beside(connection, [member]).get(_digest(member))))
+    (there,) = subjects_among(connection, keys, [json.loads(bytes(row[0]))["subjects"]])
+    return there
+
+
+def subjects_among(
+    connection: psycopg.Connection, keys: Keys, members: Sequence[Mapping[str, Any]]
+) -> Iterator[BitMap]:
+    """The bitmap of each member, in order; what is missing or differs is an error."""
+    beside = _beside(connection, members)
+    return (open_member(one, open_bitmap(keys, one, beside.get(_digest(one)))) for one in members)
 
 
 def every_bitmap(
@@ -68,9 +76,8 @@ def every_bitmap(
     while rows := connection.execute(_ENTRIES, (named, after, before, _BATCH)).fetchall():
         found = [(int(index), json.loads(bytes(leaf)).get("subjects")) for index, leaf in rows]
         binding = [(index, member) for index, member in found if member is not None]
-        beside = _beside(connection, [member for _, member in binding])
-        for index, member in binding:
-            yield index, open_member(member, open_bitmap(keys, member, beside.get(_digest(member))))
+        opened = subjects_among(connection, keys, [member for _, member in binding])
+        yield from ((index, there) for (index, _), there in zip(binding, opened, strict=True))
         after = found[-1][0]
 
 

@@ -127,6 +127,15 @@ class Keeper:
         answer: list[int] = self._ask("seen", ticket=_named(ticket))
         return answer
 
+    def exposed(self, ticket: Ticket) -> dict[str, Any]:
+        """Numbers of those exposed by what the ticket's entry selects (``access.exposure.authorised``)."""
+        answer: dict[str, Any] = self._ask("exposed", ticket=_named(ticket))
+        return answer
+
+    def withheld(self) -> dict[int, str]:
+        """Entries that residents are not told of now → the end of the withholding."""
+        return {int(entry): str(until) for entry, until in self._ask("withheld").items()}
+
     def opened_of(self, entry: int) -> list[tuple[int, list[int]]]:
         """Entries that opened somebody of a delivery's subjects before its recall, ``entry``; and whom, by place."""
         return [(int(index), list(whom)) for index, whom in self._ask("opened_of", entry=entry)]

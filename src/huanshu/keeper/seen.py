@@ -41,7 +41,7 @@ _BITS: Final = 12  # of an ordinal within its page, and of an entry's place with
 _LOW: Final = (1 << _BITS) - 1
 #: A tail becomes a segment at so many entries or pairs (entry, subject): what a question may have to scan.
 ENTRIES: Final = 1 << 9
-PAIRS: Final = 1 << 22
+PAIRS: Final = 1 << 21
 #: Bytes of opened pages held for the next question.
 _HELD: Final = 64 << 20
 

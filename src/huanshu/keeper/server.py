@@ -147,9 +147,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
                 return service.sender_key(peer, acting, str(request["sender"]))
             case "approval":
                 return service.approval(peer, acting, str(request["flow"]), str(request["digest"]))
-            case "findings" | "probe" | "holds" | "recalls" as plain:
+            case "findings" | "probe" | "holds" | "recalls" | "withheld" as plain:
                 return getattr(service, plain)(peer, acting)
-            case "seen" | "opened_of" | "open_quarantined" | "order_repair":
+            case "seen" | "exposed" | "opened_of" | "open_quarantined" | "order_repair":
                 return _asked_of_evidence(service, peer, acting, request)
             case "expectations":
                 return service.expectations(peer, acting, str(request["flow"]))
@@ -180,6 +180,8 @@ def _asked_of_evidence(service: Service, peer: Peer, acting: str | None, request
     """Who saw somebody; a quarantined row; the order to repair one."""
     if request["op"] == "seen":
         return service.seen(peer, acting, _ticket(request))
+    if request["op"] == "exposed":
+        return service.exposed(peer, acting, _ticket(request))
     if request["op"] == "opened_of":
         return service.opened_of(peer, acting, int(request["entry"]))
     if request["op"] == "open_quarantined":

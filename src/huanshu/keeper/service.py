@@ -24,16 +24,17 @@ from huanshu.auditlog import Draft, Entry, LogWriter, Register
 from huanshu.auditlog.events import ABOUT_SUBJECTS
 from huanshu.catalog import Home, Rung
 from huanshu.errors import DeniedError, TamperedError, Text, UnavailableError
-from huanshu.keeper import proposals
+from huanshu.keeper import bundles, proposals, tracing
 from huanshu.keeper.admission import Admission
 from huanshu.keeper.bitmaps import open_aged, open_bitmap, open_member, sightings, subjects_of
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.corrections import PLATFORM_ONLY
 from huanshu.keeper.establish import Asker, Peer, establish
+from huanshu.keeper.exposure import exposed
 from huanshu.keeper.quarantine import ORDERED
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
-from huanshu.keeper.tending import Tending
 from huanshu.keeper.seen import SeenIndex
+from huanshu.keeper.tending import Tending
 from huanshu.keeper.tickets import SETTLING, OpenTickets, Ticket, refused, require_lendable, still_valid
 from huanshu.keeper.vault import Vault
 from huanshu.sealing import LINK_KINDS, CellContext, KeyName, content_mark, mask, open_column
@@ -75,6 +76,8 @@ class Service:
             self._enforcer = parts.enforcer(self._home)
             for entry, hashed in parts.writer.start():
                 self._apply(entry, hashed)
+            if self._register.policy_digest == self._home.policies.digest:
+                bundles.keep(parts.connect, self._home)
             self._recalled = parts.recalled(self._register, self._opened_bitmap)
             for index, values in parts.writer.values_opened().items():
                 self._tickets.opened_before(index, values)
@@ -286,6 +289,24 @@ class Service:
             keys = self._bitmap_keys()
         return self._seen.entries_about(keys, wanted, ticket.index)
 
+    def exposed(self, peer: Peer, acting_as: str | None, ticket: Ticket) -> dict[str, Any]:
+        """Numbers of those exposed by what the ticket's entry (``access.exposure.authorised``) selects."""
+        with self._asked(peer, acting_as) as asker:
+            body = self._good(ticket)
+            self._require_same(asker, body)
+            if body["event"] != "access.exposure.authorised":
+                raise refused("keeper.seen.not_asked", "its entry asks no such thing", "条目并非追查申请")
+            keys = self._bitmap_keys()
+        with self._parts.connect() as connection:
+            return exposed(connection, keys, body["detail"], ticket.index)
+
+    def withheld(self, peer: Peer, acting_as: str | None) -> dict[str, str]:
+        """Entries that residents are not told of now, with the end of each withholding; for who may read the log."""
+        with self._asked(peer, acting_as) as asker:
+            tracing.reading_post(self._admission(), asker)
+            found = self._register.withheld(self._parts.clock())
+            return {str(entry): each.until.isoformat() for entry, each in found.items()}
+
     def opened_of(self, peer: Peer, acting_as: str | None, index: int) -> list[tuple[int, list[int]]]:
         """What was opened for somebody of a delivery's subjects between its authorisation and its recall, entry
         ``index``: each entry with the subjects' places in the delivery. For the person who recalled it."""
@@ -407,6 +428,8 @@ class Service:
             if told is not None:
                 self._write(told, None, None)
             raise
+        if claim["event"] == "policy.bundle.adopted":
+            bundles.keep(self._parts.connect, self._home)
         sealed = None
         if bitmap is not None:
             member = "records" if claim["event"] == "exchange.delivery.recalled" else "subjects"
@@ -417,6 +440,9 @@ class Service:
         adopted = self._register.policy_digest
         current = adopted if adopted and body["event"] not in _BEFORE_ADOPTION else self._home.policies.digest
         stamped: dict[str, Any] = {**body, "policy": current}
+        purpose = self._home.policies.purposes.get(str(body.get("purpose")))
+        if purpose is not None:
+            stamped["basis"] = purpose.legal_basis
         trace = telemetry.trace_id()
         if trace is not None:
             stamped["trace"] = trace

@@ -98,6 +98,8 @@ TABLE = [
     Broken("content.value.ambiguous", SUITE, "mostly: 1.0", "mostly: 2026-01-01", 7),
     Broken("content.value.ambiguous", PURPOSES, "zh: 维护", "zh: n", 3),
     Broken("content.list.empty", PURPOSES, "[parcel]", "[]", 5),
+    Broken("content.text.unsayable", PURPOSES, "某法第一条", "某" * 501, 4),
+    Broken("content.text.unsayable", PURPOSES, "某法第一条", '"某法\\n第一条"', 4),
     # ---- words
     Broken("content.word.unknown", KEYS, "profile: aes", "profile: aess", 2, "aes"),
     Broken("content.word.unknown", POSTS, "steward,数据管家", "stewart,数据管家", 3, "steward"),
@@ -272,6 +274,7 @@ def test_unbroken_home_is_read(home: Path) -> None:
 
 #: Codes that need more than a change of one file's bytes; the test beside each says how.
 ELSEWHERE = {
+    "policy.bundle.changed",  # a bundle out of the database: test_bundle_kept
     "content.home.missing",  # test_folder.py
     "content.file.missing",
     "content.file.irregular",

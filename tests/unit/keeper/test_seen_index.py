@@ -27,7 +27,7 @@ class Log:
 
     def __init__(self, ground: Any, home: Home) -> None:
         self.ground = ground
-        self.planted = Planting(ground, home)
+        self.planted = Planting.fresh(ground, home)
         self.keys: Keys = [(bitmap_key(1), self.planted.key)]
         self.sets: dict[int, set[int]] = {}
         self.made: list[SeenIndex] = []

@@ -5,12 +5,15 @@ The keeper must be down meanwhile: the log has one writer."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pyroaring import BitMap
 
-from huanshu.auditlog import Draft, HeadFile, LogWriter, create_head
+from huanshu.assembly.keeper_process import clock_of
+from huanshu.auditlog import Draft, HeadFile, LogWriter, Signer, create_head
 from huanshu.catalog import Home
 from huanshu.keeper.vault import Vault, create_root, load_root
 from huanshu.sealing.blobs import seal_blob
@@ -22,17 +25,38 @@ FIELDS = {"name": "reveal", "phone": "mask"}
 
 
 class Planting:
-    """A fresh log of ``home`` on a ground; what is planted is durable when ``append`` returns."""
+    """What is planted is durable when a method returns."""
 
-    def __init__(self, ground: Any, home: Home) -> None:
-        self.ground, self.home = ground, home
-        self.head = HeadFile(ground.folder / "keeper.head")
-        create_head(ground.signer, home.log_origin, self.head)
-        create_root(ground.folder / "root.key")
-        self.vault = Vault(load_root(ground.folder / "root.key"), connect(ground.keeper_url))
+    def __init__(
+        self, home: Home, url: str, signer: Signer, head: HeadFile, root: Path, clock: Callable[[], datetime]
+    ) -> None:
+        self.home, self.head = home, head
+        self._made = lambda: LogWriter(lambda: connect(url), signer, home.log_origin, head, clock)
+        self.vault = Vault(load_root(root), connect(url))
         self.key = self.vault.key(bitmap_key(1))
         self._writer: LogWriter | None = None
         self._deliveries = 0
+
+    @classmethod
+    def fresh(cls, ground: Any, home: Home) -> Planting:
+        """Over an empty log on a ground, begun and with the home's policies in force."""
+        head = HeadFile(ground.folder / "keeper.head")
+        create_head(ground.signer, home.log_origin, head)
+        create_root(ground.folder / "root.key")
+        made = cls(home, ground.keeper_url, ground.signer, head, ground.folder / "root.key", ground.clock)
+        made.begin()
+        return made
+
+    @classmethod
+    def over(cls, place: Any) -> Planting:
+        """Over the log of a range whose keeper is stopped."""
+        keeper, home = place.settings.keeper_folder, place.acting().home
+        url = place.deployment.roles["huanshu_keeper"]
+        signer, head = Signer.load(keeper / "log.key"), HeadFile(keeper / "head")
+        return cls(home, url, signer, head, keeper / "root.key", clock_of(home))
+
+    def begin(self) -> None:
+        home = self.home
         self.append(
             self.body(
                 "log.origin.created", {"sandbox": True, "origin": home.log_origin, "vkey": "x"}, "p.chen"
@@ -48,15 +72,12 @@ class Planting:
     @property
     def writer(self) -> LogWriter:
         if self._writer is None:
-            url, ground = self.ground.keeper_url, self.ground
-            self._writer = LogWriter(
-                lambda: connect(url), ground.signer, self.home.log_origin, self.head, ground.clock
-            )
+            self._writer = self._made()
             list(self._writer.start())
         return self._writer
 
     def done(self) -> None:
-        """Let go of the log, so that a keeper can start."""
+        """Let go of the log, so that a keeper can start. The vault stays open: ``vault.close`` ends it."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -92,10 +113,11 @@ class Planting:
     # -- kinds of entries -----------------------------------------------------------------------
 
     def moved(
-        self, receiver: str, subjects: Iterable[int], fields: Mapping[str, str] = FIELDS, *, arrived: bool = True,
+        self, receiver: str, subjects: Iterable[int], fields: Mapping[str, str] = FIELDS, *, arrived: bool = True, stopped: Iterable[int] | None = None,
         person: str = "p.lin", dataset: str = "resident",
     ) -> int:  # fmt: skip
-        """A delivery: authorised, its keys lent, and arrived (or under way). Index of the first entry."""
+        """A delivery: authorised, its keys lent, and arrived, or stopped when it had opened some of them, or not begun.
+        Index of the first entry."""
         self._deliveries += 1
         delivery = f"{self._deliveries:064x}"
         about = {
@@ -111,7 +133,15 @@ class Planting:
                 person, ordinals, {**about, "fields": dict(fields), "how": "moved"},
             )
         )  # fmt: skip
-        if arrived:
+        if stopped is not None:
+            self.writer.record_loan(index, "keys", 0, sorted(fields), len(fields))
+            detail = {**numbers, "authorised": index, "reason": "keeper.ticket.approval_ended", "chunks": 1}
+            self.append(
+                self._draft(
+                    "exchange.delivery.stopped", detail, person, BitMap(stopped), _without(about, "fields")
+                )
+            )
+        elif arrived:
             self.writer.record_loan(index, "keys", 0, sorted(fields), len(fields))
             detail = {
                 **numbers, "authorised": index, "count": len(ordinals), "withdrawn": 0, "holds": len(ordinals),
@@ -152,3 +182,7 @@ class Planting:
                 index, "opened" if workbook is None else "keys", 0, sorted(fields), len(fields)
             )
         return index
+
+
+def _without(members: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in members.items() if key != name}

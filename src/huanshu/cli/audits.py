@@ -1,0 +1,168 @@
+"""``huanshu audit``: questions to the log. Every one of them needs a case and is itself an entry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, cast, get_args
+from zoneinfo import ZoneInfo
+
+import typer
+
+from huanshu.assembly import Running, running
+from huanshu.assembly.keeper_process import clock_of
+from huanshu.catalog import Home
+from huanshu.cli.context import CONTEXT
+from huanshu.cli.speech import plain
+from huanshu.errors import InputError, Text
+from huanshu.gate.exposure import AskedExposure, Kind, exposure
+from huanshu.gate.replay import replay
+from huanshu.report.incident import draft
+
+_YES = {True: Text("allowed", "允许"), False: Text("denied", "拒绝")}
+_AGREES = Text("the rules of then explain what the log says", "当时的规则与日志记载一致")
+_DIFFERS = Text(
+    "the rules of then do not explain what the log says: tell security staff",
+    "当时的规则与日志记载不一致，请通知安全人员",
+)
+app = typer.Typer(no_args_is_help=True, help="Questions to the log. 查问日志。")
+
+Case = Annotated[
+    str, typer.Option(help="The case this is asked for; no resident's data. 案由，勿写居民信息。")
+]
+
+
+@app.command("exposure")
+def show_exposure(
+    kind: Annotated[str, typer.Argument(help="person, account, session, key, workbook or domain.")],
+    name: Annotated[str, typer.Argument(help="Its id, account, run or trace, key name, or domain code.")],
+    case: Case,
+    post: Annotated[str, typer.Option(help="The post you act in.")],
+    since: Annotated[str, typer.Option("--from", help="ISO date or time, local.")],
+    until: Annotated[
+        str, typer.Option("--to", help="ISO date or time, local, not included (default: now).")
+    ] = "",
+    known: Annotated[
+        str, typer.Option(help="When it became known: clocks run from then (default: now).")
+    ] = "",
+    purpose: Annotated[str, typer.Option(help="The registered purpose.")] = "access_review",
+) -> None:
+    """How many residents were exposed, by which fields, looked at or only moved; and the draft of the incident.
+
+    Example: huanshu --as p.xu audit exposure person p.tang --from 2026-07-01 --post district.auditor --case "leak 7"
+    """  # fmt: skip
+    if kind not in get_args(Kind):
+        raise InputError(
+            "cli.exposure.kind",
+            Text(
+                f"exposure is of one of: {', '.join(get_args(Kind))}",
+                f"须为以下之一：{'、'.join(get_args(Kind))}",
+            ),
+        )
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        now = clock_of(here.home)()
+        start, end = _instant(here.home, since), _instant(here.home, until) if until else now
+        if start >= end:
+            raise InputError(
+                "cli.window.empty", Text("--from is not before --to", "--from 须早于 --to")
+            )  # fmt: skip
+        asked = AskedExposure(post, purpose, case, cast("Kind", kind), name, start, end)
+        found = exposure(here.home, here.keeper, asked)
+        lines = draft(here.home, found, _instant(here.home, known) if known else now)
+    for line in lines:
+        CONTEXT.speech.tell(line)
+    said = {"en": [line.en for line in lines], "zh": [line.zh for line in lines]}
+    CONTEXT.speech.result({"exposure": found, "draft": said})
+
+
+@app.command("replay")
+def show_replay(
+    index: Annotated[int, typer.Argument(help="Index of the entry that records the decision.")], case: Case
+) -> None:
+    """Replay a past decision under the rules that were current then, beside the rules of now.
+
+    Example: huanshu --as p.xu audit replay 118 --case "complaint 2026-118"
+    """
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        _reading(here, "replay", case, index, index)
+        with here.district() as district:
+            found = replay(here.home, district, index)
+    speech = CONTEXT.speech
+    speech.table(
+        Text(
+            f"Entry {index}: {found.event} by {found.person}, policies {found.digest[:12]} adopted by entry"
+            f" {found.adopted}",
+            f"条目 {index}：{found.event}，{found.person}；策略 {found.digest[:12]} 由条目 {found.adopted} 启用",
+        ),
+        [
+            Text("field", "字段"), Text("asked", "所求"), Text("then", "当时"), Text("now", "现行"),
+            Text("why then", "当时理由"),
+        ],
+        [
+            (each.field, each.asked, _YES[each.allowed], _YES[now.allowed], each.why)
+            for each, now in zip(found.then, found.now, strict=True)
+        ],
+    )  # fmt: skip
+    speech.tell(_AGREES if found.agrees else _DIFFERS, style="green" if found.agrees else "red")
+    speech.result({**plain(found), "agrees": found.agrees})
+    if not found.agrees:
+        raise typer.Exit(7)
+
+
+@app.command("withhold")
+def withhold(
+    entry: Annotated[int, typer.Argument(help="The entry that residents are not to be told of.")],
+    reason: Annotated[str, typer.Option(help="The provision and why; it stays in the log. 依据与理由。")],
+    reviewer: Annotated[str, typer.Option(help="Person id of the auditor who has to confirm it.")],
+    until: Annotated[str, typer.Option(help="ISO date: when it ends, within a year.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be logged.")] = False,
+) -> None:
+    """Keep one entry from residents' statements, by law: in force when another person, the reviewer, confirms it.
+
+    Example: huanshu --as p.chen audit withhold 118 --reason "CPL 54" --reviewer p.xu --until 2026-12-31
+    """
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        ends = _instant(here.home, until)
+        detail = {"entry": entry, "reason": reason, "reviewer": reviewer, "until": ends.isoformat()}
+        index = None
+        if not dry_run:
+            index = here.keeper.append({"event": "access.sighting.withheld", "detail": detail}).index
+    CONTEXT.speech.tell(
+        Text(f"would be logged: {detail}", f"将写入：{detail}")
+        if index is None
+        else Text(
+            f"entry {index}: {reviewer} confirms with: huanshu audit confirm {index}",
+            f"条目 {index}：请 {reviewer} 运行：huanshu audit confirm {index}",
+        )
+    )
+    CONTEXT.speech.result({"entry": index, "detail": detail})
+
+
+@app.command("confirm")
+def confirm(index: Annotated[int, typer.Argument(help="Entry of the withholding.")]) -> None:
+    """Confirm a withholding that names you as reviewer.
+
+    Example: huanshu --as p.xu audit confirm 120
+    """
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        claim = {"event": "access.sighting.confirmed", "detail": {"withheld": index}}
+        confirmed = here.keeper.append(claim).index
+    CONTEXT.speech.tell(Text(f"in force by entry {confirmed}", f"已由条目 {confirmed} 生效"))
+    CONTEXT.speech.result({"entry": confirmed})
+
+
+def _reading(here: Running, tool: str, case: str, first: int, last: int) -> int:
+    """The entry that says who reads the log, what for and how far; appended before anything is read."""
+    detail = {"tool": tool, "case": case, "first": first, "last": last}
+    return here.keeper.append({"event": "log.entries.read", "detail": detail}).index
+
+
+def _instant(home: Home, text: str) -> datetime:
+    """A local day or time as people write it, in the district's zone."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            "cli.time.malformed",
+            Text("a time is written 2026-07-01 or 2026-07-01T09:30", "时间写作 2026-07-01 或 2026-07-01T09:30"),
+        ) from None  # fmt: skip
+    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(home.timezone))

@@ -1,0 +1,193 @@
+"""A past decision, made again under the rules that were current then, and under those of now.
+
+1. The entry names post, domain, dataset, fields, purpose, instant and the digest of the bundle in force.
+2. The last ``policy.bundle.adopted`` before it must name the same digest: that entry made the bundle current.
+3. The bundle kept beside the log must have this digest; it is unpacked into a folder of its own and read as any home.
+4. The same decider decides, at the same instant. What it says now is compared with what the log says it said then.
+
+Replaying opens nothing and changes nothing. It believes entries as they lie in the database, as every reader does.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+from huanshu.access import Enforcer, PlanRequest
+from huanshu.access.terms import READS, WRITES
+from huanshu.auditlog import Entry
+from huanshu.catalog import Home, Rung, read_bundle
+from huanshu.catalog.bundle import unpack_bundle
+from huanshu.errors import InputError, TamperedError, Text
+from huanshu.store.queries import load
+
+_QUERIES = load(__package__, "replay.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One field's decision: what was asked of it, and why it was or was not allowed."""
+
+    dataset: str
+    field: str
+    asked: str
+    allowed: bool
+    rule: str
+    why: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """``logged``: what the entry says happened. ``then`` and ``now``: the fields under the rules of then and of now."""
+
+    entry: int
+    event: str
+    at: str
+    person: str
+    post: str
+    domain: str
+    purpose: str
+    digest: str
+    adopted: int
+    logged: bool
+    reason: str
+    then: tuple[Decided, ...]
+    now: tuple[Decided, ...]
+
+    @property
+    def allowed_then(self) -> bool:
+        return all(each.allowed for each in self.then)
+
+    @property
+    def allowed_now(self) -> bool:
+        return all(each.allowed for each in self.now)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the rules explain the log: what was refused by rule is refused again, what was allowed is allowed. A
+        refusal for another reason (a post not held, a ticket expired) is not the rules' to explain."""
+        return self.logged == self.allowed_then or self.reason not in ("", "access.request.denied")
+
+
+def replay(home: Home, connection: psycopg.Connection, index: int) -> Replayed:
+    """Replay the decision of one entry. InputError when it is none, or its bundle was never kept."""
+    body = _entry(connection, index)
+    requests = list(_requests(body))
+    if not requests:
+        raise InputError(
+            "audit.replay.no_decision",
+            Text(
+                f"entry {index} records no decision about fields",
+                f"条目 {index} 不是对字段访问的判定",
+            ),
+            remedy=Text(
+                "give an entry *.authorised, *.asked or access.request.denied", "请给出授权或拒绝类条目"
+            ),
+        )
+    digest = str(body["policy"])
+    adopted = _adopted(connection, index, digest)
+    zone = ZoneInfo(home.timezone)
+    now = Enforcer(home.policies, home.contracts, zone=zone)
+    with _kept(connection, digest) as folder:
+        policies, contracts = read_bundle(Path(folder))
+        then = Enforcer(policies, contracts, zone=zone)
+        decided = tuple(_decide(then, requests))
+    return Replayed(
+        entry=index,
+        event=str(body["event"]),
+        at=str(body["at"]),
+        person=str(body["person"]),
+        post=str(body.get("post", "")),
+        domain=str(body.get("domain", "")),
+        purpose=str(body.get("purpose", "")),
+        digest=digest,
+        adopted=adopted,
+        logged=body["event"] != "access.request.denied",
+        reason=str(body["detail"].get("reason", "")) if body["event"] == "access.request.denied" else "",
+        then=decided,
+        now=tuple(_decide(now, requests)),
+    )
+
+
+def _entry(connection: psycopg.Connection, index: int) -> Mapping[str, Any]:
+    row = connection.execute(_QUERIES["entry"], (index,)).fetchone()
+    if row is None:
+        raise InputError(
+            "audit.entry.unknown",
+            Text(f"the log has no entry {index}", f"日志中没有条目 {index}"),
+            remedy=Text("see: huanshu status for its size", "日志长度见：huanshu status"),
+        )
+    return Entry.of(bytes(row[0])).body
+
+
+def _requests(body: Mapping[str, Any]) -> Iterator[PlanRequest]:
+    """What was asked, by dataset. A word that is no right (``compare``, ``reseal``) was not decided upon."""
+    if not {"post", "domain", "purpose", "fields"} <= body.keys():
+        return
+    asked: dict[str, dict[str, str | Rung]] = {}
+    for name, word in body["fields"].items():
+        dataset, _, field = name.rpartition(".")
+        if word in READS or word in WRITES:
+            asked.setdefault(dataset or str(body.get("dataset", "")), {})[field] = READS.get(word, word)
+    at = datetime.fromisoformat(str(body["at"]))
+    for dataset, fields in asked.items():
+        yield PlanRequest(body["post"], body["domain"], dataset, fields, body["purpose"], at)
+
+
+def _decide(enforcer: Enforcer, requests: Sequence[PlanRequest]) -> Iterator[Decided]:
+    for request in requests:
+        plan = enforcer.plan(request)
+        for field, decision in plan.decisions.items():
+            asked = request.fields[field]
+            yield Decided(
+                dataset=request.dataset,
+                field=field,
+                asked=asked.word if isinstance(asked, Rung) else asked,
+                allowed=decision.allowed,
+                rule=str(decision.rule.where) if decision.rule else "",
+                why=decision.explanation,
+            )
+
+
+def _adopted(connection: psycopg.Connection, index: int, digest: str) -> int:
+    row = connection.execute(_QUERIES["adopted"], (index,)).fetchone()
+    entry = None if row is None else Entry.of(bytes(row[0]))
+    if entry is None or entry.body["detail"]["digest"] != digest:
+        raise TamperedError(
+            "audit.replay.other_policy",
+            Text(
+                f"entry {index} names a policy that was not the current one",
+                f"条目 {index} 所载策略并非当时生效的策略",
+            ),
+            remedy=Text("run huanshu verify, tell security staff", "请运行 huanshu verify 并通知安全人员"),
+        )
+    return entry.index
+
+
+@contextmanager
+def _kept(connection: psycopg.Connection, digest: str) -> Iterator[str]:
+    """The kept bundle, unpacked in a folder that is gone afterwards."""
+    row = connection.execute(_QUERIES["bundle"], (bytes.fromhex(digest),)).fetchone()
+    if row is None:
+        raise InputError(
+            "audit.bundle.missing",
+            Text(
+                f"the policies of {digest[:12]} were not kept: they were in force before bundles were kept",
+                f"策略 {digest[:12]} 未留存：其生效早于策略包留存功能",
+            ),
+            remedy=Text(
+                "check out that version of policies/ and expectations/, and compare digests",
+                "请取出该版本的 policies/ 与 expectations/ 并核对摘要",
+            ),
+        )
+    with tempfile.TemporaryDirectory(prefix="huanshu-replay-") as folder:
+        unpack_bundle(bytes(row[0]), digest, Path(folder))
+        yield folder
