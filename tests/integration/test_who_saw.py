@@ -154,6 +154,7 @@ def test_only_who_may(place: Range) -> None:
 
 def test_a_missing_bitmap_is_an_error_not_an_absence(place: Range) -> None:
     record = place.due_records("resident", OLD)[0][0]
+    ask(place, record=record)
     first = next(e for e in place.entries() if e.event == "exchange.delivery.authorised")
     digest = bytes.fromhex(first.body["subjects"]["sealed_sha256"])
     with place.administrator() as administrator:

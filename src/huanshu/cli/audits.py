@@ -66,7 +66,7 @@ def show_exposure(
                 "cli.window.empty", Text("--from is not before --to", "--from 须早于 --to")
             )  # fmt: skip
         asked = AskedExposure(post, purpose, case, cast("Kind", kind), name, start, end)
-        found = exposure(here.home, here.keeper, asked)
+        found = exposure(here.home, here.keeper, here.district, asked)
         lines = draft(here.home, found, _instant(here.home, known) if known else now)
     for line in lines:
         CONTEXT.speech.tell(line)

@@ -6,10 +6,13 @@ entry first; against its ticket the keeper counts over the sealed bitmaps and ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+
+import psycopg
+from pyroaring import BitMap
 
 from huanshu.catalog import Home
 from huanshu.keeper.client import Keeper
@@ -62,7 +65,9 @@ class Exposure:
     last: tuple[int, str] | None
 
 
-def exposure(home: Home, keeper: Keeper, asked: AskedExposure) -> Exposure:
+def exposure(
+    home: Home, keeper: Keeper, district: Callable[[], psycopg.Connection], asked: AskedExposure
+) -> Exposure:
     """Ask. DeniedError, explained, without the right to trace every dataset."""
     domain = next((h.domain for h in home.policies.holdings if h.post == asked.post), "")
     ticket = keeper.append(
@@ -79,7 +84,9 @@ def exposure(home: Home, keeper: Keeper, asked: AskedExposure) -> Exposure:
             },
         }
     )
-    found = keeper.exposed(ticket)
+    with district() as connection:
+        rows = connection.execute("SELECT ordinal FROM district.subject WHERE kind = 'organisation'")
+        found = keeper.exposed(ticket, BitMap(ordinal for (ordinal,) in rows).serialize())
     return Exposure(
         entry=ticket.index,
         asked=asked,

@@ -127,9 +127,11 @@ class Keeper:
         answer: list[int] = self._ask("seen", ticket=_named(ticket))
         return answer
 
-    def exposed(self, ticket: Ticket) -> dict[str, Any]:
-        """Numbers of those exposed by what the ticket's entry selects (``access.exposure.authorised``)."""
-        answer: dict[str, Any] = self._ask("exposed", ticket=_named(ticket))
+    def exposed(self, ticket: Ticket, organisations: bytes) -> dict[str, Any]:
+        """Numbers of those exposed by what the ticket's entry selects (``access.exposure.authorised``);
+        ``organisations``: the serialised bitmap of numbers that are no natural person's."""
+        told = protocol.as_text(organisations)
+        answer: dict[str, Any] = self._ask("exposed", ticket=_named(ticket), organisations=told)
         return answer
 
     def withheld(self) -> dict[int, str]:

@@ -4,6 +4,9 @@ What counts, per entry (an entry without a loan opened nothing):
     viewed     a person had values opened for him: single reads, quarantined rows, workbooks
     passed     moved, compared or counted by the platform; nobody looked
     unopened   authorised, and no key was lent: not counted, but told
+Which numbers are organisations is the asker's word, out of the district store, which the keeper does not read: it moves
+the border between the two counts, never their sum.
+
 A delivery that was stopped counts those whom it had opened by then; one still under way counts them all.
 """
 
@@ -40,7 +43,7 @@ class _Sum:
 
 
 def exposed(
-    connection: psycopg.Connection, keys: Keys, asked: Mapping[str, Any], before: int
+    connection: psycopg.Connection, keys: Keys, asked: Mapping[str, Any], organisations: BitMap, before: int
 ) -> dict[str, Any]:
     """The answer to an ``access.exposure.authorised`` entry's detail, over the entries below ``before``."""
     whole, by_field = _Sum(), dict[tuple[str, str, str], _Sum]()
@@ -58,7 +61,6 @@ def exposed(
             by_field.setdefault((body["dataset"], name, rung), _Sum()).add(subjects, viewed=viewed)
         last = {"entry": body["index"], "at": body["at"]}
         first = first or last
-    organisations = BitMap(ordinal for (ordinal,) in connection.execute(_SQL["organisations"]))
     return {
         "entries": counts,
         "persons": len(whole.everyone - organisations),

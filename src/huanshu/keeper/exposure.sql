@@ -24,6 +24,3 @@ ORDER BY index
 
 -- name: lent
 SELECT DISTINCT entry_index FROM log.loan WHERE entry_index = ANY(%s)
-
--- name: organisations
-SELECT ordinal FROM district.subject WHERE kind = 'organisation'

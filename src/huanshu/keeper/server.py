@@ -181,7 +181,8 @@ def _asked_of_evidence(service: Service, peer: Peer, acting: str | None, request
     if request["op"] == "seen":
         return service.seen(peer, acting, _ticket(request))
     if request["op"] == "exposed":
-        return service.exposed(peer, acting, _ticket(request))
+        organisations = protocol.as_bytes(request["organisations"])
+        return service.exposed(peer, acting, _ticket(request), organisations)
     if request["op"] == "opened_of":
         return service.opened_of(peer, acting, int(request["entry"]))
     if request["op"] == "open_quarantined":

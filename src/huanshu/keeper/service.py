@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import psycopg
+from pyroaring import BitMap
 
 from huanshu import telemetry
 from huanshu.access import Enforcer
@@ -289,7 +290,9 @@ class Service:
             keys = self._bitmap_keys()
         return self._seen.entries_about(keys, wanted, ticket.index)
 
-    def exposed(self, peer: Peer, acting_as: str | None, ticket: Ticket) -> dict[str, Any]:
+    def exposed(
+        self, peer: Peer, acting_as: str | None, ticket: Ticket, organisations: bytes
+    ) -> dict[str, Any]:
         """Numbers of those exposed by what the ticket's entry (``access.exposure.authorised``) selects."""
         with self._asked(peer, acting_as) as asker:
             body = self._good(ticket)
@@ -298,13 +301,14 @@ class Service:
                 raise refused("keeper.seen.not_asked", "its entry asks no such thing", "条目并非追查申请")
             keys = self._bitmap_keys()
         with self._parts.connect() as connection:
-            return exposed(connection, keys, body["detail"], ticket.index)
+            firms = BitMap.deserialize(organisations)
+            return exposed(connection, keys, body["detail"], firms, ticket.index)
 
     def withheld(self, peer: Peer, acting_as: str | None) -> dict[str, str]:
         """Entries that residents are not told of now, with the end of each withholding; for who may read the log."""
         with self._asked(peer, acting_as) as asker:
             tracing.reading_post(self._admission(), asker)
-            found = self._register.withheld(self._parts.clock())
+            found = self._register.withheld(self._parts.writer.now())
             return {str(entry): each.until.isoformat() for entry, each in found.items()}
 
     def opened_of(self, peer: Peer, acting_as: str | None, index: int) -> list[tuple[int, list[int]]]:

@@ -14,11 +14,12 @@ from planting import Planting
 from pyroaring import BitMap
 
 from huanshu.access import Enforcer
-from huanshu.auditlog import LogWriter
+from huanshu.auditlog import LogWriter, PublishedLog, Publisher
 from huanshu.catalog import Home, read_home
 from huanshu.errors import DeniedError, InputError
 from huanshu.keeper.establish import Peer
 from huanshu.keeper.service import Parts, Service
+from huanshu.keeper.tending import Tending
 from huanshu.store import connect
 
 OWNER = Peer(os.geteuid(), "owner")
@@ -66,28 +67,26 @@ class Story:
                 "person": person, "fields": fields, "opened": opened, "dataset": "resident", **extra,
             })  # fmt: skip
         self.planted.done()
-        with connect(ground.tamper_url) as admin:
-            admin.execute(b"TRUNCATE district.subject")
-            admin.execute(
-                b"INSERT INTO district.subject (kind, ordinal, link) OVERRIDING SYSTEM VALUE SELECT CASE WHEN n"
-                b" BETWEEN 900 AND 959 THEN 'organisation' ELSE 'person' END, n, substring(sha256(n::text::bytea), 1, 16)"
-                b" FROM generate_series(1, 1000) n"
-            )
         self.service = self._service()
 
     def _service(self) -> Service:
         url, ground = self.ground.keeper_url, self.ground
+        origin = self.home.log_origin
+        writer = LogWriter(lambda: connect(url), ground.signer, origin, self.planted.head, ground.clock)
+        publisher = Publisher(
+            PublishedLog(ground.folder / "log"),
+            lambda: connect(url),
+            lambda note: ground.signer.read_checkpoint(origin, note),
+        )
         return Service(
             Parts(
                 read_home=lambda: self.home,
                 enforcer=lambda home: Enforcer(home.policies, home.contracts, zone=ZoneInfo(home.timezone)),
-                writer=LogWriter(
-                    lambda: connect(url), ground.signer, self.home.log_origin, self.planted.head, ground.clock
-                ),
+                writer=writer,
                 vault=self.planted.vault,
                 connect=lambda: connect(url),
-                clock=ground.clock,
                 keeper_uid=OWNER.uid,
+                tending=Tending(writer, publisher, ground.clock, ground.clock.ticks),
             )
         )
 
@@ -101,7 +100,7 @@ class Story:
                        "to": end.isoformat()},
         }  # fmt: skip
         ticket = self.service.append(OWNER, person, claim)
-        return self.service.exposed(OWNER, person, ticket)
+        return self.service.exposed(OWNER, person, ticket, BitMap(ORGANISATIONS).serialize())
 
     def recount(self, kind: str, name: str, start: datetime, end: datetime) -> dict[str, Any]:
         chosen = [e for e in self.entries if start <= e["at"] < end and _selects(kind, name, e)]
@@ -213,4 +212,4 @@ def test_only_who_may_trace_everything_and_for_a_case(story: Story) -> None:
               "dataset": "resident", "purpose": "access_review", "subjects": 1, "detail": {"case": "c"}}  # fmt: skip
     other = story.service.append(OWNER, "p.xu", record, BitMap([1]).serialize())
     with pytest.raises(DeniedError, match=r"keeper\.seen\.not_asked"):
-        story.service.exposed(OWNER, "p.xu", other)
+        story.service.exposed(OWNER, "p.xu", other, BitMap().serialize())

@@ -27,7 +27,3 @@ CREATE TABLE log.bundle (
 );
 GRANT SELECT, INSERT ON log.bundle TO huanshu_keeper;
 GRANT SELECT ON log.bundle TO huanshu_app;
-
--- Exposure counts persons apart from organisations: the keeper may read which a number is, and nothing else here.
-GRANT USAGE ON SCHEMA district TO huanshu_keeper;
-GRANT SELECT (kind, ordinal) ON district.subject TO huanshu_keeper;
