@@ -12,7 +12,17 @@ from huanshu import telemetry
 from huanshu.access import Enforcer
 from huanshu.assembly.deployment import Deployment
 from huanshu.assembly.fresh_home import FreshHome
-from huanshu.auditlog import HeadFile, LogWriter, PublishedLog, Publisher, Register, Signer
+from huanshu.auditlog import (
+    HeadFile,
+    LogWriter,
+    PublishedLog,
+    Publisher,
+    Register,
+    Signer,
+    Witnesses,
+    require_signature,
+)
+from huanshu.auditlog.witnesses import POLICY
 from huanshu.catalog import Home
 from huanshu.defects import silence
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
@@ -21,6 +31,7 @@ from huanshu.keeper.service import Parts, Service
 from huanshu.keeper.tending import Tending
 from huanshu.keeper.vault import Vault, load_root
 from huanshu.store import connect
+from huanshu.tlog import Checkpoint
 
 
 def clock_of(home: Home) -> Callable[[], datetime]:
@@ -46,8 +57,14 @@ def build_service(
         lambda: connect(url), signer, home().log_origin, HeadFile(settings.keeper_folder / "head"), now
     )
     published = PublishedLog(settings.log_folder)
-    publisher = Publisher(
-        published, lambda: connect(url), lambda note: signer.read_checkpoint(home().log_origin, note)
+    origin = home().log_origin
+
+    def read_checkpoint(note: str) -> Checkpoint:
+        return signer.read_checkpoint(origin, note)
+
+    publisher = Publisher(published, lambda: connect(url), read_checkpoint)
+    witnesses = Witnesses(
+        settings.home / POLICY, published, read_checkpoint, require_signature, settings.state / "witnesses"
     )
     vault = Vault(load_root(settings.keeper_folder / "root.key"), connect(url))
     return Service(
@@ -58,7 +75,7 @@ def build_service(
             vault=vault,
             connect=lambda: connect(url),
             keeper_uid=os.geteuid(),
-            tending=Tending(writer, publisher, now),
+            tending=Tending(writer, publisher, witnesses, now),
             recalled=recalled,
         )
     )

@@ -1,8 +1,8 @@
 """The audit log: who saw what, why, in whose name — appended before it happens.
 
 ``events`` the closed set and its shapes, ``writer`` the one writer, ``register`` what the entries establish,
-``published`` and ``publisher`` the static files that prove it to others, ``reader`` for everyone else, ``signing`` and
-``head`` what lies outside the database.
+``published`` and ``publisher`` the static files that prove it to others, ``witnesses`` who has seen them, ``reader``
+for everyone else, ``signing`` and ``head`` what lies outside the database.
 """
 
 from huanshu.auditlog.entries import Draft, Entry
@@ -13,6 +13,7 @@ from huanshu.auditlog.published import PublishedLog
 from huanshu.auditlog.publisher import Publisher
 from huanshu.auditlog.register import Approval, Register, Withholding
 from huanshu.auditlog.signing import Signer, create_signing_key, require_signature
+from huanshu.auditlog.witnesses import Witnessed, Witnesses
 from huanshu.auditlog.writer import Appended, LogWriter, create_head
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "Register",
     "Signer",
     "Withholding",
+    "Witnessed",
+    "Witnesses",
     "content_digest",
     "create_head",
     "create_signing_key",

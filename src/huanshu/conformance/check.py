@@ -14,7 +14,7 @@ from typing import TypeAlias
 from huanshu.catalog import Home, inspect_home
 from huanshu.conformance.distributions import casbin_clash
 from huanshu.conformance.duties import separated_duties
-from huanshu.conformance.evidence_folder import declarative_audit
+from huanshu.conformance.evidence_folder import declarative_audit, sound_witnesses
 from huanshu.conformance.offers import existing_masks
 from huanshu.conformance.samples import tested_rules
 from huanshu.errors import HuanshuError, Text, Where
@@ -57,7 +57,7 @@ def check_home(path: Path, extra: Sequence[Check] = ()) -> list[Problem]:
     ``extra``: checks of other parts (access cases, quality samples), run like our own on a sound home. A
     check may raise any HuanshuError; another exception is a defect and is not hidden."""
     home, faults = inspect_home(path)
-    found: list[HuanshuError] = [*faults, *casbin_clash(), *declarative_audit(path)]
+    found: list[HuanshuError] = [*faults, *casbin_clash(), *declarative_audit(path), *sound_witnesses(path)]
     if home is not None:
         for check in (*_OWN, *extra):
             try:

@@ -1,4 +1,5 @@
-"""``audit/`` is evidence, declared by people who do not program: nothing in it is code."""
+"""``audit/`` is evidence, declared by people who do not program: nothing in it is code; and the witnesses that it names
+can be asked."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from huanshu.auditlog.witnesses import POLICY, check_urls
 from huanshu.errors import ContentError, Text, Where
+from huanshu.tlog import parse_policy
 
 _CODE: Final = frozenset({".py", ".pyc", ".pyi", ".pyx", ".ipynb", ".so", ".sh", ".js"})
 
@@ -25,3 +28,14 @@ def declarative_audit(path: Path) -> Iterator[ContentError]:
                 ),
                 where=Where(file.relative_to(path).as_posix()),
             )
+
+
+def sound_witnesses(path: Path) -> Iterator[ContentError]:
+    """The fault of ``audit/witnesses.policy``, if the file is there and has one."""
+    file = path / POLICY
+    if not file.exists():
+        return
+    try:
+        check_urls(parse_policy(file.read_text(encoding="utf-8", errors="replace"), POLICY))
+    except ContentError as error:
+        yield error

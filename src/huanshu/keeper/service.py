@@ -24,7 +24,7 @@ from huanshu.access import Enforcer
 from huanshu.auditlog import Draft, Entry, LogWriter, Register
 from huanshu.auditlog.events import ABOUT_SUBJECTS
 from huanshu.catalog import Home, Rung
-from huanshu.errors import DeniedError, TamperedError, Text, UnavailableError
+from huanshu.errors import ContentError, DeniedError, TamperedError, Text, UnavailableError
 from huanshu.keeper import bundles, proposals, tracing
 from huanshu.keeper.admission import Admission
 from huanshu.keeper.bitmaps import open_aged, open_bitmap, open_member, sightings, subjects_of
@@ -82,8 +82,8 @@ class Service:
             self._recalled = parts.recalled(self._register, self._opened_bitmap)
             for index, values in parts.writer.values_opened().items():
                 self._tickets.opened_before(index, values)
-            with suppress(UnavailableError):  # then nothing is opened until a round has published
-                parts.tending.publish()
+            with suppress(UnavailableError, ContentError):  # then nothing is opened until a round has done it
+                parts.tending.begin(self._home)
         except BaseException:  # a keeper that does not start holds no lock and no key
             self.close()
             raise
@@ -103,6 +103,11 @@ class Service:
             self._refresh()
             self._pay_due()
         self._publish()
+        try:
+            self._parts.tending.ask_witnesses(self._home)
+        except TamperedError as error:
+            self._stopped = error
+            raise
 
     # -- requests -------------------------------------------------------------------------------
 

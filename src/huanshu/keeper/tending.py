@@ -1,11 +1,11 @@
-"""What the keeper does by itself so that the log's evidence stays fresh: heartbeats, publication, and telling
-afterwards when the clock was moved or the evidence was too old.
+"""What the keeper does by itself so that the log's evidence stays fresh: heartbeats, publication, witnesses, and
+telling afterwards when the clock was moved or the evidence was too old.
 
 A heartbeat is written only when nothing else was for a third of the longest age; so silence of the log is never normal.
 It speaks in the name of the person who adopted the rules in force.
 
-Threads: ``publish`` may be called by the keeper's rounds and, within a request, by whoever finds the evidence old; its
-own lock is the innermost. Everything else is called under the service's lock.
+Threads: ``publish`` and ``ask_witnesses`` may be called by the keeper's rounds and, within a request, by whoever finds
+the evidence old; their own locks are the innermost. Everything else is called under the service's lock.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ import pwd
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from huanshu.auditlog import LogWriter, Publisher, Register
+from huanshu.auditlog import LogWriter, Publisher, Register, Witnessed, Witnesses
+from huanshu.auditlog.published import WITNESSED
 from huanshu.catalog import Home
-from huanshu.errors import UnavailableError
-from huanshu.keeper.freshness import Freshness
+from huanshu.errors import ContentError, UnavailableError
+from huanshu.keeper.freshness import Freshness, stale
+from huanshu.tlog.cosignatures import note_text
 
+#: Seconds until witnesses are asked again when the quorum was not met.
+_AGAIN: Final = 15.0
 #: A wall clock that departs further than this from the unsettable one was moved.
 _DRIFT: Final = timedelta(seconds=60)
 Body = dict[str, Any]
@@ -40,20 +44,30 @@ class Tending:
         self,
         writer: LogWriter,
         publisher: Publisher,
+        witnesses: Witnesses,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = boot_seconds,
     ) -> None:
-        self._writer, self._publisher = writer, publisher
+        self._writer, self._publisher, self._witnesses = writer, publisher, witnesses
         self._clock, self._monotonic = clock, monotonic
         self._freshness = Freshness(clock, monotonic)
-        self._publishing = threading.Lock()
+        self._publishing, self._asking = threading.Lock(), threading.Lock()
         self._published: str | None = None
+        self._witnessed: Witnessed | None = None
+        self._ask_at = 0.0
         self._pace = (clock(), monotonic())
         self._closed_since: datetime | None = None
 
     def close(self) -> None:
         with self._publishing:
             self._publisher.close()
+
+    def begin(self, home: Home) -> None:
+        """At start: no proof of a fork lies there, files and head are of one log, and the witnesses' last checkpoint
+        is not ahead. TamperedError otherwise; UnavailableError when it cannot be told yet: then nothing is opened."""
+        self._witnesses.require_unforked()
+        self.publish()
+        self.ask_witnesses(home)
 
     def publish(self) -> None:
         """Publish what was acknowledged. Raises UnavailableError, or TamperedError when files and log differ."""
@@ -68,10 +82,42 @@ class Tending:
             if at is not None:
                 self._freshness.published(at)
 
+    def ask_witnesses(self, home: Home) -> None:
+        """Show the published checkpoint to the witnesses when it is time. TamperedError when one holds something
+        against us: the proof of a fork lies among the published files from then on."""
+        with self._asking:
+            if self._monotonic() < self._ask_at or self._published is None:
+                return
+            _, policy = self._witnesses.policy()
+            if not policy.asks:
+                return
+            self._ask_at = self._monotonic() + _AGAIN
+            found = self._witnesses.round(self._published)
+            if found is None:
+                return
+            if found != self._witnessed:
+                self._keep(found)
+                self._ask_at = self._monotonic() + home.witness_minutes * 60 / 5
+            self._freshness.witnessed(datetime.fromtimestamp(found.time, UTC))
+
+    def _keep(self, found: Witnessed) -> None:
+        """The cosigned note among the published files; also as the checkpoint, while that is the same one."""
+        with self._publishing:
+            published = self._publisher.published
+            published.write_note(found.note, WITNESSED)
+            if (there := published.note()) is not None and note_text(there) == note_text(found.note):
+                published.write_note(found.note)
+        self._witnessed = found
+
     def require_fresh(self, home: Home) -> None:
-        """Raises UnavailableError ``auditlog.log.stale``."""
+        """Raises UnavailableError ``auditlog.log.stale``; also when the witnesses' policy cannot be read."""
         try:
-            self._freshness.require(timedelta(minutes=home.checkpoint_minutes), None)
+            _, policy = self._witnesses.policy()
+            witness = timedelta(minutes=home.witness_minutes) if policy.asks else None
+            self._freshness.require(timedelta(minutes=home.checkpoint_minutes), witness)
+        except (ContentError, OSError):
+            self._closed_since = self._closed_since or self._writer.last
+            raise stale("audit/witnesses.policy cannot be read", "audit/witnesses.policy 无法读取") from None
         except UnavailableError:
             self._closed_since = self._closed_since or self._writer.last
             raise
@@ -80,12 +126,26 @@ class Tending:
         """Entries that the keeper owes the log now. Consume one before the next is asked for: each is appended."""
         if register.answerable is None:
             return
+        yield from self._named_witnesses(register)
         yield from self._moved_clock(register)
         yield from self._was_stale(home, register)
         last = self._writer.last
         pause = timedelta(minutes=home.checkpoint_minutes) / 3
         if last is None or self._writer.now() - last >= pause:
-            yield _spoken("log.heartbeat.sent", register, {"published": self._publisher.size})
+            said = {"published": self._publisher.size}
+            if self._witnessed is not None:
+                said["witnessed"] = self._witnessed.size
+            yield _spoken("log.heartbeat.sent", register, said)
+
+    def _named_witnesses(self, register: Register) -> Iterator[Body]:
+        """Whoever changes who vouches for the log says so in it."""
+        try:
+            digest, policy = self._witnesses.policy()
+        except (ContentError, OSError):
+            return  # nothing is opened meanwhile
+        if digest != register.witnesses and (register.witnesses or policy.witnesses):
+            said = {"digest": digest, "witnesses": len(policy.witnesses), "quorum": policy.quorum}
+            yield _spoken("log.witnesses.named", register, said)
 
     def _moved_clock(self, register: Register) -> Iterator[Body]:
         wall, ticks = self._pace

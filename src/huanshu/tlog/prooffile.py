@@ -51,7 +51,9 @@ class ProofFile:
             made = cls(int(index), proof, note, extra)
         except (ValueError, IndexError):
             raise _malformed() from None
-        if word != "index" or len(proof) > _DEEPEST or any(len(p) != 32 for p in proof) or made.text != text:
+        if word != "index" or made.index < 0 or made.text != text:
+            raise _malformed()
+        if len(proof) > _DEEPEST or any(len(hashed) != 32 for hashed in proof):
             raise _malformed()
         return made
 

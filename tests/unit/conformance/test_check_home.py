@@ -155,3 +155,16 @@ def test_every_code_is_provoked() -> None:
     named = set(re.findall(r'"([a-z]+\.[a-z_]+\.[a-z_]+)"', Path(__file__).read_text()))
     assert len(codes) >= 7
     assert codes <= named
+
+
+def test_a_policy_of_witnesses_is_read_too(home: Path, root: Path) -> None:
+    file = home / "audit/witnesses.policy"
+    file.write_text(
+        (root / "examples/witnesses/witnesses.policy").read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    assert places(home) == []
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("https://witness.beihe", "http://witness.beihe"), encoding="utf-8")
+    assert places(home) == [("tlog.policy.url", "audit/witnesses.policy")]
+    file.write_text(text.replace("quorum two", "quorum tow"), encoding="utf-8")
+    assert places(home) == [("tlog.policy.malformed", "audit/witnesses.policy:16")]

@@ -16,7 +16,15 @@ import pytest
 from pyroaring import BitMap
 
 from huanshu.access import Enforcer
-from huanshu.auditlog import HeadFile, LogWriter, PublishedLog, Publisher, create_head
+from huanshu.auditlog import (
+    HeadFile,
+    LogWriter,
+    PublishedLog,
+    Publisher,
+    Witnesses,
+    create_head,
+    require_signature,
+)
 from huanshu.catalog import Home, read_home
 from huanshu.errors import DeniedError, HuanshuError, TamperedError, UnavailableError
 from huanshu.keeper.cells import StoredCell
@@ -27,6 +35,8 @@ from huanshu.keeper.vault import Vault, create_root, load_root
 from huanshu.sealing import CellContext, seal_column
 from huanshu.sealing.keys import data_key
 from huanshu.store import connect
+from huanshu_witness.carrying import answer_files
+from huanshu_witness.state import State, create
 
 HERE = "990101001001"
 OWNER = Peer(os.geteuid(), "owner")
@@ -54,6 +64,13 @@ class Keeper:
             lambda: connect(url),
             lambda note: ground.signer.read_checkpoint(self.home.log_origin, note),
         )
+        witnesses = Witnesses(
+            ground.folder / "witnesses.policy",
+            publisher.published,
+            lambda note: ground.signer.read_checkpoint(self.home.log_origin, note),
+            require_signature,
+            ground.folder / "witnesses",
+        )
         return Service(
             Parts(
                 read_home=lambda: self.home,
@@ -62,7 +79,7 @@ class Keeper:
                 vault=self.vault,
                 connect=lambda: connect(url),
                 keeper_uid=OWNER.uid,
-                tending=Tending(writer, publisher, ground.clock, ground.clock.ticks),
+                tending=Tending(writer, publisher, witnesses, ground.clock, ground.clock.ticks),
             )
         )
 
@@ -436,3 +453,34 @@ def test_a_machine_set_back_does_not_start_on_newer_published_files(keeper: Keep
     keeper.vault.use(connect(keeper.ground.keeper_url))
     with pytest.raises(TamperedError, match=r"auditlog\.log\.rolled_back"):
         keeper.started()
+
+
+def test_witnesses_once_named_must_have_seen_the_log_lately(keeper: Keeper) -> None:
+    """Named by files that are carried; a change of who vouches is an entry, also when it is taken back."""
+    folder, clock = keeper.ground.folder, keeper.ground.clock
+    create(folder / "w", "w.example/w", [keeper.ground.signer.vkey(keeper.home.log_origin)])
+    with State(folder / "w") as witness:
+        (folder / "witnesses.policy").write_text(f"witness w {witness.vkey}\nquorum w\n")
+        ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+        with pytest.raises(UnavailableError, match=r"auditlog\.log\.stale"):
+            keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()])
+        keeper.service.tend()
+        answered = answer_files(witness, folder / "witnesses/w", lambda: clock().timestamp())
+        assert [answer.status for _, answer in answered] == [200]
+        clock.pass_(16)
+        keeper.service.tend()
+        assert keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()]) == ["张三"]
+        assert "w.example/w" in (folder / "log/checkpoint.witnessed").read_text()
+        clock.pass_(15 * 60)
+        keeper.service.tend()
+        later = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+        with pytest.raises(UnavailableError, match=r"auditlog\.log\.stale"):
+            keeper.service.open(OWNER, "p.tang", later, [keeper.cell()])
+    (folder / "witnesses.policy").write_text("witness w\n")
+    with pytest.raises(UnavailableError, match=r"auditlog\.log\.stale"):
+        keeper.service.open(OWNER, "p.tang", later, [keeper.cell()])
+    (folder / "witnesses.policy").unlink()
+    keeper.service.tend()
+    assert keeper.service.open(OWNER, "p.tang", later, [keeper.cell()]) == ["张三"]
+    named = [e["detail"] for e in keeper.bodies() if e["event"] == "log.witnesses.named"]
+    assert [(n["witnesses"], n["quorum"]) for n in named] == [(1, "w"), (0, "none")]
