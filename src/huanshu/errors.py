@@ -10,7 +10,7 @@ Exit codes of the command line follow the family (see ``exit_code``); 0 is succe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 LANGUAGES: Final = ("zh", "en")
 
@@ -53,6 +53,10 @@ class HuanshuError(Exception):
         self.remedy = remedy
         self.where = where
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process of ours: what it is made of, and nothing that hangs on it."""
+        return _made_again, (type(self), self.code, self.what, self.remedy, self.where)
+
     def __str__(self) -> str:
         return self.explain("en")
 
@@ -69,6 +73,14 @@ class HuanshuError(Exception):
             "remedy": self.remedy._asdict() if self.remedy else None,
             "where": str(self.where) if self.where else None,
         }
+
+
+def _made_again(
+    family: type[HuanshuError], code: str, what: Text, remedy: Text | None, where: Where | None
+) -> HuanshuError:
+    made = family.__new__(family)
+    HuanshuError.__init__(made, code, what, remedy=remedy, where=where)
+    return made
 
 
 class ContentError(HuanshuError):

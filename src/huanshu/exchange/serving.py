@@ -22,6 +22,7 @@ from typing import cast
 
 from huanshu import telemetry
 from huanshu.catalog import Flow
+from huanshu.defects import unforeseen
 from huanshu.errors import HuanshuError, Text, UnavailableError
 from huanshu.exchange.delivery import Outcome, deliver
 from huanshu.exchange.ground import Ground
@@ -59,11 +60,13 @@ def _side_by_side(
 ) -> Iterator[Outcome | Failure]:
     waiting.reverse()
     at: dict[Connection, str] = {}
+    lines: list[Connection] = []
     processes: list[ForkProcess] = []
     try:
         for _ in range(count):
-            line, process = _start(ground, flow, run, list(at))
+            line, process = _start(ground, flow, run, lines)
             processes.append(process)
+            lines.append(line)
             at[line] = waiting.pop()
             line.send(at[line])
         while at:
@@ -85,7 +88,7 @@ def _side_by_side(
         for receiver in waiting:  # every worker is gone
             yield Failure(receiver, _lost())
     finally:
-        for line in at:
+        for line in lines:
             line.close()  # the end of its line is the end of a worker
         for process in processes:
             process.join()
@@ -118,7 +121,7 @@ def _work(ground: Ground, flow: Flow, run: str, line: Connection, others: Sequen
             try:
                 found = _tried(own, routes, flow, receiver, run)
             except Exception as error:  # noqa: BLE001 - a defect: its class is told, never its text
-                found = Failure(receiver, _defect(error))
+                found = Failure(receiver, unforeseen(error))
             line.send(found)
     telemetry.flush()
 
@@ -132,11 +135,4 @@ def _lost() -> UnavailableError:
         "exchange.worker.lost",
         Text("the worker that served it was killed", "为其交付的工作进程被终止"),
         remedy=Text("run again: it goes on where it stopped", "请重新运行，将从中断处继续"),
-    )
-
-
-def _defect(error: Exception) -> HuanshuError:
-    name = type(error).__name__
-    return HuanshuError(
-        "exchange.worker.failed", Text(f"a defect in a worker: {name}", f"工作进程内部错误：{name}")
     )

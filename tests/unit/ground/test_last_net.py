@@ -6,6 +6,7 @@ Each face is run as the process it is; beside the number, the class and the plac
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 import threading
@@ -15,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from huanshu import defects
-from huanshu.errors import DefectError
+from huanshu.errors import DefectError, HeldError, HuanshuError, Text, Where
+from huanshu.exchange.runs import RunError
 from huanshu.keeper.client import Keeper
 from huanshu.keeper.server import Server
 
@@ -155,6 +157,9 @@ class Faulty:
         except ValueError as error:
             raise RuntimeError(f"cannot open {number}") from error
 
+    def tend(self) -> None:
+        """Nothing is due."""
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -175,6 +180,17 @@ def test_the_keeper_answers_and_logs_class_and_place(
     assert told.count("RuntimeError at") == 2  # the answer and the keeper's log
     assert "huanshu.keeper.server:" in told
     assert NUMBER not in told
+
+
+@pytest.mark.parametrize("family", [*HuanshuError.__subclasses__(), HeldError, RunError])
+def test_an_error_crosses_from_a_worker_to_its_parent(family: type[HuanshuError]) -> None:
+    sent = family.__new__(family)
+    HuanshuError.__init__(sent, "a.b.c", Text("what", "何事"), remedy=Text("do", "做"), where=Where("f", 3))
+    sent.__cause__ = ValueError(NUMBER)
+    raw = pickle.dumps(sent)
+    arrived = pickle.loads(raw)
+    assert (type(arrived), arrived.as_json()) == (family, sent.as_json())
+    assert NUMBER.encode() not in raw
 
 
 def test_what_is_not_shaped_like_a_name_is_not_repeated() -> None:
