@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from typing import Any
 import pytest
 
 from huanshu.drill.range import Range
-from huanshu.errors import DeniedError, InputError
-from huanshu.exchange import quarantine
+from huanshu.errors import DeniedError, InputError, UnavailableError
+from huanshu.exchange import quarantine, staging
 from huanshu.exchange.repairs import run_repairs
 from huanshu.gate.quarantine import RowAnswer, show_row
 
@@ -138,9 +139,17 @@ def test_3_a_repair_is_ordered_judged_and_promoted(place: Range) -> None:
     assert place.verify().clean
 
 
-def test_4_a_repair_that_fails_again_changes_nothing(place: Range) -> None:
+def test_4_a_repair_that_fails_again_changes_nothing(place: Range, monkeypatch: pytest.MonkeyPatch) -> None:
     order(place, 1, phone="999")
     due = _current(place)
+    with monkeypatch.context() as careless:
+        # What an engine fails with may quote the row: it goes no further than the worker.
+        careless.setattr(staging, "validate", lambda table, *_: int(f"x{table.column('phone')[0]}"))
+        with pytest.raises(UnavailableError, match=r"exchange\.worker\.failed") as failed:
+            run_repairs(place.acting().ground(), INTAKE)
+    told = "".join(traceback.format_exception(failed.value))
+    assert "ValueError" in told
+    assert "999" not in told
     (done,) = run_repairs(place.acting().ground(), INTAKE)
     assert (done.state, done.rules) == ("refused", ("phone_form",))
     assert _current(place) == due
@@ -199,6 +208,10 @@ def test_7_from_the_command_line(place: Range, command: Callable[..., tuple[int,
     assert command(here, f"{order_it} --dry-run", "phone=10012345678\n")[1]["fields"] == ["phone"]
     assert command(here, order_it, "no equals sign\n")[0] == 4
     assert command(here, order_it, "phone=10012345678\n")[0] == 0
+    size = len(place.entries())
+    code, waiting = command(here, f"huanshu quarantine apply {INTAKE} --dry-run")
+    assert (code, [w["state"] for w in waiting]) == (0, ["ordered"])
+    assert len(place.entries()) == size
     code, done = command(here, f"huanshu quarantine apply {INTAKE}")
     assert (code, [each["state"] for each in done]) == (0, ["repaired"])
     code, dismissed = command(here, f"huanshu quarantine dismiss {of[:8]} --reason unreachable --as {person}")

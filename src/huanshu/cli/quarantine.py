@@ -12,7 +12,7 @@ from huanshu.cli.context import CONTEXT
 from huanshu.cli.holds import DryRun, Reason
 from huanshu.errors import InputError, Text
 from huanshu.exchange import quarantine as rows
-from huanshu.exchange.repairs import run_repairs
+from huanshu.exchange.repairs import ordered, run_repairs
 from huanshu.gate.quarantine import show_row
 
 app = typer.Typer(no_args_is_help=True, help="Rows that failed a rule: list, show, repair, dismiss. 隔离区。")
@@ -141,11 +141,23 @@ def repair(
 
 
 @app.command()
-def apply(flow: Annotated[str, typer.Argument(help="The dataset's intake flow.")]) -> None:
+def apply(
+    flow: Annotated[str, typer.Argument(help="The dataset's intake flow.")], dry_run: DryRun = False
+) -> None:
     """Carry out the repairs that were ordered, as a run of the intake flow.
 
     Example: huanshu quarantine apply resident.psb_to_district"""
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        if dry_run:
+            waiting = ordered(here.ground(), flow)
+            for batch, row in waiting:
+                CONTEXT.speech.tell(
+                    Text(f"would judge row {row} of {batch[:12]}", f"将核验批次 {batch[:12]} 第 {row} 行")
+                )
+            CONTEXT.speech.result(
+                [{"batch": batch, "row": row, "state": "ordered"} for batch, row in waiting]
+            )
+            return
         done = run_repairs(here.ground(), flow)
     CONTEXT.speech.table(
         Text("Repairs", "修复"),

@@ -16,7 +16,6 @@ sealed whole, with the rules it failed; a record already in the store keeps its 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,7 +27,7 @@ import psycopg
 from huanshu import telemetry
 from huanshu.catalog import Contract, Flow, Suite
 from huanshu.errors import ContentError, InputError
-from huanshu.exchange import quarantine, repairs, written
+from huanshu.exchange import batches, quarantine, repairs, written
 from huanshu.exchange.corrections import standing
 from huanshu.exchange.deciding import Bad, Decided, decide, judge_whole, only_quarantine
 from huanshu.exchange.extract import open_extract
@@ -151,15 +150,13 @@ class _Intake:
     def _known(self) -> BatchOutcome | None:
         """A batch whose line says promoted or refused has happened; tell the log if it was not told."""
         with self._district.transaction():
-            row = self._district.execute(
-                "SELECT state, verdict FROM district.batch WHERE batch = %s AND state <> 'staging'",
-                (self._batch,),
-            ).fetchone()
-        if row is None:
+            settled = batches.settled(self._district, self._batch)
+        if settled is None:
             return None
+        state, verdict = settled
         ticket = self._ground.keeper.open_ticket("exchange.intake.authorised", self._batch)
         if ticket is not None:
-            self._append(ticket, str(row[0]), row[1]["log"])
+            self._append(ticket, state, verdict["log"])
         return BatchOutcome(self._batch, self._manifest.sequence, "known")
 
     # -- (b) ------------------------------------------------------------------------------------
@@ -184,24 +181,14 @@ class _Intake:
         """Forget what earlier, interrupted attempts staged; then say that this one is under way."""
         with self._district.transaction():
             self._versions.prepare(self._district)
-            self._district.execute(
-                "DELETE FROM district.quarantine WHERE batch IN"
-                " (SELECT batch FROM district.batch WHERE dataset = %s AND state = 'staging')",
-                (self._flow.dataset,),
-            )
-            self._district.execute(
-                "DELETE FROM district.batch WHERE dataset = %s AND state = 'staging'", (self._flow.dataset,)
-            )
-            self._district.execute(
-                "INSERT INTO district.batch (batch, dataset, sender, sequence, state, entry_index)"
-                " VALUES (%s, %s, %s, %s, 'staging', %s)",
-                (
-                    self._batch,
-                    self._flow.dataset,
-                    self._manifest.sender,
-                    self._manifest.sequence,
-                    ticket.index,
-                ),
+            batches.forget_interrupted(self._district, self._flow.dataset)
+            batches.begin(
+                self._district,
+                self._batch,
+                self._flow.dataset,
+                self._manifest.sender,
+                self._manifest.sequence,
+                ticket.index,
             )
 
     # -- (c) ------------------------------------------------------------------------------------
@@ -288,15 +275,13 @@ class _Intake:
         """The extract itself is faulty: nothing of it is kept, so that a mended one may come in its place."""
         with self._district.transaction():
             self._versions.drop(self._district)
-            self._district.execute("DELETE FROM district.quarantine WHERE batch = %s", (self._batch,))
-            self._district.execute("DELETE FROM district.batch WHERE batch = %s", (self._batch,))
+            batches.forget(self._district, self._batch)
         self._append(ticket, "refused", {"reason": reason, "rules": {}})
 
-    def _settle(self, state: str, verdict: Verdict, told: Mapping[str, Any]) -> None:
-        self._district.execute(
-            "UPDATE district.batch SET state = %s, verdict = %s, settled_at = now() WHERE batch = %s",
-            (state, json.dumps({"log": told, "quality": verdict.as_json()}, ensure_ascii=False), self._batch),
-        )
+    def _settle(
+        self, state: Literal["promoted", "refused"], verdict: Verdict, told: Mapping[str, Any]
+    ) -> None:
+        batches.settle(self._district, self._batch, state, {"log": told, "quality": verdict.as_json()})
 
     def _append(self, ticket: Ticket, state: str, told: Mapping[str, Any]) -> None:
         self._ground.keeper.append(

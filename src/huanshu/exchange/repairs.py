@@ -14,9 +14,9 @@ whole batch say nothing about one row and are not asked.
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import psycopg
@@ -25,7 +25,7 @@ from psycopg import sql
 
 from huanshu.catalog import Contract, Flow
 from huanshu.errors import Text, UnavailableError
-from huanshu.exchange import quarantine, written
+from huanshu.exchange import batches, quarantine, written
 from huanshu.exchange.corrections import standing
 from huanshu.exchange.deciding import decide, judge_whole
 from huanshu.exchange.extract import Batch
@@ -33,9 +33,11 @@ from huanshu.exchange.ground import Ground
 from huanshu.exchange.staging import Judged, Staging, Task
 from huanshu.exchange.tables import create, district_tables
 from huanshu.exchange.versions import INDEXES, Versions
+from huanshu.exchange.workers import Workers
 from huanshu.gate.quarantine import opened_for_repair
 from huanshu.keeper.tickets import Ticket
 from huanshu.quality import dataset_rules, unique_field
+from huanshu.store import available
 
 _ORDERED = """
     SELECT q.batch, q.row, q.rules, q.sealed, q.link, q.ordered, q.repair FROM district.quarantine q
@@ -76,13 +78,20 @@ def run_repairs(ground: Ground, name: str, run: str = "") -> list[Repaired]:
     flow = ground.flow(name, "intake")
     run = run or f"repair-{uuid.uuid4()}"
     ground.begin(flow, run)
-    with ground.district() as district:
+    with available(), ground.district() as district:
         with district.transaction():
             district.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"intake/{flow.dataset}",))
             create(district, *district_tables(ground.contract(flow)))
         done = apply(ground, flow, run, district)
         quarantine.reconcile(ground, flow, run, district)
     return done
+
+
+def ordered(ground: Ground, name: str) -> list[tuple[str, int]]:
+    """Batch and row of what a run would carry out now. Changes nothing."""
+    flow = ground.flow(name, "intake")
+    with available(), ground.district() as district:
+        return [(row[0], row[1]) for row in district.execute(_ORDERED, (flow.dataset,))]
 
 
 def apply(ground: Ground, flow: Flow, run: str, district: psycopg.Connection) -> list[Repaired]:
@@ -137,20 +146,22 @@ class _Repair:
 
     def run(self) -> Repaired:
         ticket = self._authorise()
-        staging = Staging(self._task(ticket), _One(self._table(ticket)), 0, lambda _: None)
-        judged = staging.judge()
-        failed = self._failed(judged)
-        if failed:
-            return self._refuse(ticket, failed)
-        with self._district.transaction():
-            self._versions.prepare(self._district)
-        with self._district.transaction():
-            decided = decide(self._district, self._contract, self._versions, [judged], {}, full=False)
-            decided.store(self._district)
-        ((order,),) = decided.orders
-        staged = staging.stage(order)
+        # One worker lives here, unforked; what it fails with may quote the row, and is told by its class alone.
+        made = partial(Staging, self._task(ticket), _One(self._table(ticket)), 0)
+        with Workers([made], lambda _: None) as workers:
+            (judged,) = workers.ask("judge", [()])
+            failed = self._failed(judged)
+            if failed:
+                return self._refuse(ticket, failed)
+            with self._district.transaction():
+                self._versions.prepare(self._district)
+            with self._district.transaction():
+                decided = decide(self._district, self._contract, self._versions, [judged], {}, full=False)
+                decided.store(self._district)
+            ((order,),) = decided.orders
+            (staged,) = workers.ask("stage", [(order,)])
+            workers.ask("index", [(list(range(INDEXES)),)])  # only for the very first records of a dataset
         lists = written.whole([staged.written], decided.ended, decided.ended_versions)
-        staging.index(list(range(INDEXES)))  # needed only by the very first records of a dataset
         told: dict[str, Any] = {
             "record": int(order.records[0]) if len(order.records) else 0,
             "version": int(order.versions[0]) if len(order.versions) else 0,
@@ -229,14 +240,9 @@ class _Repair:
 
     def _book(self, ticket: Ticket, told: dict[str, Any]) -> None:
         """The batch line of one row. Its sender is the steward, so that no extract's turn is touched."""
-        self._district.execute(
-            "INSERT INTO district.batch (batch, dataset, sender, sequence, state, verdict, entry_index, settled_at)"
-            " VALUES (%s, %s, %s, %s, 'promoted', %s, %s, now())",
-            (
-                self._batch, self._contract.dataset, self._contract.steward_post, ticket.index + 1,
-                json.dumps({"log": told}), ticket.index,
-            ),
-        )  # fmt: skip
+        dataset, steward = self._contract.dataset, self._contract.steward_post
+        batches.begin(self._district, self._batch, dataset, steward, ticket.index + 1, ticket.index)
+        batches.settle(self._district, self._batch, "promoted", {"log": told})
         changed = self._district.execute(
             "UPDATE district.quarantine SET state = 'repaired', settled_by = %s, settled_at = now(), repair = NULL"
             " WHERE batch = %s AND row = %s AND state = 'ordered'",
