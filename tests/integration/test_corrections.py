@@ -337,6 +337,19 @@ def test_the_same_batch_again_changes_nothing(place: Place) -> None:
     assert again.known
     assert again.corrections == first.corrections
     assert (len(place.range.entries()), place.range.loans()) == (size, loans)
+    # Its answer is for who may send it: signed by the community, handed in by somebody of the post.
+    forged = json.dumps({**json.loads(raw), "signature": "0" * 128}).encode()
+    for by, handed, error in (
+        (CLERK[0], forged, InputError),
+        ("p.luo", raw, DeniedError),
+    ):
+        with pytest.raises(error):
+            propose(place.ground(by), handed, CLERK[1])
+    with pytest.raises(InputError, match=r"correction\.origin\.foreign"):
+        propose(place.ground("p.luo"), raw, "wangjiang.data_clerk")
+    for finding in [f for f in place.range.acting().keeper.findings() if str(f["about"]) in (A, B)]:
+        named = {"post": "district.security_officer", "domain": str(finding["about"]), "dataset": "resident"}
+        settle(place.ground("p.chen"), str(finding["finding"]), named, "looked_into")
 
 
 def test_replay_gap_and_foreign_origin_are_held_with_a_finding(place: Place) -> None:

@@ -164,6 +164,9 @@ def test_twelve_edits(place: Place) -> None:
     assert again.known
     assert again.corrections == receipt.corrections
     assert (len(place.range.entries()), place.corrections()) == (size, count)
+    for by, error in ((THEIRS, InputError), ((THEIRS[0], CLERK[1]), DeniedError)):
+        with pytest.raises(error):  # nobody else learns what became of it
+            place.submit(raw, by)
     # Saved again by a program that writes other bytes: what waits already is not proposed twice.
     other = io.BytesIO()
     openpyxl.load_workbook(io.BytesIO(raw)).save(other)

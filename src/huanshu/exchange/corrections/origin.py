@@ -34,7 +34,17 @@ class Origin:
     ground: Ground
 
     def require(self, district: psycopg.Connection, message: Message, domain: str) -> None:
-        """Raises InputError with one of the codes above (the caller holds the batch), or ``…unenrolled``."""
+        """Author and turn. Raises InputError with one of the codes above (the caller holds the batch), or
+        ``…unenrolled``."""
+        self.require_author(message, domain)
+        last = last_sequence(district, message.dataset, domain, "signed")
+        if message.sequence <= last:
+            raise told(REPLAYED, f"the next one is {last + 1}", f"下一批应为第 {last + 1} 号")
+        if message.sequence > last + 1:
+            raise told(GAP, f"{last + 1} is missing", f"缺少第 {last + 1} 号")
+
+    def require_author(self, message: Message, domain: str) -> None:
+        """Signed by the domain's own key: all that is asked of a batch that has been let in before."""
         if message.sender != domain:
             raise told(FOREIGN)
         key = self.ground.keeper.sender_key(message.sender)
@@ -50,11 +60,6 @@ class Origin:
             require_signature(bytes.fromhex(key), message.signature, message.signed)
         except InputError:
             raise told(FOREIGN) from None
-        last = last_sequence(district, message.dataset, domain, "signed")
-        if message.sequence <= last:
-            raise told(REPLAYED, f"the next one is {last + 1}", f"下一批应为第 {last + 1} 号")
-        if message.sequence > last + 1:
-            raise told(GAP, f"{last + 1} is missing", f"缺少第 {last + 1} 号")
 
 
 def last_sequence(district: psycopg.Connection, dataset: str, sender: str, channel: str) -> int:

@@ -24,7 +24,7 @@ from huanshu.exchange.corrections.books import Correction, Now
 from huanshu.exchange.corrections.judging import judge_batch
 from huanshu.exchange.corrections.message import Wanted, parse_message
 from huanshu.exchange.corrections.origin import Held, Origin, close_gap, hold
-from huanshu.exchange.corrections.rights import Rights, contract_of, domain_of
+from huanshu.exchange.corrections.rights import Rights, contract_of, domain_of, require_held
 from huanshu.exchange.formulas import is_formula
 from huanshu.exchange.ground import Ground
 from huanshu.keeper.corrections import HOLDS, correctable
@@ -71,10 +71,12 @@ def propose(ground: Ground, raw: bytes, post: str, origin: Callable[[Ground], Or
     contract = contract_of(ground, message.dataset)
     batch = Batch(message.batch, "signed", message.sequence, post, domain_of(ground, post), contract)
     with books.opened(ground) as district:
-        known = receipt(district, batch.batch)
-        if known is not None:
-            return known
+        known = receipt(district, batch.batch, batch.domain)
         try:
+            if known is not None:
+                origin(ground).require_author(message, batch.domain)
+                require_held(ground, post)
+                return known
             with district.transaction():
                 origin(ground).require(district, message, batch.domain)
         except InputError as error:
@@ -84,10 +86,10 @@ def propose(ground: Ground, raw: bytes, post: str, origin: Callable[[Ground], Or
         fields, records = {w.field for w in message.changes}, {w.record for w in message.changes}
         let_in(ground, district, batch, Source(fields, records, lambda _: message.changes))
         close_gap(ground, batch.held)
-    return judged_now(ground, batch.batch)
+    return judged_now(ground, batch.batch, batch.domain)
 
 
-def judged_now(ground: Ground, batch: str) -> Receipt:
+def judged_now(ground: Ground, batch: str, domain: str) -> Receipt:
     """Judge at once where this process is the platform's; otherwise the platform's next ``judge`` does."""
     try:
         judge_batch(ground, batch)
@@ -95,15 +97,15 @@ def judged_now(ground: Ground, batch: str) -> Receipt:
         if denied.code not in ("correction.judge.in_person", "keeper.ticket.platform_only"):
             raise
     with books.opened(ground) as district:
-        found = receipt(district, batch)
+        found = receipt(district, batch, domain)
     assert found is not None  # it was let in above
     return replace(found, known=False)
 
 
-def receipt(district: psycopg.Connection, batch: str) -> Receipt | None:
-    """What became of a batch that was let in; None for any other."""
+def receipt(district: psycopg.Connection, batch: str, domain: str) -> Receipt | None:
+    """What became of a batch of this domain that was let in; None for any other."""
     row = district.execute(
-        "SELECT state FROM district.correction_batch WHERE batch = %s", (batch,)
+        "SELECT state FROM district.correction_batch WHERE batch = %s AND sender = %s", (batch, domain)
     ).fetchone()
     if row is None:
         return None

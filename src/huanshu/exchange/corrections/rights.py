@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from huanshu.access import Enforcer, Request
 from huanshu.catalog import Contract, Rung
-from huanshu.errors import InputError, Text
+from huanshu.errors import DeniedError, InputError, Text
 from huanshu.exchange.ground import Ground
 
 
@@ -66,6 +66,19 @@ def domain_of(ground: Ground, post: str) -> str:
         Text("there is no such post", "没有该岗位"),
         remedy=Text("see policies/posts.csv", "参见 policies/posts.csv"),
     )
+
+
+def require_held(ground: Ground, post: str) -> None:
+    """DeniedError unless the person asking holds the post now: for answers that need no entry."""
+    person = ground.keeper.status()["person"]
+    if person not in {h.person for h in ground.home.policies.holders(post, ground.clock())}:
+        raise DeniedError(
+            "identity.post.not_held",
+            Text(f"you do not hold {post} now", f"您当前未任 {post}"),
+            remedy=Text(
+                "act in a post you hold (policies/posts.csv)", "请以本人现任岗位操作（policies/posts.csv）"
+            ),
+        )
 
 
 def contract_of(ground: Ground, dataset: str) -> Contract:

@@ -16,7 +16,7 @@ from huanshu.exchange.corrections import books
 from huanshu.exchange.corrections.message import MAX_CHANGES, MAX_REFERENCE, Wanted
 from huanshu.exchange.corrections.origin import ALTERED, FOREIGN, hold, last_sequence, told
 from huanshu.exchange.corrections.proposing import Batch, Receipt, Source, judged_now, let_in, receipt
-from huanshu.exchange.corrections.rights import contract_of, domain_of
+from huanshu.exchange.corrections.rights import contract_of, domain_of, require_held
 from huanshu.exchange.formulas import meant, shown
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.workbooks.reading import Row, Upload, read
@@ -35,13 +35,14 @@ def submit(ground: Ground, raw: bytes, post: str) -> Receipt:
 
     InputError when it is no workbook, too large, another community's or altered (held with a finding then)."""
     name = hashlib.sha256(raw).hexdigest()
+    domain = domain_of(ground, post)
     with books.opened(ground) as district:
-        known = receipt(district, name)
+        known = receipt(district, name, domain)
         if known is not None:
+            require_held(ground, post)
             return known
         upload = read(raw)
         contract = contract_of(ground, upload.shape.dataset)
-        domain = domain_of(ground, post)
         batch = Batch(name, "workbook", upload.shape.sequence, post, domain, contract)
         try:
             _require_ours(ground, district, upload, contract, domain)
@@ -62,7 +63,7 @@ def submit(ground: Ground, raw: bytes, post: str) -> Receipt:
             let_in(ground, district, batch, source)
         finally:
             platform.close()
-    return judged_now(ground, name)
+    return judged_now(ground, name, domain)
 
 
 def _require_ours(
