@@ -79,6 +79,11 @@ class Place(District):
         url = self.stack.deployment.server(server).admin_url
         return psycopg.connect(psycopg.conninfo.make_conninfo(url, dbname="huanshu"), autocommit=True)
 
+    def count_loans(self) -> int:
+        with connect(self.settings).district() as district:
+            row = district.execute("SELECT count(*) FROM log.loan").fetchone()
+        return int(row[0]) if row else 0
+
     def edit(self, file: str, old: str, new: str) -> Callable[[], None]:
         """Change a file of the home; the answer puts it back."""
         path = self.settings.home / file
@@ -176,6 +181,27 @@ def log_unwritable(d: Place) -> Callable[[], None]:
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'huanshu'")
 
     assert d.deliver_far() == 6
+    return writable
+
+
+def log_stale(d: Place) -> Callable[[], None]:
+    """Where the log is published nothing can be written: the keeper comes up, decides and logs, and opens nothing."""
+    d.change()
+    d.stack.stop_keeper()
+    there, away = d.settings.log_folder, d.settings.log_folder.with_name("log.away")
+    there.rename(away)
+    there.write_text("")
+    d.stack.start_keeper()
+    loans = d.count_loans()
+    assert d.deliver_far() == 6
+    symptoms = [s for s in d.diagnose(DELIVERY) if s["failure"] == "log_stale"]
+    assert any("auditlog.log.stale" in symptom["what"]["en"] for symptom in symptoms)
+    assert d.count_loans() == loans
+
+    def writable() -> None:
+        there.unlink()
+        away.rename(there)
+
     return writable
 
 
@@ -479,6 +505,7 @@ TABLE = [
     Provoked(wrapped_key_missing),
     Provoked(store_down),
     Provoked(log_unwritable),
+    Provoked(log_stale),
     Provoked(disk_full),
     Provoked(policies_unadopted),
     Provoked(post_vacant),

@@ -85,7 +85,7 @@ def test_1_swapped_communities_of_equal_size_wait(place: Range) -> None:
 def test_2_the_keeper_refuses_what_a_worker_would_slip_past(place: Range) -> None:
     claim = {
         "event": "exchange.delivery.authorised", "flow": {"id": DELIVERY, "run": "x"}, "subjects": 0,
-        "detail": {"delivery": "e" * 64, "receiver": A, "upserts": 1, "withdrawals": 0},
+        "detail": {"delivery": "e" * 64, "content": "e" * 64, "receiver": A, "upserts": 1, "withdrawals": 0},
     }  # fmt: skip
     with pytest.raises(HeldError, match=r"exchange\.run\.held"):
         place.acting().keeper.append(claim, b"\0")

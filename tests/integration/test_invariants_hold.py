@@ -92,7 +92,7 @@ def test_1_an_entry_lends_only_what_it_names(place: Range, monkeypatch: pytest.M
     keeper = place.acting().keeper
     claim = {
         "event": "exchange.delivery.authorised", "flow": {"id": DELIVERY, "run": "x"}, "subjects": 0,
-        "detail": {"delivery": "f" * 64, "receiver": A, "upserts": 0, "withdrawals": 0},
+        "detail": {"delivery": "f" * 64, "content": "f" * 64, "receiver": A, "upserts": 0, "withdrawals": 0},
     }  # fmt: skip
     ticket = keeper.append(claim, b"\0")
     mine, theirs = data_key(A, "resident", "name", 1), data_key(B, "resident", "name", 1)
@@ -221,7 +221,7 @@ def test_4_an_unadopted_bundle_opens_nothing(place: Range) -> None:
 def test_4_a_decision_under_an_old_policy_is_refused(place: Range) -> None:
     claim = {
         "event": "exchange.delivery.authorised", "flow": {"id": DELIVERY, "run": "x"}, "policy": "0" * 64,
-        "detail": {"delivery": "f" * 64, "receiver": A, "upserts": 0, "withdrawals": 0},
+        "detail": {"delivery": "f" * 64, "content": "f" * 64, "receiver": A, "upserts": 0, "withdrawals": 0},
     }  # fmt: skip
     with pytest.raises(DeniedError, match=r"keeper\.append\.stale_policy"):
         place.acting().keeper.append(claim)

@@ -78,6 +78,10 @@ def test_2_the_same_content_does_not_come_again(place: Range) -> None:
     arrived = len([e for e in place.entries() if e.event == "exchange.delivery.arrived"])
     with pytest.raises(DeniedError, match=r"exchange\.delivery\.recalled"):
         place.deliver(DELIVERY)
+    with pytest.raises(
+        DeniedError, match=r"exchange\.delivery\.recalled"
+    ):  # cut otherwise, it has another id
+        run_delivery(place.acting().ground(chunk=CHUNK + 1), DELIVERY, "cut-otherwise")
     assert len([e for e in place.entries() if e.event == "exchange.delivery.arrived"]) == arrived
 
 

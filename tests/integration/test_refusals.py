@@ -36,7 +36,7 @@ def test_a_plan_before_the_first_intake_is_empty_not_broken(place: Range) -> Non
 def test_nobody_settles_anothers_ticket(place: Range) -> None:
     claim = {
         "event": "exchange.delivery.authorised", "flow": {"id": DELIVERY, "run": "x"}, "subjects": 0,
-        "detail": {"delivery": "e" * 64, "receiver": A, "upserts": 0, "withdrawals": 0},
+        "detail": {"delivery": "e" * 64, "content": "e" * 64, "receiver": A, "upserts": 0, "withdrawals": 0},
     }  # fmt: skip
     ticket = place.acting().keeper.append(claim, b"\0")
     told = {

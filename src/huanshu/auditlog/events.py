@@ -67,13 +67,16 @@ EVENTS: Final[Mapping[str, Shape]] = {
     ),
     "exchange.intake.refused": _shape("batch authorised reason rules", _FLOW, "purpose contract"),
     "exchange.delivery.authorised": _shape(
-        "delivery receiver upserts withdrawals until", _AUTHORISED, "subjects"
+        "delivery receiver upserts withdrawals until", _AUTHORISED, "subjects", "content replaces"
     ),
     "exchange.delivery.arrived": _shape(
-        "delivery receiver authorised count withdrawn holds digest slice_digest", _FLOW, "purpose contract"
+        "delivery receiver authorised count withdrawn holds digest slice_digest",
+        _FLOW,
+        "purpose contract",
+        "content",
     ),
     "exchange.delivery.stopped": _shape(
-        "delivery receiver authorised reason chunks", _FLOW, "purpose contract subjects"
+        "delivery receiver authorised reason chunks", _FLOW, "purpose contract subjects", "content"
     ),
     "exchange.delivery.signed": _shape("delivery arrived", "post domain dataset"),
     "exchange.run.started": _shape("", _FLOW),
@@ -83,7 +86,9 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "exchange.run.released": _shape("held digest reason", _FLOW),
     "exchange.flow.held": _shape("reason", _FLOW),
     "exchange.flow.released": _shape("held reason", _FLOW),
-    "exchange.delivery.recalled": _shape("delivery receiver authorised arrived reason", f"{_FLOW} records"),
+    "exchange.delivery.recalled": _shape(
+        "delivery receiver authorised arrived reason", f"{_FLOW} records", "", "content"
+    ),
     "access.record.sought": _shape("", _RECORD),
     "access.record.authorised": _shape("record values until", f"{_RECORD} how contract subjects"),
     "access.record.missed": _shape("reason", _RECORD),

@@ -4,15 +4,16 @@ Rules
     - A run held for its content (``exchange.run.held``) stands until a person releases exactly that content; a later
       hold of the same flow replaces it, and with it every release before.
     - A flow held by hand (``exchange.flow.held``) stands until a holder of the same post releases it.
-    - A recall stands until a later delivery of the same flow has arrived at the receiver that carries at least as
-      many records: the books make every recalled record due again.
+    - A recall stands until a later delivery has arrived at the receiver whose entry says that it replaces it: the
+      keeper says so of one after which none of the recalled records is left as it was brought.
+    - Content that was recalled does not come again, whatever the delivery's id (that changes with policy and chunk).
 No I/O, no clock: the keeper and everybody else who folds the log see the same.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,7 @@ class _Authorised:
     dataset: str
     receiver: str
     fields: Mapping[str, str]
+    replaces: frozenset[int]
 
 
 class Holds:
@@ -84,7 +86,7 @@ class Holds:
         self._recalled: dict[str, Recall] = {}
         self._pending: dict[str, Recall] = {}
         self._all_recalls: dict[int, Recall] = {}
-        self._ever_recalled: set[str] = set()
+        self._ever_recalled: set[str] = set()  # ids, and digests of contents
         self._under_way: dict[int, _Authorised] = {}
         self._last: dict[tuple[str, str], int] = {}
         self._slices: dict[tuple[str, str], str] = {}
@@ -109,7 +111,11 @@ class Holds:
                 self._recall(entry)
             case "exchange.delivery.authorised":
                 self._under_way[entry.index] = _Authorised(
-                    body["flow"]["id"], body["dataset"], body["domain"], body["fields"]
+                    body["flow"]["id"],
+                    body["dataset"],
+                    body["domain"],
+                    body["fields"],
+                    frozenset(map(int, detail.get("replaces", ()))),
                 )
             case "exchange.delivery.stopped":
                 self._under_way.pop(int(detail["authorised"]), None)
@@ -142,9 +148,9 @@ class Holds:
         """The recall of that entry, whether it still stands or not."""
         return self._all_recalls.get(index)
 
-    def was_recalled(self, delivery: str) -> bool:
-        """Whether exactly this content was ever recalled: it does not come again."""
-        return delivery in self._ever_recalled
+    def was_recalled(self, delivery: str, content: str = "") -> bool:
+        """Whether this delivery, or one of the same content, was ever recalled: it does not come again."""
+        return not self._ever_recalled.isdisjoint({delivery, content})
 
     def held_by(self, flow: str, receiver: str) -> int | None:
         """Records that the receiver said it holds when a delivery last arrived; None before the first."""
@@ -191,7 +197,7 @@ class Holds:
             authorised=int(detail["authorised"]),
             records=body["records"],
         )
-        self._ever_recalled.add(recall.delivery)
+        self._ever_recalled |= {recall.delivery, str(detail.get("content", recall.delivery))}
         self._all_recalls[entry.index] = recall
         # What has not arrived is in no slice yet; should it have taken effect untold, its arrival makes it count.
         (self._recalled if detail["arrived"] else self._pending)[recall.delivery] = recall
@@ -207,13 +213,6 @@ class Holds:
             had[name] = max(had.get(name, Rung.COUNT), Rung.of(word))
         if (recalled := self._pending.pop(str(detail["delivery"]), None)) is not None:
             self._recalled[recalled.delivery] = recalled
-        carried = int(detail["count"]) + int(detail["withdrawn"])
-        for recall in list(self._superseded(place, entry, carried)):
-            del self._recalled[recall.delivery]
-
-    def _superseded(self, place: tuple[str, str], entry: Entry, carried: int) -> Iterator[Recall]:
-        delivery, authorised = entry.body["detail"]["delivery"], int(entry.body["detail"]["authorised"])
-        for recall in self._recalled.values():
-            later = recall.delivery != delivery and authorised > recall.index
-            if (recall.flow, recall.receiver) == place and later and carried >= recall.records["count"]:
-                yield recall
+        for recall in list(self._recalled.values()):
+            if (recall.flow, recall.receiver) == place and recall.index in authorised.replaces:
+                del self._recalled[recall.delivery]

@@ -136,6 +136,25 @@ def still_from(
     return still
 
 
+def replaced(
+    connection: psycopg.Connection, flow: str, receiver: str, delivery: str, carried: Numbers
+) -> Numbers:
+    """Records of a recalled delivery that the receiver no longer has as it brought them, once ``carried`` (what comes
+    and what leaves) has arrived."""
+    types = dict.fromkeys(("records", "versions"), _NUMBERS)
+    query = sql.SQL("SELECT records, versions FROM {} WHERE delivery = {}").format(_CHUNK, delivery)
+    parts = pa.Table.from_batches(copy_out(connection, query, types), pa.schema(list(types.items())))
+    records, versions = (_numbers(parts.column(name).combine_chunks()) for name in types)
+    had, had_versions = received(connection, flow, receiver)
+    if not len(had):
+        return records
+    place = np.searchsorted(had, records).clip(max=len(had) - 1)
+    # Version 0: forgotten, so that it is due again. It lies at the receiver still.
+    still = (had[place] == records) & ((had_versions[place] == versions) | (had_versions[place] == 0))
+    gone: Numbers = records[~still | np.isin(records, carried)]
+    return gone
+
+
 def forget(connection: psycopg.Connection, flow: str, receiver: str, delivery: str) -> None:
     """What the receiver still has from a delivery is due again: of it, the books know no version (0). Repeatable."""
     again = still_from(connection, flow, receiver, delivery, arrived=True)

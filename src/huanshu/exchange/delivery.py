@@ -32,6 +32,7 @@ from huanshu.exchange.books import Chunk
 from huanshu.exchange.due import Due
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.receiving import Inbox, Upserts
+from huanshu.exchange.replacing import replaced
 from huanshu.exchange.routes import Routes
 from huanshu.exchange.tables import delivered_fields, ready
 from huanshu.gate.bulk import Rows, reseal
@@ -129,6 +130,10 @@ class _Delivery:
             self._ground.pause("a:frozen")
             if due is None:
                 return finished or Outcome(self._receiver, "unchanged")
+            still = self._still(due)
+            self._receiving.require(
+                still
+            )  # before anything is said or opened; once more where it counts, in (d)
             ticket = self._authorise(due)
             self._ground.pause("b:authorised")
             try:
@@ -136,9 +141,7 @@ class _Delivery:
                 with self._receiving.at_once() if len(due.chunks) == 1 else nullcontext():
                     opened = self._stage(due, ticket)
                     self._ground.pause("c:staged")
-                    line = self._receiving.promote(
-                        due.delivery, due.upserts, due.withdrawals, self._still(due)
-                    )
+                    line = self._receiving.promote(due.delivery, due.upserts, due.withdrawals, still)
             except DeniedError as denied:
                 self._stop(due.delivery, ticket, denied.code)
                 raise
@@ -164,8 +167,12 @@ class _Delivery:
                     "policy": self._policy,
                     "flow": self._named(),
                     "subjects": len(subjects),
+                    "replaced": replaced(
+                        self._ground.keeper, self._district, self._flow, self._receiver, due
+                    ),
                     "detail": {
                         "delivery": due.delivery,
+                        "content": due.content,
                         "receiver": self._receiver,
                         "upserts": due.upserts,
                         "withdrawals": due.withdrawals,

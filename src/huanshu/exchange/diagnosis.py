@@ -34,7 +34,7 @@ from huanshu.exchange.turn import require_signed, require_turn
 
 _CODE: Final = re.compile(r"\[([a-z_]+\.[a-z_]+\.[a-z_]+)\]")
 _STOPPED: Final = frozenset(
-    {"home_broken", "keeper_down", "key_missing", "store_down", "log_unwritable", "disk_full"}
+    {"home_broken", "keeper_down", "key_missing", "store_down", "log_unwritable", "log_stale", "disk_full"}
 )
 
 

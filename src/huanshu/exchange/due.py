@@ -14,6 +14,7 @@ import hashlib
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -66,9 +67,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A frozen difference. ``delivery`` is its id; its chunks count from 0."""
+    """A frozen difference. ``delivery`` is its id, ``content`` names what it brings; its chunks count from 0."""
 
     delivery: str
+    content: str
     found: Difference
     chunks: tuple[Chunk, ...]
 
@@ -182,7 +184,7 @@ def freeze(
             (delivery, flow.flow, receiver, found.upserts, found.withdrawals),
         )
         freeze_chunks(effects, delivery, chunks)
-    return Due(delivery, found, chunks)
+    return Due(delivery, content(found, flow, receiver), found, chunks)
 
 
 def named(found: Difference, contract: Contract, flow: Flow, receiver: str, policy: str, chunk: int) -> str:
@@ -198,8 +200,20 @@ def named(found: Difference, contract: Contract, flow: Flow, receiver: str, poli
         "contract": contract.digest,
         "chunk": chunk,
     }
+    return _digest(header, found.record, found.version, found.withdrawn, found.withdrawn_version)
+
+
+def content(found: Difference, flow: Flow, receiver: str) -> str:
+    """What a recall forbids for ever: these versions of these records with these fields at these rungs, to this
+    receiver. In the form of ``named``, without what may change while the content stays: policy, chunk, who leaves."""
+    rungs = {name: rung.word for name, rung in flow.fields.items()}
+    header = {"dataset": flow.dataset, "fields": rungs, "receiver": receiver}
+    return _digest(header, found.record, found.version)
+
+
+def _digest(header: Mapping[str, Any], *lists: Numbers) -> str:
     digest = hashlib.sha256(canonical(header))
-    for numbers in (found.record, found.version, found.withdrawn, found.withdrawn_version):
+    for numbers in lists:
         digest.update(len(numbers).to_bytes(8, "big"))
         digest.update(numbers.astype(">i8").tobytes())
     return digest.hexdigest()

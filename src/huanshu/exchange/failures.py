@@ -150,6 +150,24 @@ FAILURES: Final[tuple[Failure, ...]] = (
         waits=_EVERYBODY,
     ),
     Failure(
+        "log_stale",
+        Text(
+            "The log's evidence is older than audit/log.yaml allows: it is not published, witnesses do not cosign, or"
+            " the clock was turned. Nothing sensitive is opened; what is under way waits",
+            "日志证据超过 audit/log.yaml 的时限（未公布、见证方未签名或时钟被改动）；不开启敏感字段，未了结的运行等待",
+        ),
+        "operator",
+        Text(
+            "make the log folder of the state folder writable, the witnesses reachable, the clock right; the keeper"
+            " resumes by itself",
+            "恢复状态目录中 log 文件夹可写、见证方可达、时钟正确；钥匙保管自动恢复",
+        ),
+        (RESUME,),
+        Text("raise the longest age, or turn the clock back", "放宽时限，或回拨时钟"),
+        ("auditlog.log.stale", "auditlog.published."),
+        waits=_EVERYBODY,
+    ),
+    Failure(
         "disk_full",
         Text(
             "A disk is full: the district's, or a receiver's. What was being written is as if never begun",

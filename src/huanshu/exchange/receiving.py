@@ -131,6 +131,14 @@ class Receiving:
                 withdrawn.tolist(),
             )
 
+    def require(self, still: str | None) -> None:
+        """TamperedError when the slice's digest is no longer ``still`` (hex). None asks nothing."""
+        if still is None:
+            return
+        with self._connection.transaction():
+            if self._present().hex() != still:
+                raise _slice_changed(self._contract.dataset)
+
     def promote(self, delivery: str, upserts: int, withdrawals: int, still: str | None) -> Inbox:
         """Step (d). Raises InputError when what was staged is not what the delivery announced, TamperedError when the
         slice's digest is no longer ``still`` (hex): the next digest would make good whatever was done to it. With None
@@ -149,8 +157,8 @@ class Receiving:
             fresh = self._empty()
             if still is None:
                 self._clear()
-            elif self._present().hex() != still:
-                raise _slice_changed(self._contract.dataset)
+            else:
+                self.require(still)
             if fresh:
                 self._become_slice()
                 holds = len(digests)

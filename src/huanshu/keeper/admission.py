@@ -176,10 +176,12 @@ class Admission:
                 f"{flow.flow} does not go to {receiver}",
                 f"流向未声明接收方 {receiver}",
             )
-        holding.require_moving(self.register, flow, str(claim["detail"]["delivery"]))
-        holding.require_expected(self.register, flow, receiver, claim["detail"])
+        named = ("delivery", "content", "receiver", "upserts", "withdrawals")
+        detail = {member: claim["detail"][member] for member in named}
+        holding.require_moving(self.register, flow, detail)
+        holding.require_expected(self.register, flow, receiver, detail)
         plan = self.plan(flow.accountable_post, receiver, flow.dataset, flow.fields, flow.purpose)
-        return self._authorised(asker, claim, flow, receiver, plan, "moved")
+        return self._authorised(asker, {**claim, "detail": detail}, flow, receiver, plan, "moved")
 
     def _intake(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         flow = self.flow(claim, kind="intake")
@@ -227,7 +229,7 @@ class Admission:
         if opened["event"] != f"{kind}.authorised":
             raise _denied("keeper.ticket.other_kind", "the ticket is of another kind", "凭据种类不符")
         detail = {**claim["detail"], "authorised": ticket.index}
-        for bound in ("delivery", "batch", "of", "row", "ordered"):
+        for bound in ("delivery", "content", "batch", "of", "row", "ordered"):
             if bound in opened["detail"]:
                 detail[bound] = opened["detail"][bound]
         carried = ("person", "established", "post", "domain", "dataset", "purpose", "flow", "contract")
@@ -248,7 +250,7 @@ class Admission:
                 "该域没有收到此次交付",
             )
         receiver = str(arrived.body["domain"])
-        post = self._post_in(asker, receiver)
+        post = self.post_in(asker, receiver)
         return {
             **self.in_person(asker),
             "post": post,
@@ -391,7 +393,8 @@ class Admission:
     def post_with_role(self, asker: Asker, role: str) -> str:
         return self._held(asker, lambda holding: holding.role == role, role)
 
-    def _post_in(self, asker: Asker, domain: str) -> str:
+    def post_in(self, asker: Asker, domain: str) -> str:
+        """A post that the asker, a person, holds in the domain now."""
         return self._held(asker, lambda holding: holding.domain == domain, domain)
 
     def _held(self, asker: Asker, fits: Callable[[Any], bool], wanted: str) -> str:

@@ -119,7 +119,7 @@ class Keeper:
         return answer
 
     def probe(self) -> None:
-        """Whether the log would take an entry now. Raises what an append would."""
+        """Whether the log would take an entry now, and what it allows would be opened. Raises what those would."""
         self._ask("probe")
 
     def seen(self, ticket: Ticket) -> list[int]:

@@ -125,6 +125,7 @@ def delivery_recalled(admission: Admission, asker: Asker, claim: Claim) -> dict[
             "authorised": authorised,
             "arrived": arrived is not None,
             "reason": in_words(claim, "reason"),
+            **({"content": body["detail"]["content"]} if "content" in body["detail"] else {}),
         },
     }
 
@@ -132,9 +133,11 @@ def delivery_recalled(admission: Admission, asker: Asker, claim: Claim) -> dict[
 # -- what they refuse -------------------------------------------------------------------------------
 
 
-def require_moving(register: Register, flow: Flow, delivery: str = "") -> None:
-    """Neither the flow nor this delivery of it is held or recalled. Asked at every append and every loan."""
-    if delivery and register.holds.was_recalled(delivery):
+def require_moving(register: Register, flow: Flow, detail: Mapping[str, Any] | None = None) -> None:
+    """Neither the flow nor this delivery of it is held, nor was it, or another of the same content, recalled.
+    ``detail`` is that of the delivery's entry or claim. Asked at every append and every loan."""
+    delivery, content = (str((detail or {}).get(member, "")) for member in ("delivery", "content"))
+    if delivery and register.holds.was_recalled(delivery, content):
         raise DeniedError(
             "exchange.delivery.recalled",
             Text(

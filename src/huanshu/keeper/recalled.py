@@ -53,6 +53,17 @@ class RecalledRecords:
                     remedy=_WAIT,
                 )
 
+    def replaced_by(self, body: Mapping[str, Any], told: Mapping[str, bytes]) -> list[int]:
+        """The recalls that a delivery about to be authorised ends when it has arrived. ``told``: by the entry of a
+        recall, the bitmap of its records that the receiver will no longer hold as they were brought. All must be."""
+        return [
+            recall.index
+            for recall in self._register.holds.recalls()
+            if (recall.flow, recall.receiver) == (body["flow"]["id"], body["domain"])
+            and str(recall.index) in told
+            and self._covered(recall) <= BitMap.deserialize(told[str(recall.index)])
+        ]
+
     def _require_whole(self, body: Mapping[str, Any]) -> None:
         for recall in self._register.holds.recalls():
             if (recall.receiver, recall.dataset) == (body["domain"], body["dataset"]):

@@ -7,6 +7,7 @@ the log then names an access that did not happen, never the other way round (inv
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -207,12 +208,12 @@ class Service:
     def marked(
         self, peer: Peer, acting_as: str | None, domain: str, dataset: str, text: str, mark_: bytes
     ) -> bool:
-        """Whether a workbook is as it was given out to this domain. Tells nothing else, and needs no ticket."""
-        with self._asked(peer, acting_as):
-            if domain not in self._home.policies.domains or dataset not in self._home.contracts:
-                return False
-            made = content_mark(self._parts.vault.key(workbook_key(domain, dataset)), [text])
-            return hmac.compare_digest(made, mark_)
+        """Whether a workbook is as it was given out to this domain: for who holds a post there, without a ticket, as
+        it tells nothing else. Makes no key: where there is none, none was ever given out."""
+        with self._asked(peer, acting_as) as asker:
+            self._admission().post_in(asker, domain)
+            key = self._parts.vault.key(workbook_key(domain, dataset), born=False)
+            return hmac.compare_digest(content_mark(key, [text]), mark_)
 
     def accept(
         self, peer: Peer, acting_as: str | None, ticket: Ticket, given: proposals.Acceptance
@@ -353,9 +354,10 @@ class Service:
             return [dict(finding) for finding in self._register.findings]
 
     def probe(self, peer: Peer, acting_as: str | None) -> None:
-        """Whether the log would take an entry now. Raises what an append would."""
+        """Whether the log would take an entry now, and what it allows would be opened. Raises what those would."""
         with self._asked(peer, acting_as):
             self._parts.writer.probe()
+            self._require_fresh()
 
     def holds(self, peer: Peer, acting_as: str | None) -> list[dict[str, Any]]:
         """Holds that stand, oldest first, with their reasons; nothing in them is a value."""
@@ -432,6 +434,10 @@ class Service:
             self._require_current(claim)
             body = admission.admit(asker, claim)
             self._recalled.require_readable(body, self._home)
+            if body["event"] == "exchange.delivery.authorised":
+                replaced = {str(k): base64.b64decode(v) for k, v in claim.get("replaced", {}).items()}
+                if replaces := self._recalled.replaced_by(body, replaced):
+                    body["detail"] = {**body["detail"], "replaces": replaces}
         except DeniedError as denied:
             told = admission.denial(asker, claim, denied)
             if told is not None:

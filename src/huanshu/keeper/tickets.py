@@ -124,7 +124,7 @@ def still_valid(body: Mapping[str, Any], home: Home, register: Register, at: dat
         approval = register.approval(flow.flow, flow.digest)
         if approval is None or approval.until < at:
             raise refused("keeper.ticket.approval_ended", "the approval has ended", "批准已失效")
-        require_moving(register, flow, str(body["detail"].get("delivery", "")))
+        require_moving(register, flow, body["detail"])
 
 
 def lendable(body: Mapping[str, Any], home: Home) -> frozenset[str]:

@@ -78,15 +78,21 @@ def test_fields_are_new_only_to_who_has_had_a_delivery() -> None:
     assert log.holds.held_by(FLOW, HERE) == 9
 
 
-def test_a_recall_ends_with_a_later_delivery_that_carries_as_much() -> None:
+def test_a_recall_ends_with_the_arrival_of_the_delivery_that_replaces_it() -> None:
     log = Log()
     log.delivered(D1, 3)
-    log("exchange.delivery.recalled", delivery=D1, authorised=0, arrived=True, records=3)
-    log.delivered(D2, 1, 1)  # two of the three
+    recall = log(
+        "exchange.delivery.recalled", delivery=D1, authorised=0, arrived=True, records=3, content="c"
+    )
+    log.delivered(D2, 9, 9)  # as many, and more, but others
     assert [r.delivery for r in log.holds.recalls()] == [D1]
-    log.delivered(D3, 2, 1)
+    log("exchange.delivery.authorised", delivery=D3, replaces=[recall])
+    assert [r.delivery for r in log.holds.recalls()] == [D1]
+    log.delivered(D3, 2, 1, replaces=[recall])
     assert log.holds.recalls() == []
-    assert log.holds.was_recalled(D1)  # the same content never comes again
+    assert log.holds.was_recalled(D1)  # the same content never comes again,
+    assert log.holds.was_recalled(D3, "c")  # whatever its id
+    assert not log.holds.was_recalled(D3, "d")
 
 
 def test_a_recall_of_what_has_not_arrived_counts_when_it_does() -> None:

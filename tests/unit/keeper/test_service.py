@@ -27,6 +27,7 @@ from huanshu.auditlog import (
 )
 from huanshu.catalog import Home, read_home
 from huanshu.errors import DeniedError, HuanshuError, TamperedError, UnavailableError
+from huanshu.keeper import protocol
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.establish import Peer
 from huanshu.keeper.service import Parts, Service
@@ -248,14 +249,19 @@ def approved(keeper: Keeper, *flows: str) -> None:
         keeper.service.append(OWNER, "p.lin", granted)
 
 
-def recalled(keeper: Keeper) -> None:
-    """A delivery of record 7 that arrived HERE and is taken back."""
+def delivered(keeper: Keeper, delivery: str, content: str, **claimed: Any) -> None:
+    """A delivery of one record that arrives HERE."""
     flow = {"id": DELIVERY, "run": "r"}
-    numbers = {"upserts": 1, "withdrawals": 0}
+    detail = {
+        "delivery": delivery * 64,
+        "content": content * 64,
+        "receiver": HERE,
+        "upserts": 1,
+        "withdrawals": 0,
+    }
     ticket = keeper.service.append(
         OWNER, None,
-        {"event": "exchange.delivery.authorised", "flow": flow, "subjects": 1,
-         "detail": {"delivery": "d" * 64, "receiver": HERE, **numbers}},
+        {"event": "exchange.delivery.authorised", "flow": flow, "subjects": 1, "detail": detail, **claimed},
         BitMap([70]).serialize(),
     )  # fmt: skip
     told = {"receiver": HERE, "count": 1, "withdrawn": 0, "holds": 1, "digest": "", "slice_digest": ""}
@@ -263,6 +269,11 @@ def recalled(keeper: Keeper) -> None:
     keeper.service.append(
         OWNER, None, {"event": "exchange.delivery.arrived", "ticket": named, "detail": told}
     )
+
+
+def recalled(keeper: Keeper) -> None:
+    """A delivery of record 7 that arrived HERE and is taken back."""
+    delivered(keeper, "d", "d")
     keeper.service.append(
         OWNER, "p.lin",
         {"event": "exchange.delivery.recalled", "records": 1, "detail": {"delivery": "d" * 64, "reason": "wrong"}},
@@ -289,6 +300,46 @@ def test_a_recalled_record_is_read_by_no_other_way(keeper: Keeper) -> None:
         keeper.service.append(OWNER, "p.tang", book, BitMap([70]).serialize())
     other = {**look, "detail": {"change": "c.1", "record": 8, "values": 1}}
     assert keeper.service.append(OWNER, "p.tang", other, BitMap([70]).serialize())
+
+
+def test_a_mark_is_checked_for_its_own_community_and_makes_no_key(keeper: Keeper) -> None:
+    for person, domain in (("p.luo", HERE), (None, HERE)):  # another community's clerk; the platform
+        with pytest.raises(DeniedError):
+            keeper.service.marked(OWNER, person, domain, "resident", "a", b"")
+    with pytest.raises(UnavailableError, match=r"keeper\.key\.missing"):
+        keeper.service.marked(OWNER, "p.tang", HERE, "resident", "a", b"")
+    book = claim("access.workbook.authorised", detail={"workbook": "w", "sequence": 1, "records": 1})
+    ticket = keeper.service.append(OWNER, "p.tang", book, BitMap([70]).serialize())
+    mark = keeper.service.mark(OWNER, None, ticket, "a")
+    assert keeper.service.marked(OWNER, "p.tang", HERE, "resident", "a", mark)
+    assert not keeper.service.marked(OWNER, "p.tang", HERE, "resident", "b", mark)
+
+
+def test_a_recall_ends_with_what_replaces_its_records_not_with_as_many_others(keeper: Keeper) -> None:
+    approved(keeper, DELIVERY)
+    recalled(keeper)
+    (recall,) = keeper.service.recalls(OWNER, None)
+
+    def bitmap(*records: int) -> str:
+        return protocol.as_text(BitMap(records).serialize())
+
+    index = str(recall["index"])
+    delivered(keeper, "1", "1")
+    delivered(keeper, "2", "2", replaced={index: bitmap(8)})
+    delivered(keeper, "3", "3", replaced={str(recall["index"] + 1): bitmap(7)})
+    told = {"delivery": "4" * 64, "content": "4" * 64, "receiver": HERE, "upserts": 1, "withdrawals": 0}
+    delivered(keeper, "4", "4", detail={**told, "replaces": [recall["index"]]})  # its word alone
+    assert len(keeper.service.recalls(OWNER, None)) == 1
+    delivered(keeper, "5", "5", replaced={index: bitmap(6, 7)})
+    assert keeper.service.recalls(OWNER, None) == []
+
+
+def test_recalled_content_does_not_come_again_under_another_id(keeper: Keeper) -> None:
+    approved(keeper, DELIVERY)
+    recalled(keeper)
+    with pytest.raises(DeniedError, match=r"exchange\.delivery\.recalled"):
+        delivered(keeper, "e", "d")
+    delivered(keeper, "e", "e")
 
 
 def test_nobody_accepts_what_he_proposed_himself_in_whichever_posts(ground: Any, home: Path) -> None:
