@@ -312,3 +312,26 @@ def test_exposure_and_replay_on_the_command_line(
     assert (code, told["agrees"], told["logged"]) == (0, True, False)
     assert place.entries()[-1].event == "log.entries.read"
     assert command(place.settings, f"huanshu --as p.tang audit replay {denied} --case x")[0] == 5
+
+
+def test_an_export_is_logged_before_it_reads_and_holds_no_value(
+    planted: tuple[Range, int, int], command: Callable[..., tuple[int, Any]], tmp_path: Path
+) -> None:
+    place, *_ = planted
+    line = f"huanshu --as p.xu audit export --case x --out {tmp_path}/log"
+    size = len(place.entries())
+    code, told = command(place.settings, f"{line}.jsonl")
+    assert (code, told["entries"]) == (0, size)
+    entries = place.entries()
+    assert entries[size].event == "log.entries.read"
+    assert entries[size].body["detail"] == {"tool": "export.ocsf", "case": "x", "first": 0, "last": size - 1}
+    assert command(place.settings, f"{line}.parquet --format parquet --first 3 --last 9")[1]["entries"] == 7
+    assert command(place.settings, f"{line}.two --dry-run")[1]["entries"] is None
+    assert command(place.settings, f"{line}.three".replace("p.xu", "p.tang"))[0] == 5
+    assert {file.name for file in tmp_path.iterdir()} == {"log.jsonl", "log.parquet"}
+    said = (tmp_path / "log.jsonl").read_text()
+    values = [
+        row[field] for row in rows() for field in ("citizen_number", "name", "phone", "residence_address")
+    ]
+    assert len(values) > 50
+    assert not [value for value in values if value and value in said]

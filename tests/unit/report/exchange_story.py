@@ -97,7 +97,8 @@ class Log:
         )
 
     def promote(self, at: str, authorised: int, **told: Any) -> int:
-        counts = {"good": 0, "quarantined": 0, "unchanged": 0, "withdrawn": 0, "rules": {}, "warnings": {}}
+        counts = {"good": 0, "quarantined": 0, "unchanged": 0, "withdrawn": 0, "rules": {}, "warnings": {},
+                  "written": {"rows": 0, "sha256": "00" * 32}}  # fmt: skip
         batch = self.entries[authorised]["detail"]["batch"]
         detail = {"batch": batch, "authorised": authorised, **counts, **told}
         return self.add(at, "exchange.intake.promoted", "p.lin", detail, **self._flow(TAKE, DISTRICT))
