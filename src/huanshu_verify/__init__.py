@@ -16,8 +16,14 @@ Steps, in order (``fsck`` runs them all and reports every failure, the first of 
                  each slice is the one that its last arrived entry binds
     7  store     (with data) each batch's lists are those that its entry binds; each row of the district store is
                  as its list says, and each listed row is there
+    8  published (with the published folder) tiles, bundles and bitmaps are those of this log, and a quorum of the
+                 policy's witnesses has cosigned it
+
+The log is read from its database, from its published folder (then steps 5 to 7 say less), or from the one against the
+other. ``fsck`` can begin where an earlier run ended; what lies before is then believed as that run saw it.
 """
 
-from huanshu_verify.fsck import STEPS, Options, Problem, Report, Step, fsck
+from huanshu_verify.fsck import STEPS, Rule, fsck
+from huanshu_verify.report import Options, Problem, Report, Step
 
-__all__ = ["STEPS", "Options", "Problem", "Report", "Step", "fsck"]
+__all__ = ["STEPS", "Options", "Problem", "Report", "Rule", "Step", "fsck"]

@@ -1,4 +1,4 @@
-"""``huanshu-verify``: run the six steps and say what was found.
+"""``huanshu-verify``: run the steps and say what was found.
 
 Exit codes: 0 clean · 1 problems · 2 usage · 3 something could not be read.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -25,6 +26,7 @@ _WORDS = {
         "5 loans": "借钥均有依据",
         "6 slices": "各社区数据与日志相符",
         "7 store": "区库记录与日志相符",
+        "8 published": "公布文件与日志相符",
         "clean": "核验通过",
         "bad": "发现问题",
         "entries": "条目",
@@ -39,6 +41,7 @@ _WORDS = {
         "5 loans": "every loan has its entry",
         "6 slices": "slices are what the log says",
         "7 store": "the store is what the log says",
+        "8 published": "published files are what the log says",
         "clean": "clean",
         "bad": "problems found",
         "entries": "entries",
@@ -51,35 +54,84 @@ _SHOWN = 20
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(
-        prog="huanshu-verify",
-        description="Verify a Huanshu log and the slices it speaks of, without trusting Huanshu. 独立核验。",
-        epilog="example: huanshu-verify --url postgresql://… --vkey NAME+HASH+KEY --receiver 990101001001=postgresql://…",
-    )
-    parser.add_argument("--url", help="the district database (a role that may read log.*)")
-    parser.add_argument("--vkey", help="the log's verifier key (name+hash+key)")
-    parser.add_argument("--head", type=Path, help="the keeper's head file")
-    parser.add_argument(
-        "--receiver", action="append", default=[], metavar="CODE=URL", help="a receiver's store"
-    )
-    parser.add_argument("--data", action="store_true", help="also every row of the district store")
-    parser.add_argument("--json", action="store_true", help="answer as one JSON document")
-    parser.add_argument("--lang", choices=("zh", "en"), default="zh")
+    parser = _parser()
     given = parser.parse_args()
-    if not given.url or not given.vkey:
-        parser.error("--url and --vkey are needed")
+    if not given.vkey or not (given.url or given.published):
+        parser.error("--vkey is needed, and --url or --published")
     try:
-        receivers = dict(pair.split("=", 1) for pair in given.receiver)
-        head = given.head.read_text(encoding="utf-8") if given.head else None
-        report = fsck(Options(given.url, given.vkey, head, receivers, given.data))
-    except (OSError, ValueError, NoteError, psycopg.Error) as error:
+        report = fsck(_options(given))
+        if given.state is not None and report.state is not None:
+            _replace(given.state, report.state)
+    except NoteError as error:
+        sys.stderr.write(f"huanshu-verify: {error}\n")
+        sys.exit(3)
+    except (OSError, ValueError, psycopg.Error) as error:
         sys.stderr.write(f"huanshu-verify: {type(error).__name__}: the log or a store could not be read\n")
         sys.exit(3)
     if given.json:
-        sys.stdout.write(json.dumps(dataclasses.asdict(report), ensure_ascii=False, indent=2) + "\n")
+        said = {name: value for name, value in dataclasses.asdict(report).items() if name != "state"}
+        sys.stdout.write(json.dumps(said, ensure_ascii=False, indent=2) + "\n")
     else:
         sys.stdout.write("\n".join(told(report, given.lang)) + "\n")
     sys.exit(0 if report.clean else 1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="huanshu-verify",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Verify a Huanshu log and the data it speaks of, without trusting Huanshu. 独立核验。",
+        epilog="""examples:
+  huanshu-verify --published FOLDER --vkey NAME+HASH+KEY --policy witnesses.policy --state mine.json
+  huanshu-verify --url postgresql://… --vkey NAME+HASH+KEY --data --receiver 990101001001=postgresql://…
+exit codes: 0 clean · 1 problems · 2 usage · 3 something could not be read""",
+    )
+    say = parser.add_argument
+    say("--url", help="the district database (a role that may read log.*; with --data, also district.*)")
+    say("--published", type=Path, metavar="FOLDER", help="the log's published folder, or a copy of it")
+    say("--vkey", help="the log's verifier key (name+hash+key)")
+    say("--head", type=Path, help="the keeper's head file")
+    say("--policy", type=Path, help="whose cosignatures are asked for (C2SP tlog-policy)")
+    say("--data", action="store_true", help="also every row of the district store")
+    say("--receiver", action="append", default=[], metavar="CODE=URL", help="a receiver's store")
+    say("--state", type=Path, help="what was verified last: go on from there; written anew when all is clean")
+    say("--full", action="store_true", help="look at everything again; the state is only written")
+    say("--json", action="store_true", help="answer as one JSON document")
+    say("--lang", choices=("zh", "en"), default="zh")
+    return parser
+
+
+def _options(given: argparse.Namespace) -> Options:
+    def text(path: Path | None) -> str | None:
+        return None if path is None else path.read_text(encoding="utf-8")
+
+    known = given.state is not None and given.state.exists() and not given.full
+    return Options(
+        url=given.url,
+        vkey=given.vkey,
+        head=text(given.head),
+        receivers=dict(pair.split("=", 1) for pair in given.receiver),
+        data=given.data,
+        published=given.published,
+        policy=text(given.policy),
+        state=text(given.state) if known else None,
+        progress=_tell if sys.stderr.isatty() else None,
+    )
+
+
+def _tell(entries: int) -> None:
+    sys.stderr.write(f"\r{entries:,} …\r")
+    sys.stderr.flush()
+
+
+def _replace(path: Path, text: str) -> None:
+    """Whole or not at all: a crash leaves the state before, from which a run only looks at more."""
+    new = path.with_name(f".{path.name}.new")
+    with new.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
 
 
 def told(report: Report, lang: str) -> list[str]:

@@ -24,7 +24,8 @@ class VerifierKey:
     public: bytes
 
     @classmethod
-    def parse(cls, text: str) -> VerifierKey:
+    def parse(cls, text: str, kind: int = 1) -> VerifierKey:
+        """A key of a signature type: 1 a log's, 4 a witness's."""
         pieces = text.strip().split("+", 2)
         if len(pieces) != 3:
             raise NoteError("a verifier key is name+hash+key")
@@ -33,7 +34,7 @@ class VerifierKey:
             typed, named = base64.b64decode(encoded, validate=True), bytes.fromhex(identity)
         except (ValueError, binascii.Error):
             raise NoteError("the verifier key is not encoded as it should be") from None
-        if len(typed) != 33 or typed[0] != 1:
+        if len(typed) != 33 or typed[0] != kind:
             raise NoteError("the verifier key is no Ed25519 key")
         if hashlib.sha256(name.encode() + b"\n" + typed).digest()[:4] != named:
             raise NoteError("the verifier key's hash is not its own")

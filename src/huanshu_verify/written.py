@@ -19,6 +19,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from huanshu_verify.report import Entry, Log, Step
+
 #: Events that tell of rows written, and how their batch is called in the rows.
 WRITES: Mapping[str, str] = {
     "exchange.intake.promoted": "{batch}",
@@ -218,3 +220,43 @@ def _text(row: bytes, place: int) -> tuple[str | None, int]:
     if length < 0:
         return None, place + 4
     return row[place + 4 : place + 4 + length].decode(), place + 4 + length
+
+
+class Written(Step):
+    """Each batch's lists are those that its entry binds; each row of the store is as its list says, each listed row is
+    there. Keeps a line for every batch."""
+
+    name = "7 store"
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(log)
+        self._batches: list[Batch] = []
+        self._announced: dict[int, str] = {}
+
+    def entry(self, entry: Entry) -> None:
+        body = entry.body
+        if body is None:
+            return
+        if (named := ANNOUNCES.get(body["event"])) is not None:
+            self._announced[entry.index] = named.format(**body["detail"])
+        elif "authorised" in body["detail"]:
+            self._announced.pop(int(body["detail"]["authorised"]), None)
+        if (batch := batch_of(body)) is not None:
+            self._batches.append(batch)
+
+    def finish(self) -> None:
+        connection, report = self.log.connection, self.log.report
+        if connection is None or not self.log.options.data:
+            report.steps.append("store: not looked at (--data)")
+            return
+        report.stored, notes = check(
+            connection, self._batches, frozenset(self._announced.values()), self.find
+        )
+        report.steps += notes
+
+    def memory(self) -> Any:
+        return [[[b.index, b.name, b.dataset, b.said] for b in self._batches], list(self._announced.items())]
+
+    def recall(self, memory: Any) -> None:
+        self._batches = [Batch(*batch) for batch in memory[0]]
+        self._announced = {int(index): name for index, name in memory[1]}

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from huanshu.assembly.running import Running
 from huanshu.auditlog import Signer
 from huanshu.errors import HuanshuError
-from huanshu_verify import STEPS, Options, Report, Step, fsck
+from huanshu_verify import STEPS, Options, Report, Rule, fsck
 
 
-def verify_deployment(running: Running, steps: Sequence[tuple[str, Step]] = STEPS) -> Report:
+def verify_deployment(running: Running, steps: Sequence[Rule] = STEPS) -> Report:
     """Verify log, keeper's head, district store and every receiver's slice of a deployment."""
     deployment = running.deployment
     receivers = {
@@ -22,8 +22,16 @@ def verify_deployment(running: Running, steps: Sequence[tuple[str, Step]] = STEP
         if flow.kind == "delivery"
         for code in flow.receivers
     }
-    head = (deployment.settings.keeper_folder / "head").read_text()
-    options = Options(deployment.roles["huanshu_app"], _vkey(running), head, receivers, data=True)
+    settings = deployment.settings
+    head = (settings.keeper_folder / "head").read_text()
+    options = Options(
+        deployment.roles["huanshu_app"],
+        _vkey(running),
+        head,
+        receivers,
+        data=True,
+        published=settings.log_folder,
+    )
     return fsck(options, steps)
 
 

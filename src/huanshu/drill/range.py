@@ -36,7 +36,7 @@ from huanshu.keeper.client import Keeper
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.server import Server
 from huanshu.settings import Settings
-from huanshu_verify import STEPS, Report, Step
+from huanshu_verify import STEPS, Report, Rule
 
 CHUNK = 3  # records per loan: several chunks even of a small sample
 
@@ -204,7 +204,7 @@ class Range:
                 (home,),
             ).fetchall()
 
-    def verify(self, steps: Sequence[tuple[str, Step]] = STEPS) -> Report:
+    def verify(self, steps: Sequence[Rule] = STEPS) -> Report:
         """The independent verifier over log, head and every receiver's store."""
         return verify_deployment(self.acting(), steps)
 

@@ -15,8 +15,8 @@ import huanshu_verify
 ORIGIN = "qinghe.example/huanshu"
 PACKAGE = Path(huanshu_verify.__file__).parent
 MAY_IMPORT = {
-    "__future__", "argparse", "array", "base64", "binascii", "bisect", "collections", "cryptography", "dataclasses", "hashlib",
-    "huanshu_verify", "json", "pathlib", "psycopg", "struct", "sys", "typing",
+    "__future__", "argparse", "array", "base64", "binascii", "bisect", "collections", "cryptography", "dataclasses", "datetime", "hashlib",
+    "contextlib", "huanshu_verify", "json", "os", "pathlib", "psycopg", "re", "struct", "sys", "typing",
 }  # fmt: skip
 
 

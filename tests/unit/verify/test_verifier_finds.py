@@ -142,7 +142,7 @@ TAMPERINGS: dict[str, Tampering] = {
         "2 leaves", "4", sql("""UPDATE log.entry SET leaf = '{"index":4}' WHERE index = 4""", REHASH), alone=False
     ),
     "leaf an entry of no shape": Tampering(
-        "4 bitmaps", "unreadable",
+        "4 bitmaps", "entry 4",
         sql("""UPDATE log.entry SET leaf = '{"detail":{},"event":"report.page.built","index":4,"subjects":4}'
                WHERE index = 4""", REHASH), alone=False,
     ),
@@ -236,9 +236,11 @@ def test_a_tampering_is_found_at_its_place_and_by_its_step(log: Any, name: str) 
 
 
 def test_every_step_has_a_tampering_that_it_alone_finds() -> None:
-    """Others have theirs elsewhere: a gap (1) always breaks the tree too; slices and store need their rows."""
+    """Others have theirs elsewhere: a gap (1) always breaks the tree too; slices, store and files need theirs."""
     assert {t.step for t in TAMPERINGS.values() if t.alone} == {"2 leaves", "3 tree", "4 bitmaps", "5 loans"}
-    assert {t.step for t in TAMPERINGS.values()} | {"6 slices", "7 store"} == {name for name, _ in STEPS}
+    assert {t.step for t in TAMPERINGS.values()} | {"6 slices", "7 store", "8 published"} == {
+        name for name, _ in STEPS
+    }
 
 
 def test_a_settlement_of_what_authorises_no_delivery_is_found(ground: Any, make_draft: Any) -> None:

@@ -1,0 +1,118 @@
+"""Four processes ask for entries and values while they, the keeper and the log's PostgreSQL are killed at random.
+
+    what was answered              in the log, under that index, with that leaf: nothing acknowledged is lost
+    a value that was opened        has its entry and its loan: no data leave without one
+    the log                        dense, one tree, every checkpoint a part of the next: the verifier is content
+    the published folder           the same, read alone
+
+``make faults`` writes 100 000 entries; here some hundred.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from askers import answers
+from district import ROOT, District
+
+from huanshu.assembly import connect
+from huanshu.errors import HuanshuError
+from huanshu_verify import Options, fsck
+
+BOUNDED, FULL = 400, 100_000
+
+
+def disturb(district: District, folder: Path, entries: int, seed: int) -> dict[str, int]:
+    """Run the askers to their end, killing keeper and server meanwhile. Returns how often each was killed."""
+    dice, killed = random.Random(seed), {"keeper": 0, "district": 0}
+    asking = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("askers.py")), str(district.settings.home),
+         str(district.settings.state), str(folder), str(entries), str(seed)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+    try:
+        while asking.poll() is None:
+            time.sleep(dice.uniform(0.5, 2.5))
+            if not answers(folder):
+                continue
+            victim = dice.choice(["keeper", "keeper", "district"])
+            pid = district.pid(victim)
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            killed[victim] += 1
+            mend(district)
+        assert asking.returncode == 0
+    finally:
+        asking.kill()
+        asking.wait()
+    return killed
+
+
+def mend(district: District) -> None:
+    """A keeper that comes up while the server is still recovering gives up, as it should: it is started again."""
+    for _ in range(20):
+        try:
+            district.mend()
+        except HuanshuError:
+            time.sleep(0.2)
+        else:
+            return
+    district.mend()
+
+
+def check(district: District, folder: Path) -> None:
+    mend(district)
+    running = connect(district.settings)
+    said = answers(folder)
+    appended = {
+        int(index): leaf_hash for kind, index, *rest in said if kind == "appended" for leaf_hash in rest
+    }
+    opened = {int(index) for kind, index in (line[:2] for line in said) if kind == "opened"}
+    assert appended
+    assert opened
+    assert len(appended) == sum(line[0] == "appended" for line in said), "one index was given to two"
+    with running.district() as store:
+        rows = store.execute(
+            "SELECT index, event, encode(leaf_hash, 'hex') FROM log.entry ORDER BY index"
+        ).fetchall()
+        loans = {
+            index for (index,) in store.execute("SELECT entry_index FROM log.loan WHERE kind = 'opened'")
+        }
+    assert [row[0] for row in rows] == list(range(len(rows)))
+    assert {index: hashed for index, _, hashed in rows if index in appended} == appended
+    assert opened <= loans
+    assert {rows[index][1] for index in opened} == {"access.record.authorised"}
+    assert district.verify() == []
+    vkey = running.keeper.status()["vkey"]
+    report = fsck(Options(vkey=vkey, published=district.settings.log_folder))
+    assert report.clean, report.problems
+    assert report.size > 0
+
+
+@pytest.fixture(scope="module")
+def district(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    made = District(tmp_path_factory.mktemp("kills"))
+    made.change()
+    yield made
+    made.close()
+
+
+def test_no_answered_entry_is_lost_whoever_is_killed(district: District, tmp_path: Path) -> None:
+    killed = disturb(district, tmp_path, BOUNDED, seed=1)
+    assert sum(killed.values()) >= 2
+    check(district, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_a_hundred_thousand_entries_under_kills(district: District, tmp_path: Path) -> None:
+    killed = disturb(district, tmp_path, FULL, seed=2)
+    assert min(killed.values()) >= 10
+    check(district, tmp_path)

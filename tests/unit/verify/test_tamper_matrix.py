@@ -1,0 +1,360 @@
+"""Writer, publisher and verifier as a set: whatever is changed in database or published folder is found and named.
+
+``MATRIX`` is also the table of docs/tampering.md: what is done, who finds it and when, what is named. Each row is tried
+with its defence (found, at that place) and without it (nothing is found), so each can fail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from huanshu.auditlog import Draft
+from huanshu.auditlog.published import PublishedLog
+from huanshu.auditlog.publisher import Publisher
+from huanshu.canonical import canonical
+from huanshu.store import connect
+from huanshu.tlog import Checkpoint, Frontier, leaf_hash, vkey
+from huanshu.tlog.cosignatures import cosignature_line, cosigned_message, note_text
+from huanshu.tlog.notes import COSIGNATURE
+from huanshu_verify import STEPS, Options, Report, fsck
+
+ORIGIN = "qinghe.example/huanshu"
+ENTRIES = 600
+BITMAP = b"sealed bitmap of one"
+WITNESSES = ("audit", "court", "press")
+KEYS = {name: Ed25519PrivateKey.from_private_bytes(bytes([n + 1]) * 32) for n, name in enumerate(WITNESSES)}
+POLICY = "\n".join([
+    *(f"witness {n} {vkey(f'{n}.example', KEYS[n].public_key().public_bytes_raw(), COSIGNATURE)}" for n in WITNESSES),
+    f"group all3 2 {' '.join(WITNESSES)}", "quorum all3", "",
+])  # fmt: skip
+
+
+def cosign(note: str, *who: str) -> str:
+    for name in who:
+        signature = KEYS[name].sign(cosigned_message(note_text(note), 1_790_000_000))
+        public = KEYS[name].public_key().public_bytes_raw()
+        note += cosignature_line(f"{name}.example", public, 1_790_000_000, signature) + "\n"
+    return note
+
+
+class Whole:
+    """A log of 600 entries in 3 commits and a few single ones, published, cosigned by two of three."""
+
+    def __init__(self, ground: Any) -> None:
+        self.ground, self.folder = ground, ground.folder / "log"
+        writer = ground.started()
+        digest = hashlib.sha256(BITMAP).hexdigest()
+        about = {"count": 1, "sha256": "00" * 32, "sealed_sha256": digest}
+        seen = {
+            "event": "access.record.authorised", "person": "p.tang", "established": {"by": "os", "account": "qh_tang"},
+            "policy": "ab" * 32, "post": "yulan.data_clerk", "domain": "990101001001", "dataset": "resident",
+            "purpose": "grassroots_service", "fields": {"name": "reveal"}, "how": "viewed", "contract": "cd" * 32,
+            "subjects": about, "detail": {"record": 7, "values": 1, "until": "2026-07-01T09:05:00+08:00"},
+        }  # fmt: skip
+        writer.append([Draft(seen, bitmap=BITMAP)])
+        writer.record_loan(0, "opened", 0, ["name"], 1)
+        for start, end in ((1, 300), (300, 599), (599, 600)):
+            writer.append([_report(n) for n in range(start, end)])
+        writer.close()
+        self.publish()
+        self.write(
+            "checkpoint.witnessed",
+            cosign((self.folder / "checkpoint").read_text(), "audit", "press").encode(),
+        )
+
+    def publish(self) -> None:
+        ground = self.ground
+        made = Publisher(
+            PublishedLog(self.folder), lambda: connect(ground.keeper_url),
+            lambda note: ground.signer.read_checkpoint(ORIGIN, note),
+        )  # fmt: skip
+        made.publish(ground.head.read())
+        made.close()
+
+    def more(self) -> None:
+        writer = self.ground.started()
+        writer.append([_report(n) for n in range(ENTRIES, ENTRIES + 20)])
+        writer.close()
+        self.publish()
+
+    def write(self, name: str, raw: bytes) -> None:
+        (self.folder / name).write_bytes(raw)
+
+    def flip(self, name: str, at: int = 40) -> None:
+        raw = bytearray((self.folder / name).read_bytes())
+        raw[at] ^= 1
+        self.write(name, bytes(raw))
+
+    @property
+    def database(self) -> Options:
+        return Options(
+            self.ground.roles["huanshu_app"], self.ground.signer.vkey(ORIGIN), self.ground.head.read(),
+            published=self.folder, policy=POLICY,
+        )  # fmt: skip
+
+    @property
+    def alone(self) -> Options:
+        return replace(self.database, url=None, head=None)
+
+
+def _report(number: int) -> Draft:
+    return Draft({
+        "event": "report.page.built", "person": "p.xu", "established": {"by": "os", "account": "qh_xu"},
+        "policy": "ab" * 32, "detail": {"report": "exchange_summary", "entries": number, "sha256": "cd" * 32},
+    })  # fmt: skip
+
+
+@pytest.fixture
+def whole(ground: Any) -> Whole:
+    return Whole(ground)
+
+
+def sql(*statements: str) -> Callable[[Whole], None]:
+    return lambda whole: whole.ground.tamper(*statements)
+
+
+def rewrite(whole: Whole) -> None:
+    """Everything made anew with the log's own key: entry 5 is another's, every hash and signature fits."""
+    signer, tree, keep = whole.ground.signer, Frontier(), (whole.folder / "checkpoint.witnessed").read_text()
+    sizes = {size for (size,) in whole.ground.rows("SELECT size FROM log.checkpoint")}
+    with connect(whole.ground.tamper_url) as admin:
+        for index, leaf in admin.execute("SELECT index, leaf FROM log.entry ORDER BY index").fetchall():
+            body = json.loads(bytes(leaf))
+            raw = canonical({**body, "person": "p.wu"}) if index == 5 else bytes(leaf)
+            tree.append(leaf_hash(raw))
+            if index == 5:
+                admin.execute(
+                    "UPDATE log.entry SET leaf = %s, leaf_hash = %s WHERE index = 5", (raw, leaf_hash(raw))
+                )
+            if tree.size in sizes:
+                note = signer.checkpoint_note(Checkpoint(ORIGIN, tree.size, tree.root))
+                admin.execute("UPDATE log.checkpoint SET note = %s WHERE size = %s", (note, tree.size))
+    whole.ground.head.write(signer.checkpoint_note(Checkpoint(ORIGIN, tree.size, tree.root)))
+    whole.folder.rename(whole.folder.with_name("was"))
+    whole.publish()
+    whole.write("checkpoint.witnessed", keep.encode())
+
+
+def cut(whole: Whole) -> None:
+    """Database, head and folder all go back to the last checkpoint but one."""
+    whole.ground.tamper(
+        "DELETE FROM log.entry WHERE index >= 599", "DELETE FROM log.checkpoint WHERE size > 599"
+    )
+    (note,) = whole.ground.rows("SELECT note FROM log.checkpoint WHERE size = 599")[0]
+    whole.ground.head.write(note)
+    whole.write("checkpoint", note.encode())
+    for name in ("tile/0/002.p/87", "tile/entries/002.p/87"):
+        path = whole.folder / name
+        full = next(path.parent.glob("88"))
+        count = 87 * 32 if "entries" not in name else _bundle_length(full.read_bytes(), 87)
+        path.write_bytes(full.read_bytes()[:count])
+
+
+def _bundle_length(raw: bytes, entries: int) -> int:
+    at = 0
+    for _ in range(entries):
+        at += 2 + int.from_bytes(raw[at : at + 2], "big")
+    return at
+
+
+def older_witnessed(whole: Whole) -> None:
+    (note,) = whole.ground.rows("SELECT note FROM log.checkpoint WHERE size = 300")[0]
+    whole.write("checkpoint.witnessed", cosign(note, "audit", "press").encode())
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way of tampering. ``finds``: step, place. ``without``: how the defence is taken away."""
+
+    title: str
+    titel: str
+    change: Callable[[Whole], Any]
+    finds: tuple[str, str]
+    who: str
+    when: str
+    alone: bool = False
+    without: str = "step"
+
+
+VERIFIER, KEEPER = "verifier", "keeper at its next start, verifier"
+RUN = "its next run"
+MATRIX = (
+    Row("one bit of an entry in the database", "数据库中条目改一位",
+        sql("UPDATE log.entry SET leaf = set_byte(leaf, 3, get_byte(leaf, 3) # 1) WHERE index = 7"),
+        ("2 leaves", "7"), KEEPER, RUN, without="1 2 3 8"),
+    Row("one bit of an entry in a published bundle", "公布的条目包改一位",
+        lambda w: w.flip("tile/entries/001", 900), ("8 published", "tile/entries/001"), VERIFIER, RUN),
+    Row("one bit of a full tile", "满片改一位",
+        lambda w: w.flip("tile/0/000"), ("8 published", "tile/0/000"), VERIFIER, RUN, alone=True),
+    Row("one bit of a partial tile", "未满片改一位",
+        lambda w: w.flip("tile/0/002.p/88"), ("8 published", "tile/0/002.p/88"), VERIFIER, RUN, alone=True),
+    Row("one bit of a tile above", "上层片改一位",
+        lambda w: w.flip("tile/1/000.p/2"), ("8 published", "tile/1/000.p/2"), VERIFIER, RUN, alone=True),
+    Row("a tile taken away", "删去一片",
+        lambda w: (w.folder / "tile/0/001").unlink(), ("8 published", "tile/0/001"), VERIFIER, RUN, alone=True),
+    Row("one bit of a bitmap in the database", "数据库中位图改一位",
+        sql("UPDATE log.bitmap SET sealed = set_byte(sealed, 0, get_byte(sealed, 0) # 1)"),
+        ("4 bitmaps", "entry 0"), VERIFIER, RUN),
+    Row("one bit of a published bitmap", "公布的位图改一位",
+        lambda w: w.flip(f"bitmap/{hashlib.sha256(BITMAP).hexdigest()[:2]}/{hashlib.sha256(BITMAP).hexdigest()}", 3),
+        ("4 bitmaps", "entry 0"), VERIFIER, RUN, alone=True),
+    Row("one bit of a checkpoint in the database", "数据库中检查点改一位",
+        sql("UPDATE log.checkpoint SET note = replace(note, E'\\n300\\n', E'\\n301\\n') WHERE size = 300"),
+        ("3 tree", "checkpoint 300"), VERIFIER, RUN),
+    Row("one bit of the published checkpoint", "公布的检查点改一位",
+        lambda w: w.flip("checkpoint", 3), ("3 tree", "checkpoint"), VERIFIER, RUN, without="3"),
+    Row("an entry deleted", "删去一条", sql("DELETE FROM log.entry WHERE index = 7"),
+        ("1 indices", "7"), KEEPER, RUN, without="1 2 3 8"),
+    Row("the tail cut, checkpoints with it", "截去尾部及其检查点",
+        sql("DELETE FROM log.entry WHERE index >= 599", "DELETE FROM log.checkpoint WHERE size > 599"),
+        ("3 tree", "the keeper's head"), KEEPER, RUN, without="3 8"),
+    Row("database, head and folder put back together", "数据库、日志头与公布文件一并回退", cut,
+        ("3 tree", "checkpoint.witnessed"), "witnesses; verifier by their note", "one witness interval", without="3 8"),
+    Row("the same, where the witnesses' note is taken away too", "同上，并撤去见证检查点",
+        lambda w: (cut(w), (w.folder / "checkpoint.witnessed").unlink()),
+        ("8 published", "checkpoint.witnessed"), "verifier that asks for a quorum", RUN, without="policy"),
+    Row("the tree rewritten with the stolen log key", "以窃得的日志密钥重写整树", rewrite,
+        ("3 tree", "checkpoint.witnessed"), "witnesses; verifier by their note", "one witness interval", without="3 8"),
+    Row("cosignatures of too few", "见证签名不足法定数",
+        lambda w: w.write("checkpoint.witnessed", cosign((w.folder / "checkpoint").read_text(), "audit").encode()),
+        ("8 published", "checkpoint.witnessed"), VERIFIER, RUN, without="policy"),
+    Row("a cosignature forged", "伪造见证签名",
+        lambda w: w.write("checkpoint.witnessed", _forged((w.folder / "checkpoint.witnessed").read_text())),
+        ("8 published", "checkpoint.witnessed"), VERIFIER, RUN, without="policy"),
+    Row("a loan added for what no entry authorises", "无依据的借钥记录",
+        sql("INSERT INTO log.loan (entry_index, kind, chunk, fields, amount) VALUES (5, 'keys', 0, '{name}', 1)"),
+        ("5 loans", "loan 2"), VERIFIER, RUN),
+)  # fmt: skip
+_STEPS = {name[0]: name for name, _ in STEPS}
+
+
+def _forged(note: str) -> bytes:
+    """The line of one witness with the bytes of another's signature."""
+    *rest, first, second, end = note.split("\n")
+    other = second.split(" ")
+    return "\n".join(
+        [*rest, first, " ".join([*other[:2], other[2][:20] + first.split(" ")[2][20:]]), end]
+    ).encode()
+
+
+def at(report: Report) -> set[tuple[str, str]]:
+    return {(problem.step, problem.at) for problem in report.problems}
+
+
+def test_an_untouched_log_is_clean_read_either_way(whole: Whole) -> None:
+    for options in (whole.database, whole.alone):
+        report = fsck(options)
+        assert report.clean, report.problems
+        assert (report.entries, report.size, report.bitmaps) == (ENTRIES, ENTRIES, 1)
+        assert report.tiles == 4
+        assert set(report.witnessed) == {"audit", "press"}
+    assert fsck(whole.database).loans == 1
+    older_witnessed(whole)  # witnesses lag behind
+    report = fsck(whole.alone)
+    assert report.clean, report.problems
+    assert any("cosigned 300 entries of 600" in step for step in report.steps)
+
+
+@pytest.mark.parametrize("row", MATRIX, ids=[row.title for row in MATRIX])
+def test_each_tampering_is_found_at_its_place_and_not_without_its_defence(whole: Whole, row: Row) -> None:
+    row.change(whole)
+    given = [whole.database] + ([whole.alone] if row.alone else [])
+    for options in given:
+        assert row.finds in at(fsck(options))
+        steps = list(STEPS)
+        if row.without == "policy":
+            options = replace(options, policy=None)
+            blind = fsck(options)
+            assert row.finds not in at(blind)
+            assert blind.clean, blind.problems
+            continue
+        gone = {row.finds[0]} if row.without == "step" else {_STEPS[word] for word in row.without.split()}
+        blind = fsck(options, [step for step in steps if step[0] not in gone])
+        assert blind.clean, blind.problems
+
+
+def test_the_table_in_the_documentation_is_this_one(root: Path) -> None:
+    rows = [
+        f"| {r.title} {r.titel} | {r.who} | {r.when} | step {r.finds[0]}: `{r.finds[1]}` |" for r in MATRIX
+    ]
+    page = (root / "docs/tampering.md").read_text(encoding="utf-8")
+    missing = [row for row in rows if row not in page]
+    assert not missing, "\n".join(missing)
+    assert page.count("\n| ") - 1 == len(rows)
+
+
+# -- going on from an earlier run -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["database", "alone"])
+def test_a_later_run_looks_at_what_came_since_and_comes_to_the_same(whole: Whole, mode: str) -> None:
+    state = fsck(getattr(whole, mode)).state
+    assert state is not None
+    whole.more()
+    options = getattr(whole, mode)
+    later = fsck(replace(options, state=state))
+    assert later.clean, later.problems
+    full = fsck(options)
+    assert (later.since, later.entries, later.root) == (ENTRIES, ENTRIES + 20, full.root)
+    assert (later.state is None, full.state is None) == (False, False)
+    assert json.loads(str(later.state)) == json.loads(str(full.state))
+    again = fsck(replace(options, state=later.state))
+    assert again.clean, again.problems
+    assert again.since == again.entries == ENTRIES + 20
+
+
+SINCE: dict[str, tuple[Callable[[Whole], Any], tuple[str, str]]] = {
+    "a new entry changed": (
+        sql("UPDATE log.entry SET leaf = set_byte(leaf, 3, get_byte(leaf, 3) # 1) WHERE index = 610"),
+        ("2 leaves", "610"),
+    ),
+    "a published new entry changed": (
+        lambda w: w.flip("tile/entries/002.p/108", 20_000), ("8 published", "tile/entries/002.p/108"),
+    ),
+    "cut below what was verified": (cut, ("3 tree", "checkpoint 600")),
+    "folder put back": (
+        lambda w: w.write("checkpoint", w.ground.rows("SELECT note FROM log.checkpoint WHERE size = 300")[0][0].encode()),
+        ("3 tree", "checkpoint"),
+    ),
+    "rewritten with the log's key": (rewrite, ("3 tree", "checkpoint 600")),
+    "a loan since, for an entry before": (
+        sql("INSERT INTO log.loan (entry_index, kind, chunk, fields, amount) VALUES (5, 'keys', 0, '{name}', 1)"),
+        ("5 loans", "loan 2"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SINCE)
+def test_what_was_done_since_an_earlier_run_is_found_by_the_next(whole: Whole, name: str) -> None:
+    change, finds = SINCE[name]
+    state = fsck(whole.database).state
+    if "cut" not in name:
+        whole.more()
+    change(whole)
+    report = fsck(replace(whole.database, policy=None, state=state))
+    assert finds in at(report), report.problems
+    assert report.state is None
+
+
+def test_a_state_that_the_logs_key_has_not_signed_is_refused(whole: Whole) -> None:
+    from huanshu_verify.notes import NoteError
+
+    state = json.loads(str(fsck(whole.database).state))
+    size, levels = state["memory"]["3 tree"]
+    other = [level and "00" * 32 for level in levels]
+    for spoiled in (
+        {**state, "note": state["note"].replace("\n600\n", "\n601\n")},
+        {**state, "memory": {**state["memory"], "3 tree": [size, other]}},
+        {**state, "memory": {}},
+        [],
+    ):
+        with pytest.raises(NoteError, match="state cannot be used"):
+            fsck(replace(whole.database, state=json.dumps(spoiled)))
