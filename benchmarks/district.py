@@ -68,7 +68,11 @@ def fill(running: Running, flow: Flow, records: int, seed: int = 7, communities:
             starts = np.searchsorted(rows["home"].to_numpy(zero_copy_only=False).astype(str), homes).tolist()
             numbers = rows["record"].to_numpy()
             places = gate.Places(homes, [*starts, size], numbers, np.ones(size, np.int32))
-            cells = gate.seal_rows(keys, contract, epoch, places, rows)
+            made = {
+                name: np.empty((size, width), np.uint8) for name, width in gate.cell_widths(contract).items()
+            }
+            gate.seal_rows(keys, contract, epoch, places, rows, made)
+            cells = {f.name: as_bytes(made[f.name]) if f.sealed else rows[f.name] for f in contract.fields}
             one = pa.scalar(1, pa.int32())
             bound = {
                 "record": rows["record"],

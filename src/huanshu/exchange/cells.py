@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyarrow import csv
 
 from huanshu.exchange.manifest import Dialect
@@ -25,13 +25,15 @@ def fast_cells(raw: bytes, dialect: Dialect, width: int, max_cell: int) -> pa.Ta
     """``width`` ``large_string`` columns, null where the cell is empty; None where the slow road must judge.
 
     ``raw`` is whole lines in valid UTF-8, without a NUL and without a carriage return that no line feed follows."""
-    if dialect.skip_initial_space or width < 2:
+    if dialect.skip_initial_space or width < 2 or raw.startswith(b"\xef\xbb\xbf"):
+        return None  # a byte-order mark, Arrow would take for no content
+    data = np.frombuffer(raw, np.uint8)
+    ends = np.flatnonzero(data == _FEED)
+    lengths = np.diff(ends, prepend=-1, append=len(raw)) - 1
+    # No cell is longer than its line.
+    if lengths.max() > max_cell or _has_empty_line(data, ends, lengths[:-1]):
         return None
-    # An empty line is a row of one cell, which is ragged; Arrow would take it for a row of absent ones, and a
-    # byte-order mark for no content.
-    if raw.startswith((b"\n", b"\r\n", b"\xef\xbb\xbf")) or b"\n\n" in raw or b"\n\r\n" in raw:
-        return None
-    if not _quotes_stand_well(raw, dialect.delimiter):
+    if b'"' in raw and not _quotes_stand_well(data, ends, dialect.delimiter):
         return None
     names = [str(n) for n in range(width)]
     try:
@@ -49,17 +51,18 @@ def fast_cells(raw: bytes, dialect: Dialect, width: int, max_cell: int) -> pa.Ta
         )
     except pa.ArrowInvalid:
         return None
-    longest = [pc.max(pc.binary_length(column)).as_py() or 0 for column in table.columns]
-    return table if max(longest) <= max_cell and sum(longest) <= max_cell else None
+    return table
 
 
-def _quotes_stand_well(raw: bytes, delimiter: str) -> bool:
+def _has_empty_line(data: NDArray[np.uint8], ends: NDArray[np.int64], lengths: NDArray[np.int64]) -> bool:
+    """An empty line is a row of one cell, which is ragged; Arrow would take it for a row of absent ones."""
+    short = ends[lengths <= 1]
+    return bool((lengths == 0).any() or (data[short - 1] == _RETURN).any())
+
+
+def _quotes_stand_well(data: NDArray[np.uint8], ends: NDArray[np.int64], delimiter: str) -> bool:
     """True when every cell is quoted as a whole or holds no quotation mark (RFC 4180, 2.5–2.7)."""
-    data = np.frombuffer(raw, np.uint8)
     quotes = np.flatnonzero(data == _QUOTE)
-    if not len(quotes):
-        return True
-    ends = np.flatnonzero(data == _FEED)
     if len(quotes) % 2 or (np.searchsorted(quotes, ends) % 2).any():
         return False  # a line with an open quotation
     padded = np.concatenate([[_FEED], data, [_FEED]]).astype(np.uint8)

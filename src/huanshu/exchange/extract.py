@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from huanshu.catalog import Contract
@@ -40,8 +41,8 @@ MAX_EXTRACT: Final = 4 * 1024**3
 MAX_CELL: Final = 64 * 1024
 MAX_LINE: Final = 1024 * 1024
 
-#: Bytes decoded at a time: bounds memory beside the file itself.
-_STRETCH: Final = 16 * 1024 * 1024
+#: Bytes read at a time: what is made of them stays in the caches.
+_STRETCH: Final = 4 * 1024 * 1024
 _QUOTED: Final = re.compile(r'"([^"]*(?:""[^"]*)*)"')
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
 _BOM: Final = "\ufeff"
@@ -173,8 +174,9 @@ class _Lines:
         while start < self.end:
             end = raw.find(b"\n", min(start + _STRETCH, self.end), self.end) + 1 or self.end
             piece = raw[start:end]
-            text = _decoded(piece, self.manifest, line)
-            yield Stretch(line, piece if self.manifest.encoding == "utf-8" else text.encode())
+            if self.manifest.encoding != "utf-8" or not _is_utf8(piece):
+                piece = _decoded(piece, self.manifest, line).encode()
+            yield Stretch(line, piece)
             line += raw.count(b"\n", start, end)
             start = end
 
@@ -310,7 +312,7 @@ class _Whole:
         raw, manifest = self.raw, self.manifest
         if (place := raw.find(b"\0")) >= 0:
             raise self._at("text.nul", Text("the line holds a NUL byte", "该行含有空字节"), place)
-        if raw.count(b"\r") != raw.count(b"\r\n"):
+        if (returns := raw.count(b"\r")) and returns != raw.count(b"\r\n"):
             place = next(m.start() for m in re.finditer(rb"\r(?!\n)", raw))
             raise self._at("cell.break", Text("a cell holds a line break", "单元格内含换行"), place)
         if manifest.encoding == "gb18030" and _reads_as_utf8(raw[:_STRETCH]):
@@ -358,6 +360,16 @@ def _first_line(raw: bytes, manifest: Manifest) -> tuple[str, int]:
     if manifest.encoding == "gb18030":
         text = text.removeprefix(_BOM)
     return text.removesuffix("\n").removesuffix("\r"), end
+
+
+def _is_utf8(raw: bytes) -> bool:
+    """Without making text of it, which would be twice as large."""
+    ends = pa.py_buffer(np.array([0, len(raw)], np.int64))
+    try:
+        pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(raw)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _decoded(raw: bytes, manifest: Manifest, line: int) -> str:

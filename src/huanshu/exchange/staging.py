@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -25,15 +25,17 @@ from huanshu.catalog import Contract, Suite
 from huanshu.exchange.corrections import standing
 from huanshu.exchange.extract import Part
 from huanshu.exchange.ground import Ground
+from huanshu.exchange.repeats import coded, together, whole
 from huanshu.exchange.versions import Versions
 from huanshu.exchange.workers import Report
-from huanshu.exchange.written import Lists, RowDigests
+from huanshu.exchange.written import Lists, RowDigests, bound_columns
 from huanshu.gate import intake as gate
 from huanshu.keeper.tickets import Ticket
-from huanshu.quality import Verdict, validate, whole
+from huanshu.quality import Verdict, validate
+from huanshu.quality import whole as whole_verdict
 from huanshu.sealing import Keyring
-from huanshu.sealing.arrow import as_bytes
-from huanshu.store.copying import copy_in
+from huanshu.store.copying import copy_in_rows
+from huanshu.store.images import FIELD_COUNT, Image, lists, numbers
 
 Numbers = NDArray[np.int64]
 
@@ -128,30 +130,30 @@ class Staging:
         while True:
             with self._stages.of("read"):
                 batch = next(batches, None)
-            if batch is None:
-                break
+                if batch is None:
+                    break
+                table, first_row = coded(batch.table), batch.first_row
+                del batch
             if not tables:
-                self._first_row = batch.first_row
+                self._first_row = first_row
             with self._stages.of("quality"):
                 verdicts.append(
-                    validate(
-                        batch.table, self._task.suite, self._contract, self._task.ground.home.policies.domains
-                    )
+                    validate(table, self._task.suite, self._contract, self._task.ground.home.policies.domains)
                 )
             self._keys = gate.borrow_marks(
                 self._keeper, self._task.ticket, self._next_loan(), self._contract, self._task.epoch
             )
             with self._stages.of("links"):
-                columns = {name: _whole(batch.table.column(name)) for name in batch.table.column_names}
+                columns = {name: whole(table.column(name)) for name in table.column_names}
                 linked.append(gate.linked(self._keys, self._contract, columns))
-            tables.append(batch.table)
-            self._report(batch.table.num_rows)
-            del batch
+            tables.append(table)
+            self._report(table.num_rows)
+            del table
         self._part.release()
-        self._table = pa.concat_tables(tables)
+        self._table = together(tables)
         fields = [f.name for f in self._contract.fields if f.link_kind]
         self._judged = Judged(
-            whole(verdicts, self._task.suite),
+            whole_verdict(verdicts, self._task.suite),
             {name: np.concatenate([part.links[name] for part in linked]) for name in fields},
             {name: _given(self._table, name) for name in fields},
             np.concatenate([part.marks for part in linked]),
@@ -172,13 +174,14 @@ class Staging:
                     )  # fmt: skip
                 with district.transaction():
                     with self._stages.of("seal"):
-                        rows = self._sealed(district, keys, order, chunk)
+                        image = self._sealed(district, keys, order, chunk)
                     with self._stages.of("copy in"):
                         digests = RowDigests()
-                        copy_in(district, self._versions.staging, rows, digests.add)
+                        rows = _noted(image, digests)
+                        copy_in_rows(district, self._versions.staging, image.names, rows)
                 # A home's rows all lie in one chunk.
                 written |= digests.lists(
-                    chunk.homes, chunk.starts, rows["record"].to_numpy(), rows["version"].to_numpy()
+                    chunk.homes, chunk.starts, order.records[chunk.places], order.versions[chunk.places]
                 )
                 self._task.ground.pause(f"intake:batch:{number}")
                 self._report(len(chunk.places))
@@ -213,48 +216,57 @@ class Staging:
 
     def _chunks(self, order: Order) -> Iterator[_Chunk]:
         """The ordered rows by home community, the rows of some homes at a time."""
-        homes = _whole(self._table.column(self._contract.home_field).take(pa.array(order.rows)))
+        homes = whole(self._table.column(self._contract.home_field)).take(pa.array(order.rows))
         coded = homes.dictionary_encode()
-        names: list[str] = coded.dictionary.to_pylist()
-        rank = np.argsort(np.argsort(names)) if names else np.empty(0, np.int64)
-        codes = rank[coded.indices.to_numpy(zero_copy_only=False)]
-        places = np.argsort(codes, kind="stable")
-        starts = [*np.searchsorted(codes[places], np.arange(len(names))).tolist(), len(places)]
-        first = 0
-        for last in range(1, len(names) + 1):
-            if starts[last] - starts[first] >= _SEALED_AT_ONCE or (last == len(names) and last > first):
-                here = [start - starts[first] for start in starts[first : last + 1]]
-                yield _Chunk(sorted(names)[first:last], here, places[starts[first] : starts[last]])
-                first = last
+        codes = coded.indices.to_numpy()
+        counts = np.bincount(codes, minlength=len(coded.dictionary))
+        rank = np.argsort(coded.dictionary.to_pylist()) if len(counts) else np.empty(0, np.int64)
+        named = [(str(coded.dictionary[n]), int(counts[n])) for n in rank.tolist() if counts[n]]
+        # Small numbers are sorted by counting them.
+        places = np.argsort(
+            np.argsort(rank)[codes].astype(np.uint16 if len(rank) < 1 << 16 else np.int64), kind="stable"
+        )
+        first, starts = 0, [0]
+        homes_here: list[str] = []
+        for name, count in named:
+            homes_here.append(name)
+            starts.append(starts[-1] + count)
+            if starts[-1] >= _SEALED_AT_ONCE or name == named[-1][0]:
+                yield _Chunk(homes_here, starts, places[first : first + starts[-1]])
+                first, starts, homes_here = first + starts[-1], [0], []
 
-    def _sealed(
-        self, district: psycopg.Connection, keys: Keyring, order: Order, chunk: _Chunk
-    ) -> dict[str, pa.Array]:
-        """The staging's columns; those of one width first, for neighbours of one width travel as one block."""
-        task, rows = self._task, order.rows[chunk.places]
+    def _sealed(self, district: psycopg.Connection, keys: Keyring, order: Order, chunk: _Chunk) -> Image:
+        """The staging's rows."""
+        task, contract, rows = self._task, self._contract, order.rows[chunk.places]
         picked = pa.array(rows)
-        columns = {name: _whole(self._table.column(name).take(picked)) for name in self._table.column_names}
+        columns = {name: whole(self._table.column(name)).take(picked) for name in self._table.column_names}
         records = order.records[chunk.places]
         # What the department has not changed stays as it was corrected; its mark stays the department's own.
         columns = standing.keep(
-            district, self._keeper, task.ticket, self._loan, self._contract, task.batch, records, columns
+            district, self._keeper, task.ticket, self._loan, contract, task.batch, records, columns
         )
         versions = order.versions[chunk.places].astype(np.int32)
-        places = gate.Places(chunk.homes, chunk.starts, records, versions)
-        cells = gate.seal_rows(keys, self._contract, task.epoch, places, columns)
-        sealed = {name: cells[name] for name in cells if self._contract.field(name).sealed}
-        return {
-            "record": pa.array(records),
-            "version": pa.array(versions),
-            "batch_in": pa.repeat(task.batch, len(rows)),
-            "epoch": pa.repeat(pa.scalar(task.epoch, pa.int32()), len(rows)),
-            "mark": as_bytes(self._judged.marks[rows]),
-            **{f"link_{name}": as_bytes(links[rows]) for name, links in self._judged.links.items()},
-            **sealed,
-            "home": columns[self._contract.home_field],
-            **{name: cells[name] for name in cells if name not in sealed},
-            "subjects": _lists([ordinals[chunk.places] for ordinals in order.subjects], len(rows)),
+        links = {f"link_{name}": links[rows] for name, links in self._judged.links.items()}
+        about = lists([ordinals[chunk.places] for ordinals in order.subjects], len(rows))
+        bound = {
+            "record": numbers(records, 8),
+            "version": numbers(versions, 4),
+            "batch_in": np.frombuffer(task.batch.encode(), np.uint8),
+            "epoch": numbers(np.array(task.epoch), 4),
+            "mark": self._judged.marks[rows],
+            **links,
         }
+        widths = {name: cells.shape[-1] for name, cells in bound.items()} | gate.cell_widths(contract)
+        plain = {f.name: columns[f.name] for f in contract.fields if not f.sealed}
+        text = {"home": columns[contract.home_field], **plain, "subjects": about}
+        image = Image(len(rows), widths, text)
+        assert image.names == bound_columns(contract)  # a row's digest covers them in this order
+        for name, cells in bound.items():
+            image.fill(name, cells)
+        sealed = {name: image.cells(name) for name in gate.cell_widths(contract)}
+        places = gate.Places(chunk.homes, chunk.starts, records, versions)
+        gate.seal_rows(keys, contract, task.epoch, places, columns, sealed)
+        return image
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,19 +278,13 @@ class _Chunk:
     places: Numbers
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    """The column in one piece; without a copy when it is in one."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+def _noted(image: Image, digests: RowDigests) -> Iterator[memoryview]:
+    """The image's rows for a COPY, each noted as it goes."""
+    for rows, offsets in image.parts():
+        digests.add(rows, offsets[:-1] + FIELD_COUNT, offsets[1:])
+        yield rows
 
 
 def _given(table: pa.Table, name: str) -> NDArray[np.bool_]:
     given: NDArray[np.bool_] = table.column(name).is_valid().to_numpy()
     return given
-
-
-def _lists(ordinals: Sequence[Numbers], rows: int) -> pa.Array:
-    """Each row's subjects as a list; 0 is nobody."""
-    about = np.stack(ordinals, axis=1) if ordinals else np.zeros((rows, 0), np.int64)
-    named = about > 0
-    offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(named.sum(axis=1))]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(about[named]))

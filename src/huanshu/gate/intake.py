@@ -22,14 +22,14 @@ from huanshu.sealing import (
     Keyring,
     content_marks,
     link_column,
-    pad_column,
-    seal_padded,
+    pad_blocks,
 )
-from huanshu.sealing.arrow import as_bytes
 from huanshu.sealing.blobs import seal_blob
 from huanshu.sealing.keys import content_key, data_key, link_key, quarantine_key
+from huanshu.sealing.rows import GROWTH, Sealed, seal_fields
 
 Bytes = NDArray[np.uint8]
+#: Text columns, each perhaps with a dictionary.
 Columns = Mapping[str, pa.Array]
 
 
@@ -83,23 +83,39 @@ class Places:
     versions: NDArray[np.int32]
 
 
+def cell_widths(contract: Contract) -> dict[str, int]:
+    """Bytes of a cell of each sealed field."""
+    return {field.name: _size(field) + GROWTH for field in contract.sealed_fields}
+
+
 def seal_rows(
-    keys: Keyring, contract: Contract, epoch: int, places: Places, columns: Columns
-) -> dict[str, pa.Array]:
-    """The district store's cells by field: plain fields as they are, sealed ones under their home's key."""
+    keys: Keyring,
+    contract: Contract,
+    epoch: int,
+    places: Places,
+    columns: Columns,
+    cells: Mapping[str, Bytes],
+) -> None:
+    """The sealed fields' cells, each under its home's key, into ``cells``: by field ``uint8[n, cell_widths]``."""
+    texts = {f.name: pad_blocks(columns[f.name], _size(f) - 1) for f in contract.sealed_fields}
+    for home, start, end in zip(places.homes, places.starts[:-1], places.starts[1:], strict=True):
+        here = slice(start, end)
+        fields = [
+            Sealed(
+                keys[data_key(home, contract.dataset, field.name, epoch)],
+                CellContext(home, contract.dataset, field.name, Rung.REVEAL.word, epoch),
+                _size(field),
+                texts[field.name][here],
+                cells[field.name][here],
+            )
+            for field in contract.sealed_fields
+        ]
+        seal_fields(fields, places.records[here], places.versions[here])
 
-    def sealed(field: Field) -> pa.Array:
-        assert field.width is not None  # checked when the contract was read
-        padded = pad_column(columns[field.name], field.width)
-        cells = np.empty((len(padded), padded.shape[1] + 16), np.uint8)
-        for home, start, end in zip(places.homes, places.starts[:-1], places.starts[1:], strict=True):
-            context = CellContext(home, contract.dataset, field.name, Rung.REVEAL.word, epoch)
-            key = keys[data_key(home, contract.dataset, field.name, epoch)]
-            here = slice(start, end)
-            cells[here] = seal_padded(key, context, places.records[here], places.versions[here], padded[here])
-        return as_bytes(cells)
 
-    return {field.name: sealed(field) if field.sealed else columns[field.name] for field in contract.fields}
+def _size(field: Field) -> int:
+    assert field.width is not None  # checked when the contract was read
+    return field.width + 1
 
 
 def seal_quarantined(

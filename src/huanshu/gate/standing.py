@@ -75,6 +75,8 @@ def put_back(
 
 
 def _with(column: pa.Array, values: Mapping[int, str | None]) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary.take(column.indices)  # which may not have the corrected value
     rows = sorted(values)
     mask = np.zeros(len(column), np.bool_)
     mask[rows] = True

@@ -18,6 +18,7 @@ from huanshu.catalog import Contract, DomainTree, Field
 from huanshu.errors import Text
 from huanshu.quality.dates import Bools, bools, iso_dates, present
 from huanshu.quality.derived import text_cells
+from huanshu.quality.distinct import distinct, has_dictionary
 from huanshu.quality.verdict import Rows, RuleResult
 
 PREFIX: Final = "contract_"
@@ -52,10 +53,12 @@ def judge(frame: pa.Table, contract: Contract, domains: DomainTree | None) -> It
     """One result per field, in the contract's order."""
     for field in contract.fields:
         cells = text_cells(frame, field.name)
-        good = _good(cells, field)
-        if domains is not None and field.name == contract.home_field:
-            codes = pa.array([d.code for d in domains], pa.large_string())
-            good &= bools(pc.is_in(cells, value_set=codes)) | ~present(cells)
+        known = domains if field.name == contract.home_field else None
+        if has_dictionary(cells):
+            once = distinct(cells)
+            good = _good(once.values, field, known)[once.codes]
+        else:
+            good = _good(cells, field, known)
         rows = np.flatnonzero(~good).astype(np.int64)
         result = RuleResult(
             PREFIX + field.name, "record", "error", _title(field), len(rows) == 0, len(rows), len(frame)
@@ -63,7 +66,8 @@ def judge(frame: pa.Table, contract: Contract, domains: DomainTree | None) -> It
         yield Judged(result, rows)
 
 
-def _good(cells: pa.Array, field: Field) -> Bools:
+def _good(cells: pa.Array, field: Field, domains: DomainTree | None) -> Bools:
+    """``domains``: when the field says where a record is at home."""
     absent = ~present(cells)
     good = np.ones(len(cells), dtype=np.bool_)
     if field.width is not None:
@@ -74,6 +78,9 @@ def _good(cells: pa.Array, field: Field) -> Bools:
         good &= bools(pc.match_substring_regex(cells, _WRITTEN[field.logical_type]))
         if field.logical_type == "timestamp":
             good &= iso_dates(pc.utf8_slice_codeunits(cells, 0, 10)).valid
+    if domains is not None:
+        codes = pa.array([d.code for d in domains], pa.large_string())
+        good &= bools(pc.is_in(cells, value_set=codes)) | absent
     return ~absent & good | absent & (not field.required)
 
 

@@ -1,7 +1,7 @@
 """Columns of text as columns of digits: fixed-width cells and ISO dates, without a loop over rows.
 
-Shapes: ``n`` cells in, arrays of ``n`` out. Nothing here raises on a value; a cell that does not fit is
-marked so.
+Shapes: ``n`` cells in, with or without a dictionary, arrays of ``n`` out. Nothing here raises on a value; a cell that
+does not fit is marked so.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from huanshu.quality.distinct import distinct, has_dictionary, plain
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -42,6 +44,7 @@ def present(cells: pa.Array) -> Bools:
 
 def octets(cells: pa.Array, width: int) -> tuple[Bools, Octets]:
     """(n) which cells have exactly ``width`` bytes, and (n, width) their bytes; zero elsewhere."""
+    cells = plain(cells)
     fits = bools(pc.equal(pc.binary_length(cells), width))
     matrix = np.zeros((len(cells), width), dtype=np.uint8)
     if fits.any():
@@ -80,6 +83,10 @@ def calendar(valid: Bools, year: Ints, month: Ints, day: Ints) -> Dates:
 
 def iso_dates(cells: pa.Array) -> Dates:
     """Cells written as ``2026-01-31``."""
+    if has_dictionary(cells):
+        once = distinct(cells)
+        valid, year, month, day = iso_dates(once.values)
+        return Dates(valid[once.codes], year[once.codes], month[once.codes], day[once.codes])
     fits, matrix = octets(cells, 10)
     numeric, values = digits(matrix[:, [0, 1, 2, 3, 5, 6, 8, 9]])
     dashes = (matrix[:, 4] == ord("-")) & (matrix[:, 7] == ord("-"))

@@ -15,7 +15,7 @@ Expectations passes over it. Values stay inside: a derivation never raises on a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -37,6 +37,7 @@ from huanshu.quality.dates import (
     octets,
     present,
 )
+from huanshu.quality.distinct import coded, combinations, has_dictionary, plain
 
 _WRITTEN: Final = re.compile(r"([^#()\s]+)#([^#()\s]+)(?:\(([^()]*)\))?")
 _WHOLE: Final = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -54,7 +55,9 @@ Kind = Literal["string", "boolean", "number"]
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
-    """``compute(cells, *arguments)``: Arrow text columns (and integers) of n rows → one Arrow column of n."""
+    """``compute(cells, *arguments)``: Arrow text columns (and integers) of n rows → one Arrow column of n.
+
+    A column may have a dictionary. Each row's answer depends on that row alone."""
 
     parameters: tuple[Literal["field", "whole"], ...]
     kind: Kind
@@ -76,17 +79,29 @@ class Column:
         return self.derivation.kind if self.derivation else "string"
 
     def cells(self, frame: pa.Table) -> pa.Array:
-        """The column's cells over a frame of text columns."""
+        """The column's cells over a frame of text columns; with a dictionary where rows repeat each other."""
         own = text_cells(frame, self.field)
         if self.derivation is None:
             return own
-        operands = [text_cells(frame, a) if isinstance(a, str) else a for a in self.arguments]
-        return self.derivation.compute(own, *operands)
+        columns = [own, *(text_cells(frame, a) for a in self.arguments if isinstance(a, str))]
+        found = combinations(columns)
+        given, codes = found or (columns, None)
+        made = self.derivation.compute(*self._operands(given))
+        return made if codes is None else coded(made, codes)
+
+    def _operands(self, columns: Sequence[pa.Array]) -> Iterator[pa.Array | int]:
+        """The field's column, then the arguments as written: columns in their order, and numbers."""
+        left = iter(columns)
+        yield next(left)
+        for argument in self.arguments:
+            yield next(left) if isinstance(argument, str) else argument
 
 
 def text_cells(frame: pa.Table, field: str) -> pa.Array:
-    """One field as a single ``large_string`` array; absent is null."""
-    column = frame.column(field).cast(pa.large_string())
+    """One field as a single ``large_string`` array, with a dictionary when it comes with one; absent is null."""
+    column = frame.column(field)
+    if column.num_chunks != 1 or not has_dictionary(column.chunk(0)):
+        column = column.cast(pa.large_string())
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
@@ -214,6 +229,7 @@ def absent_from_age(cells: pa.Array, limit: int, born: pa.Array, on: pa.Array) -
 
 def starts_with(cells: pa.Array, other: pa.Array) -> pa.Array:
     """False where this value does not begin with that one."""
+    cells, other = plain(cells), plain(other)
     begins = pa.array(np.ones(len(cells), np.bool_))
     lengths = pc.binary_length(other)
     texts, beginnings = cells.cast(pa.large_binary()), other.cast(pa.large_binary())
@@ -226,6 +242,7 @@ def starts_with(cells: pa.Array, other: pa.Array) -> pa.Array:
 
 def as_number(cells: pa.Array) -> pa.Array:
     """The decimal number written here; absent when it is none."""
+    cells = plain(cells)
     numeric = pc.match_substring_regex(cells, r"^-?[0-9]{1,15}(\.[0-9]{1,15})?\z")
     return pc.if_else(numeric, cells, pa.scalar(None, pa.large_string())).cast(pa.float64())
 

@@ -7,17 +7,22 @@ Rules of scope dataset are not judged here: they need links, which only the keep
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import pyarrow as pa
 
 from huanshu.catalog import Contract, DomainTree, Suite
 from huanshu.quality import contract_rules, engine
+from huanshu.quality.distinct import distinct, has_dictionary, plain
 from huanshu.quality.rules import ReadyRule, ready
-from huanshu.quality.verdict import Rows, RuleResult, Verdict, decided
+from huanshu.quality.verdict import NO_ROWS, Rows, RuleResult, Verdict, decided
 from huanshu.telemetry import span
 
 
 def validate(frame: pa.Table, suite: Suite, contract: Contract, domains: DomainTree | None = None) -> Verdict:
-    """The verdict over ``frame``: text columns named as the contract's fields, null where absent.
+    """The verdict over ``frame``: text columns named as the contract's fields, null where absent, with a dictionary or
+    without.
 
     ``domains`` resolves ``@domains.…`` and makes an unknown home a failure. Raises ContentError for a suite
     that cannot run as meant (``suite.*``, ``quality.rule.broken``), ValueError when fields are lacking."""
@@ -53,6 +58,10 @@ def _judge(
     columns = {column.written: derived[column.written] for column in rule.columns}
     expectation, records = rule.expectation, frame.num_rows
     batch = expectation.scope == "batch"
+    if not batch and len(columns) == 1 and has_dictionary(*columns.values()):
+        rows = _rows_of_values(session, rule, columns)
+        return contract_rules.Judged(decided(expectation, len(rows), records, records), rows)
+    columns = {written: plain(cells) for written, cells in columns.items()}
     outcome = engine.evaluate(
         session, expectation.type, rule.kwargs, columns, records, find_rows=not batch, where=expectation.where
     )
@@ -62,3 +71,26 @@ def _judge(
         assert result.passed == outcome.passed, expectation.rule
         return contract_rules.Judged(result, outcome.rows)
     return contract_rules.Judged(decided(expectation, outcome.failed, records, records), outcome.rows)
+
+
+def _rows_of_values(session: engine.Session, rule: ReadyRule, columns: Mapping[str, pa.Array]) -> Rows:
+    """The rows that fail a record rule on one column with a dictionary: the library judges each value once.
+
+    Record rules judge a row by itself (``rules``), so equal rows are judged equally."""
+    ((written, cells),) = columns.items()
+    once = distinct(cells)
+    outcome = engine.evaluate(
+        session,
+        rule.expectation.type,
+        rule.kwargs,
+        {written: once.values},
+        len(once.values),
+        find_rows=True,
+        where=rule.expectation.where,
+    )
+    if not len(outcome.rows):
+        return NO_ROWS
+    failed = np.zeros(len(once.values), np.bool_)
+    failed[outcome.rows] = True
+    rows: Rows = np.flatnonzero(failed[once.codes])
+    return rows

@@ -20,7 +20,7 @@ from huanshu.sealing.links import (
 )
 from huanshu.sealing.masking import mask_column
 from huanshu.sealing.masks import MASKS, mask
-from huanshu.sealing.padded import pad_column, unpad_column
+from huanshu.sealing.padded import pad_blocks, pad_column, unpad_column
 
 __all__ = [
     "LINK_KINDS",
@@ -37,6 +37,7 @@ __all__ = [
     "new_key",
     "open_column",
     "open_padded",
+    "pad_blocks",
     "pad_column",
     "seal_column",
     "seal_padded",

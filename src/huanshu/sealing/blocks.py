@@ -54,23 +54,30 @@ def mac_column(key: bytes, flat: Bytes, starts: NDArray[np.int64], lengths: NDAr
     if not len(starts):
         return np.empty((0, BLOCK), np.uint8)
     cipher = block_cipher(key)
-    whole, padded = subkeys(cipher)
     blocks = np.maximum(1, -(-lengths // BLOCK))
     order = np.argsort(-blocks, kind="stable")  # longest first: those still going on are always a prefix
     starts, lengths, falling = starts[order], lengths[order], -blocks[order]
-    windows = np.lib.stride_tricks.sliding_window_view(np.append(flat, np.zeros(BLOCK, np.uint8)), BLOCK)
-    state = np.zeros((len(starts), BLOCK), np.uint8)
+    # Sixteen bytes move as one item; those that begin near the end reach into zeros.
+    windows = np.ndarray((len(flat) + 1,), "V16", np.append(flat, np.zeros(BLOCK, np.uint8)), strides=(1,))
+    kept, ended = _endings(*subkeys(cipher))
+    room = np.zeros(len(starts) * BLOCK + BLOCK - 1, np.uint8)
+    state = room[: 1 - BLOCK].reshape(-1, BLOCK)
     for block in range(-int(falling[0])):
         active, going_on = np.searchsorted(falling, (-block, -block - 1)).tolist()
-        text = windows[starts[:active] + BLOCK * block]
+        text = windows[starts[:active] + BLOCK * block].view(np.uint8).reshape(-1, BLOCK)
         if going_on < active:
-            rest = lengths[going_on:active] - BLOCK * block
-            last = text[going_on:]
-            last[np.arange(BLOCK) >= rest[:, None]] = 0
-            short = rest < BLOCK
-            last[short, rest[short]] = 0x80
-            last ^= np.where(short[:, None], padded, whole)
-        state[:active] = encrypt(cipher, state[:active] ^ text)
+            rest, last = lengths[going_on:active] - BLOCK * block, text[going_on:]
+            last &= kept[rest].view(np.uint8).reshape(-1, BLOCK)
+            last ^= ended[rest].view(np.uint8).reshape(-1, BLOCK)
+        text ^= state[:active]
+        cipher.update_into(text, room)
     tags = np.empty_like(state)
-    tags[order] = state
+    tags.view("V16")[order] = state.view("V16")
     return tags
+
+
+def _endings(whole: Bytes, padded: Bytes) -> tuple[NDArray[np.void], NDArray[np.void]]:
+    """For a last block of 0 to 16 bytes: which bits stay, and what is then mixed in (RFC 4493, 2.4)."""
+    kept = np.tri(BLOCK + 1, BLOCK, -1, np.uint8) * np.uint8(255)
+    ended = np.concatenate([np.eye(BLOCK, dtype=np.uint8) * np.uint8(0x80) ^ padded, whole[None]])
+    return kept.view("V16").reshape(-1), ended.view("V16").reshape(-1)

@@ -23,9 +23,11 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from numpy.typing import NDArray
 
 from huanshu.sealing.blocks import BLOCK, block_cipher, encrypt, mac_column, subkeys
-from huanshu.store.copying import row_spans
+from huanshu.store.framing import Frames, joined
 
 Bytes = NDArray[np.uint8]
+
+_MARKED_AT_ONCE: Final = 4096  # rows whose values stay in the caches
 
 
 def _folded(value: str) -> str:
@@ -109,11 +111,15 @@ def content_mark(key: bytes, values: Iterable[str | None]) -> bytes:
 
 
 def content_marks(key: bytes, columns: Mapping[str, pa.Array]) -> Bytes:
-    """``content_mark`` of every row, as ``uint8[n, 16]``; ``columns`` in contract order, of text.
+    """``content_mark`` of every row, as ``uint8[n, 16]``; ``columns`` in contract order, of text, perhaps with
+    dictionaries.
 
     A value is framed as PostgreSQL's COPY frames it: its length, -1 when absent, then its bytes."""
-    marks = [
-        mac_column(key, np.frombuffer(image, np.uint8), starts, ends - starts)
-        for image, starts, ends in row_spans(columns)
-    ]
-    return np.concatenate(marks) if marks else np.empty((0, BLOCK), np.uint8)
+    rows, frames = len(next(iter(columns.values()))), Frames(list(columns.values()))
+    marks = np.empty((rows, BLOCK), np.uint8)
+    for first in range(0, rows, _MARKED_AT_ONCE):
+        image, offsets = joined(frames.pieces(first, min(_MARKED_AT_ONCE, rows - first)))
+        marks[first : first + len(offsets) - 1] = mac_column(
+            key, np.frombuffer(image, np.uint8), offsets[:-1], np.diff(offsets)
+        )
+    return marks

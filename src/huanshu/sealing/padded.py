@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from huanshu.sealing.blocks import BLOCK
 from huanshu.sealing.cells import refused
 from huanshu.sealing.padding import END, too_long
 
@@ -31,6 +32,47 @@ def pad_column(values: pa.Array, width: int) -> Bytes:
     present = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
     padded[present, lengths[present]] = END
     return padded
+
+
+def pad_blocks(values: pa.Array, width: int) -> Bytes:
+    """``pad_column``, each row extended with zeros to whole AES blocks. ``values`` may have a dictionary: what
+    repeats is padded once. InputError as above; a value of the dictionary that no row has may be of any length."""
+    if not pa.types.is_dictionary(values.type):
+        padded, over = _blocks(values, width)
+        if over.any():
+            raise too_long(width)
+        return padded
+    codes = values.indices
+    if len(values.dictionary) > len(values):
+        return pad_blocks(values.dictionary.take(codes), width)
+    padded, over = _blocks(pa.concat_arrays([values.dictionary, pa.nulls(1, values.dictionary.type)]), width)
+    places = pc.fill_null(codes, len(values.dictionary)).to_numpy()
+    if over.any() and over[places].any():
+        raise too_long(width)
+    item = f"V{padded.shape[1]}"
+    found: Bytes = padded.view(item).reshape(-1)[places].view(np.uint8).reshape(-1, padded.shape[1])
+    return found
+
+
+def _blocks(values: pa.Array, width: int) -> tuple[Bytes, NDArray[np.bool_]]:
+    """Padded values in whole blocks, and which of them are longer than ``width`` (their bytes mean nothing then)."""
+    rows, size = len(values), -(-(width + 1) // BLOCK) * BLOCK
+    plain = pc.fill_null(values.cast(pa.large_string()), "")
+    offsets = np.frombuffer(plain.buffers()[1], np.int64)[plain.offset : plain.offset + rows + 1]
+    lengths = np.diff(offsets)
+    over: NDArray[np.bool_] = lengths > width
+    flat = np.zeros(int(offsets[-1] - offsets[0]) + size, np.uint8)
+    if offsets[-1] > offsets[0]:
+        flat[:-size] = np.frombuffer(plain.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+    # Each value with what happens to follow it, in one item; then what follows is taken away again.
+    windows = np.ndarray((len(flat) - size + 1,), f"V{size}", flat, strides=(1,))
+    padded = windows[offsets[:-1] - offsets[0]].view(np.uint8).reshape(rows, size)
+    within = np.tri(width + 1, size, -1, np.uint8) * np.uint8(255)  # row n: n bytes stay
+    lengths = np.minimum(lengths, width)
+    padded &= within.view(f"V{size}").reshape(-1)[lengths].view(np.uint8).reshape(rows, size)
+    present = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
+    padded[present, lengths[present]] = END
+    return padded, over
 
 
 def unpad_column(padded: Bytes) -> pa.StringArray:

@@ -76,7 +76,10 @@ def copy_in(
 
 
 def copy_in_rows(
-    connection: psycopg.Connection, table: sql.Composable, names: Sequence[str], rows: Iterable[bytes]
+    connection: psycopg.Connection,
+    table: sql.Composable,
+    names: Sequence[str],
+    rows: Iterable[bytes | memoryview],
 ) -> None:
     """Append rows that are in COPY's binary form already, each with its field count; several may come as one."""
     listed = sql.SQL(", ").join(map(sql.Identifier, names))
