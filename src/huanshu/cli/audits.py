@@ -11,6 +11,7 @@ import typer
 
 from huanshu.assembly import Running, running
 from huanshu.assembly.keeper_process import clock_of
+from huanshu.assembly.watching import open_findings, raised
 from huanshu.auditlog.reader import read_entries
 from huanshu.catalog import Home
 from huanshu.cli.context import CONTEXT
@@ -18,6 +19,7 @@ from huanshu.cli.speech import plain
 from huanshu.errors import InputError, Text
 from huanshu.gate.exposure import AskedExposure, Kind, exposure
 from huanshu.gate.replay import replay
+from huanshu.keeper.alerts import DISPOSITIONS
 from huanshu.report.export import Format, export
 from huanshu.report.incident import draft
 
@@ -143,6 +145,54 @@ def write_export(
         else Text(f"{count} entries written to {out}", f"已将 {count} 条写入 {out}")
     )
     CONTEXT.speech.result({"first": first, "last": end, "entries": count, "path": str(out)})
+
+
+@app.command("alerts")
+def run_alerts(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is raised; open no finding.")] = False,
+) -> None:
+    """Watch the whole log by the rules of audit/alerts and open a finding for what is new. Safe to run often.
+
+    Example: huanshu --as p.chen audit alerts
+    """
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        found = raised(here)
+        opened = [] if dry_run else list(open_findings(here, found))
+    CONTEXT.speech.table(
+        Text(f"{len(found)} raised", f"触发 {len(found)} 项"),
+        [Text("alert", "告警"), Text("severity", "级别"), Text("group", "对象"), Text("entry", "条目"),
+         Text("counted", "计数"), Text("owner", "责任岗位"), Text("finding", "发现")],
+        [
+            (r.alert.title, r.alert.severity, " · ".join(r.group), r.entry, r.total or "—", r.alert.owner, r.finding)
+            for r in found
+        ],
+    )  # fmt: skip
+    told = [
+        {"finding": r.finding, "alert": r.alert.alert, "group": r.group, "entry": r.entry, "total": r.total}
+        for r in found
+    ]
+    CONTEXT.speech.result({"raised": told, "opened": opened})
+
+
+@app.command("settle")
+def settle(
+    finding: Annotated[str, typer.Argument(help="The finding, as audit alerts names it.")],
+    disposition: Annotated[str, typer.Option(help="justified, mistake, misuse or false_alarm.")],
+) -> None:
+    """Settle a finding of an alert: by its owner post or a security officer, never by the person it is about.
+
+    Example: huanshu --as p.chen audit settle alert/repeated_denials/118/p.tang --disposition mistake
+    """
+    if disposition not in DISPOSITIONS:
+        raise InputError(
+            "cli.disposition.unknown",
+            Text(f"one of: {', '.join(sorted(DISPOSITIONS))}", f"须为：{'、'.join(sorted(DISPOSITIONS))}"),
+        )
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        detail = {"finding": finding, "disposition": disposition}
+        index = here.keeper.append({"event": "finding.case.settled", "detail": detail}).index
+    CONTEXT.speech.tell(Text(f"settled by entry {index}", f"已由条目 {index} 了结"))
+    CONTEXT.speech.result({"entry": index})
 
 
 @app.command("withhold")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from huanshu.alerting import sound_alerts
 from huanshu.assembly.checking import access_cases, flow_rules, quality_samples
 from huanshu.catalog import Home
 from huanshu.catalog.divisions import domains_csv, read_divisions
@@ -29,7 +30,7 @@ def check(
     Example: huanshu check"""
     problems = check_home(
         home or CONTEXT.settings.home,
-        extra=(access_cases, flow_rules, quality_samples, drills, sound_reports),
+        extra=(access_cases, flow_rules, quality_samples, drills, sound_reports, sound_alerts),
     )
     for problem in problems:
         CONTEXT.speech.err.print(f"✗ {problem.explain(CONTEXT.speech.language)}", style="red", markup=False)

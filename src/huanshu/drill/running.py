@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from huanshu.drill import correcting, erring, storing, verbs
+from huanshu.drill import correcting, erring, prying, storing, verbs
 from huanshu.drill.definition import Drill
 from huanshu.drill.verbs import Arm
 from huanshu.errors import ContentError, Text
 
 __all__ = ["Arm", "Outcome", "run_drill"]
 
-VERBS = {**verbs.VERBS, **correcting.VERBS, **erring.VERBS, **storing.VERBS}
+VERBS = {**verbs.VERBS, **correcting.VERBS, **erring.VERBS, **storing.VERBS, **prying.VERBS}
 
 
 @dataclass(frozen=True, slots=True)

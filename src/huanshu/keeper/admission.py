@@ -16,7 +16,7 @@ Rules
     exchange.*.held .released .recalled   see ``holding``
     access.record.*                  holder of the post named             access plan, every field allowed
     access.seen.* .exposure.* .sighting.*, log.entries.read   see ``tracing``
-    finding.*, report.*, drill.*     an established person; flow findings: the approver
+    finding.*, report.*, drill.*     an established person; flow findings: the approver; alert/…: see ``alerts``
     correction.*, access.correction.*, access.workbook.*     see ``corrections``
 
 A refusal raises DeniedError; the service logs it for the person established.
@@ -34,7 +34,7 @@ from huanshu.access.terms import READS, WRITES
 from huanshu.auditlog import EVENTS, Register
 from huanshu.catalog.nouns import Flow, Home, Rung
 from huanshu.errors import DeniedError, Text
-from huanshu.keeper import corrections, holding, quarantine, tracing
+from huanshu.keeper import alerts, corrections, holding, quarantine, tracing
 from huanshu.keeper.establish import Asker
 from huanshu.keeper.tickets import OpenTickets, Ticket
 
@@ -291,6 +291,8 @@ class Admission:
             return corrections.finding(self, asker, claim)
         if claim.get("flow") is None and str(claim["detail"]["finding"]).startswith(quarantine.FINDINGS):
             return quarantine.finding_settled(self, asker, claim)
+        if claim.get("flow") is None and str(claim["detail"]["finding"]).startswith(alerts.FINDINGS):
+            return alerts.finding(self, asker, claim)
         if claim.get("flow") is None:
             raise _denied("finding.case.unowned", "a finding belongs to a flow", "发现须归属某一流向")
         flow = self.flow(claim)

@@ -37,6 +37,7 @@ REASONS: Final = {
     "exchange.flow.unknown": Text("no such flow", "没有该流向"),
     "exchange.receiver.undeclared": Text("the flow does not go to this receiver", "流向未声明该接收方"),
     "exchange.receipt.unknown": Text("no such delivery has arrived there", "该域没有收到此次交付"),
+    "finding.case.own": Text("a finding about oneself", "与本人有关的发现"),
     "finding.case.unowned": Text("a finding without a flow", "发现未归属流向"),
     "identity.system.no_scheduler": Text("a system that runs no flows", "该系统账号不能运行流向"),
     "exchange.sender.undeclared": Text("the flow names another sender", "报送方与流向声明不符"),

@@ -24,6 +24,7 @@ SCHEMAS: Final[Mapping[str, str]] = {
     "retention": "audit/retention.yaml",
     "report": "audit/reports/*/report.yaml",
     "drill": "audit/drills/*.yaml",
+    "alert": "audit/alerts/*.yaml",
 }
 
 
