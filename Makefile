@@ -8,7 +8,7 @@ INTO   := VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: bench-delivery full-scale help setup demo demo-real up check test test-slow crash format lock clean
+.PHONY: faults bench-delivery full-scale help setup demo demo-real up check test test-slow crash format lock clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ test-slow: $(STAMP) ## The long campaigns
 
 crash: $(STAMP) ## kill -9 everywhere, many times
 	$(BIN)/pytest -q -m "slow or not slow" tests/faults
+
+faults: $(STAMP) ## 100 000 entries under random kills; the publisher struck at every system call (needs strace)
+	$(BIN)/pytest -q -m slow tests/faults/test_log_under_kills.py tests/faults/test_publisher_system_calls.py
 
 RECORDS ?= 1300000
 

@@ -26,7 +26,7 @@ from huanshu.assembly import connect
 from huanshu.errors import HuanshuError
 from huanshu_verify import Options, fsck
 
-BOUNDED, FULL = 400, 100_000
+BOUNDED, FULL = 300, 100_000
 
 
 def disturb(district: District, folder: Path, entries: int, seed: int) -> dict[str, int]:

@@ -67,9 +67,10 @@ class Place:
         )  # fmt: skip
 
     def close(self) -> None:
-        assert self._publishing.stdin is not None
-        self._publishing.stdin.close()
-        self._publishing.wait(10)
+        with self._publishing as publishing:
+            assert publishing.stdin is not None
+            publishing.stdin.close()
+            publishing.wait(10)
 
     def before(self, size: int) -> Path:
         """A folder as it was after the publication up to ``size``."""
@@ -98,16 +99,13 @@ class Place:
         print(folder, self.folder / f"head.{size}", file=publishing.stdin, flush=True)
         child = int(publishing.stdout.readline())
         seen = self.folder / "strace.out"
-        tracing = subprocess.Popen(
-            ["strace", "-p", str(child), "-f", "-y", "-o", str(seen), *options],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert tracing.stderr is not None
-        attached = tracing.stderr.readline()
-        print(file=publishing.stdin, flush=True)
-        ended = int(publishing.stdout.readline())
-        tracing.wait(20)
+        command = ["strace", "-p", str(child), "-f", "-y", "-o", str(seen), *options]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracing:
+            assert tracing.stderr is not None
+            attached = tracing.stderr.readline()
+            print(file=publishing.stdin, flush=True)
+            ended = int(publishing.stdout.readline())
+            tracing.wait(20)
         if "attached" not in attached:
             pytest.skip(f"strace may not trace here: {attached.strip()}")
         return ended, seen.read_text()
