@@ -16,14 +16,21 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
+import askers
+import psycopg
 import pytest
 from askers import answers
-from district import ROOT, District
+from district import NEAR, ROOT, District
+from psycopg.conninfo import make_conninfo
 
 from huanshu.assembly import connect
-from huanshu.errors import HuanshuError
+from huanshu.catalog import Rung
+from huanshu.errors import HuanshuError, UnavailableError
+from huanshu.gate.read import Answer, Asked, read
 from huanshu_verify import Options, fsck
 
 BOUNDED, FULL = 300, 100_000
@@ -108,6 +115,40 @@ def test_no_answered_entry_is_lost_whoever_is_killed(district: District, tmp_pat
     killed = disturb(district, tmp_path, BOUNDED, seed=1)
     assert sum(killed.values()) >= 2
     check(district, tmp_path)
+
+
+def test_a_server_killed_in_the_middle_of_an_append_lets_nothing_out(district: District) -> None:
+    """The append waits inside its transaction when the server dies under it: whoever asked gets no value."""
+    running = connect(district.settings, askers.PERSON)
+    (record, _), *_ = district.due(NEAR)
+    asked = Asked(askers.POST, NEAR, "resident", "grassroots_service", {"name": Rung.REVEAL}, record=record)
+
+    def look() -> object:
+        try:
+            return read(running.home, running.keeper, running.district, asked)
+        except (UnavailableError, psycopg.OperationalError) as error:
+            return error
+
+    assert isinstance(look(), Answer)
+    before = running.keeper.status()["size"]
+    url = make_conninfo(district.stack.deployment.server("district").admin_url, dbname="huanshu")
+    with ThreadPoolExecutor(1) as beside, closing(psycopg.connect(url)) as administrator:
+        administrator.execute("LOCK TABLE log.checkpoint IN ACCESS EXCLUSIVE MODE")
+        asking = beside.submit(look)
+        waiting = b"SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'log.checkpoint'::regclass"
+        until = time.monotonic() + 30
+        while administrator.execute(waiting).fetchone() == (0,):
+            assert time.monotonic() < until, "nothing was appended"
+            time.sleep(0.01)
+        pid = district.pid("district")
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        told = asking.result(60)
+    assert isinstance(told, Exception), "a value left without an entry"
+    mend(district)
+    assert [e["index"] for e in district.entries("access.record.authorised") if e["index"] >= before] == []
+    assert district.verify() == []
+    assert isinstance(look(), Answer)
 
 
 @pytest.mark.slow
