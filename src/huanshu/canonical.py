@@ -1,13 +1,18 @@
-"""Canonical bytes (RFC 8785) of the objects we sign and hash, by the ``rfc8785`` library.
+"""Canonical bytes (RFC 8785) of the objects we sign and hash.
 
 Narrower than the RFC on purpose: no floats and no null, so that one meaning has one spelling; integers stay
 within 2^53 - 1, which every JSON reader keeps exact. What is not canonicalisable is a programming error here
 and a refused input there: always InputError ``canonical.value.refused``.
+
+Of what is left, Python's own encoder writes the RFC's bytes, ten times as fast as the ``rfc8785`` library: the same
+escapes, and the same order of names as long as none goes beyond U+FFFF (the RFC compares UTF-16 units). Where one does,
+the library orders them; a test compares the two.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any, Final
 
 import rfc8785
@@ -17,10 +22,16 @@ from huanshu.errors import InputError, Text
 _LARGEST: Final = 2**53 - 1
 
 
+_encode: Final = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":"), check_circular=False, allow_nan=False
+).encode
+
+
 def canonical(value: Any) -> bytes:
     """RFC 8785 bytes of objects, arrays, strings, integers and booleans. Raises InputError otherwise."""
-    _check(value)
-    return rfc8785.dumps(value)
+    if _check(value):
+        return rfc8785.dumps(value)
+    return _encode(value).encode()
 
 
 def digest(value: Any) -> str:
@@ -28,29 +39,56 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
-def _check(value: Any) -> None:
-    match value:
-        case bool():
-            return
-        case str():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                raise _refused("a lone surrogate", "孤立代理字符") from None
-        case int():
-            if abs(value) > _LARGEST:
-                raise _refused("an integer beyond 2^53 - 1", "超出 2^53-1 的整数")
-        case list() | tuple():
-            for item in value:
-                _check(item)
-        case dict():
-            for name, item in value.items():
-                if not isinstance(name, str):
-                    raise _refused("a member name that is no string", "非字符串成员名")
-                _check(name)
-                _check(item)
-        case _:
-            raise _refused(f"a {type(value).__name__}", f"{type(value).__name__} 类型")
+def _check(value: Any) -> bool:
+    """Raises what has no canonical form; whether a member's name goes beyond U+FFFF. The exact types come first,
+    because nearly everything is of one."""
+    kind = type(value)
+    if kind is str:
+        if not value.isascii():
+            _text(value)
+        return False
+    if kind is dict:
+        beyond = False
+        for name, item in value.items():
+            if not isinstance(name, str):
+                raise _refused("a member name that is no string", "非字符串成员名")
+            if not name.isascii():
+                _text(name)
+                beyond |= max(name) > "\uffff"
+            beyond |= _check(item)
+        return beyond
+    if kind is bool:
+        return False
+    if kind is int:
+        if not -_LARGEST <= value <= _LARGEST:
+            raise _refused("an integer beyond 2^53 - 1", "超出 2^53-1 的整数")
+        return False
+    if isinstance(value, (list, tuple)):
+        beyond = False
+        for item in value:
+            beyond |= _check(item)
+        return beyond
+    return _check(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    """What a value of a subclass is written as (an enumeration's word is its text)."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, dict):
+        return dict(value)
+    kind = type(value).__name__
+    raise _refused(f"a {kind}", f"{kind} 类型")
+
+
+def _text(text: str) -> None:
+    """Refuses lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _refused("a lone surrogate", "孤立代理字符") from None
 
 
 def _refused(en: str, zh: str) -> InputError:

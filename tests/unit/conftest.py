@@ -82,6 +82,13 @@ class Ground:
         list(writer.start())
         return writer
 
+    def recover(self, writer: LogWriter) -> list[Any] | None:
+        """Start a writer again when its sessions are gone: the entries that it had not acknowledged; otherwise None."""
+        if writer.answers():
+            return None
+        before = writer.size
+        return [found for found in writer.start() if found[0].index >= before]
+
     def tamper(self, *statements: str) -> None:
         """Change the log behind every constraint, as somebody with the server in hand could."""
         with connect(self.tamper_url) as admin:

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry. ``leaf`` is its RFC 8785 bytes; ``body`` the same, parsed."""
+    """One entry. ``leaf`` is its RFC 8785 bytes; ``body`` equals the same, parsed."""
 
     index: int
     event: str

@@ -23,6 +23,7 @@ MEMBERS: Final = frozenset(
 ALWAYS: Final = frozenset({"v", "index", "event", "at", "person", "established", "policy", "detail"})
 LEAF_LIMIT: Final = 65_535
 _STRING_LIMIT: Final = 1_000
+_BREAKING: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _HOW: Final = frozenset({"moved", "viewed", "compared", "counted"})
 
 
@@ -138,47 +139,69 @@ ABOUT_SUBJECTS: Final = frozenset(
 )
 
 
+#: What each event's entry must and may hold, with what every entry holds.
+_NAMES: Final = {
+    event: (ALWAYS | shape.members, ALWAYS | shape.members | shape.optional | {"trace"},
+            shape.detail, shape.detail | shape.optional_detail)
+    for event, shape in EVENTS.items()
+}  # fmt: skip
+_ESTABLISHED: Final = frozenset({"by", "account"})
+
+
 def check(entry: Mapping[str, Any]) -> None:
     """Raises InputError ``auditlog.entry.refused`` unless the entry has exactly the shape of its event."""
     event = entry.get("event")
-    shape = EVENTS.get(str(event))
-    if shape is None:
+    names = _NAMES.get(str(event))
+    if names is None:
         raise _refused(f"unknown event {event!r}")
-    must = ALWAYS | shape.members
-    _names(f"{event}", set(entry), must, must | shape.optional | {"trace"})
+    must, may, must_tell, may_tell = names
+    _names(f"{event}", entry, must, may)
     if not isinstance(entry["detail"], Mapping) or not isinstance(entry["established"], Mapping):
         raise _refused("detail and established are objects")
-    _names(f"{event} detail", set(entry["detail"]), shape.detail, shape.detail | shape.optional_detail)
+    _names(f"{event} detail", entry["detail"], must_tell, may_tell)
     if "how" in entry and entry["how"] not in _HOW:
         raise _refused("unknown how")
-    if set(entry["established"]) != {"by", "account"}:
+    if entry["established"].keys() != _ESTABLISHED:
         raise _refused("established needs by and account")
     if not entry["person"]:
         raise _refused("no natural person")
     _strings(entry)
 
 
-def _names(what: str, there: set[str], must: frozenset[str], may: frozenset[str]) -> None:
-    if missing := sorted(must - there):
+def _names(what: str, there: Mapping[str, Any], must: frozenset[str], may: frozenset[str]) -> None:
+    if must <= there.keys() <= may:
+        return
+    if missing := sorted(must - there.keys()):
         raise _refused(f"{what} lacks {', '.join(missing)}")
-    if extra := sorted(there - may):
-        raise _refused(f"{what} may not hold {', '.join(extra)}")
+    raise _refused(f"{what} may not hold {', '.join(sorted(there.keys() - may))}")
 
 
 def _strings(value: Any) -> None:
     """Nothing in an entry may break a line, colour a terminal or turn text around (drill B07)."""
-    if isinstance(value, str):
-        if len(value) > _STRING_LIMIT:
-            raise _refused("a string is too long")
-        if any(unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp", "Cs"} for c in value):
-            raise _refused("a string holds control characters")
-    elif isinstance(value, Mapping):
+    kind = type(value)
+    if kind is dict:
         for name, item in value.items():
-            _strings(name)
-            _strings(item)
-    elif isinstance(value, (list, tuple)):
+            _string(name)
+            if type(item) is str:
+                _string(item)
+            else:
+                _strings(item)
+    elif kind is list:
         for item in value:
             _strings(item)
+    elif isinstance(value, str):
+        _string(value)
+    elif not isinstance(value, int):
+        # Lists and objects as JSON reads them: what is appended is then equal to what is read back.
+        raise _refused(f"a {kind.__name__} is none of string, integer, boolean, list, object")
+
+
+def _string(text: str) -> None:
+    if len(text) > _STRING_LIMIT:
+        raise _refused("a string is too long")
+    # Printable is no control character; of the others, few, each is looked at.
+    if not text.isprintable() and any(unicodedata.category(c) in _BREAKING for c in text):
+        raise _refused("a string holds control characters")
 
 
 def _refused(what: str) -> InputError:

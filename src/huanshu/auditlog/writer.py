@@ -1,15 +1,20 @@
 """The one writer of the log: dense indices, a signed checkpoint with every commit, never a fork.
 
 Order of effects of an append
-    1. entries, bitmaps and the new checkpoint, in one transaction (the single durable effect);
+    0. staged: index, time and hash are given, in memory, in order; what was staged meanwhile is one group;
+    1. the group's entries, bitmaps and checkpoint, in one transaction (the single durable effect);
     2. the head file, outside the database;
-    3. only then the caller gets tickets.
+    3. only then the callers get tickets.
 Crash points
     before 1      nothing happened; a checkpoint signed in memory was never shown to anyone.
-    1 unclear     the connection broke during COMMIT: the writer is poisoned until ``recover`` has read what
-                  the database holds, so two checkpoints of one size can never be published.
+    1 unclear     the connection broke during COMMIT: the writer is poisoned until ``start`` has read what
+                  the database holds, so two checkpoints of one size can never be published. What was staged
+                  behind it is lost with it, and its callers are told so.
     between 1, 2  the database is ahead of the head; adopted at the next start because its checkpoint is
                   signed by us at exactly that size. Rows without such a signature are never adopted.
+Group commit: ``stage`` gives a mark, ``settle`` makes it durable. Of callers that settle at once the first commits for
+all; the others find theirs done, or lead the next group. The log's session does nothing but commit groups; look-ups and
+loans have a session of their own, so that they never stand between BEGIN and COMMIT of a group.
 Single writer: an advisory lock held by the session; and, should two sessions ever believe they hold it,
 the primary keys on index and checkpoint size let only one commit (compare-and-swap).
 """
@@ -17,7 +22,9 @@ the primary keys on index and checkpoint size let only one commit (compare-and-s
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+import struct
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -41,6 +48,8 @@ def create_head(signer: Signer, origin: str, head: HeadStore) -> None:
 
 #: Bytes of a trial append: more than one page, so that a full disk says so.
 _PROBE = 16 * 1024
+_COPY = "COPY log.entry (index, event, leaf, leaf_hash, once) FROM STDIN (FORMAT BINARY)"
+_INDEX, _LENGTH, _ABSENT = struct.Struct(">hiq"), struct.Struct(">i"), struct.pack(">i", -1)
 _LOCK = "SELECT pg_try_advisory_lock(hashtext('huanshu.log.writer'))"
 
 
@@ -53,8 +62,17 @@ class Appended:
     fresh: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a caller has staged: what ``settle`` makes durable. Good until the writer had to start again."""
+
+    generation: int
+    size: int
+
+
 class LogWriter:
-    """Appends to ``log.*`` as role huanshu_keeper. Not thread-safe: its owner serialises."""
+    """Appends to ``log.*`` as role huanshu_keeper. ``settle`` may be called by any thread at any time; for everything
+    else its owner serialises."""
 
     def __init__(
         self,
@@ -70,8 +88,14 @@ class LogWriter:
         self._head = head
         self._clock = clock
         self._connection: psycopg.Connection | None = None
-        self._tree = Frontier()
+        self._reading: psycopg.Connection | None = None
+        #: Durable: what was acknowledged. Ahead: with what is staged. ``_staged`` changes under ``_mutex`` alone.
+        self._tree, self._ahead = Frontier(), Frontier()
         self._last: datetime | None = None
+        self._ahead_last: datetime | None = None
+        self._staged: list[tuple[Appended, Draft]] = []
+        self._generation = 0
+        self._mutex, self._committing = threading.Lock(), threading.Lock()
 
     @property
     def size(self) -> int:
@@ -83,7 +107,7 @@ class LogWriter:
 
     @property
     def last(self) -> datetime | None:
-        """The time of the last entry; None for an empty log."""
+        """The time of the last durable entry; None for an empty log."""
         return self._last
 
     @property
@@ -97,7 +121,7 @@ class LogWriter:
     def now(self) -> datetime:
         """The clock's time, but never before the last entry's: the log's own time does not run backwards."""
         now = self._clock()
-        return now if self._last is None else max(now, self._last)
+        return now if self._ahead_last is None else max(now, self._ahead_last)
 
     @property
     def vkey(self) -> str:
@@ -107,25 +131,32 @@ class LogWriter:
 
     def start(self) -> Iterator[tuple[Entry, bytes]]:
         """Take the writer's lock, check the whole log against head and checkpoint, and yield every entry
-        with its leaf hash. Consume it whole before the first append. Raises TamperedError when the log is
-        not the one that was acknowledged."""
+        with its leaf hash; also after the database was away, to learn what became of an unclear append.
+        Consume it whole before the first append. Raises TamperedError when the log is not the one that was
+        acknowledged."""
         connection = self._open()
         try:
-            yield from self._read(connection)
+            tree, last = yield from self._read(connection)
+            reading = self._connect()
         except BaseException:  # also when the caller stops half-way: the lock must not outlive the attempt
             connection.close()
             raise
-        self._connection = connection
+        with self._mutex:
+            self._connection, self._reading = connection, reading
+            self._tree, self._last = tree, last
+            self._ahead, self._ahead_last, self._staged = tree.copy(), last, []
 
-    def _read(self, connection: psycopg.Connection) -> Iterator[tuple[Entry, bytes]]:
+    def _read(
+        self, connection: psycopg.Connection
+    ) -> Generator[tuple[Entry, bytes], None, tuple[Frontier, datetime | None]]:
         tree, acknowledged = Frontier(), self._acknowledged()
-        known = acknowledged.size == 0
+        known, last = acknowledged.size == 0, None
         for (leaf,) in connection.execute("SELECT leaf FROM log.entry ORDER BY index"):
             raw = bytes(leaf)
             hashed = leaf_hash(raw)
             try:
                 entry = Entry.of(raw)
-                at = datetime.fromisoformat(entry.body["at"])
+                last = datetime.fromisoformat(entry.body["at"])
             except (ValueError, KeyError, TypeError):
                 raise _tampered(f"entry {tree.size} is none", f"序号 {tree.size} 不是条目") from None
             if entry.index != tree.size:
@@ -137,7 +168,6 @@ class LogWriter:
                         f"the first {tree.size} entries are not the acknowledged ones", "已确认条目被改动"
                     )
                 known = True
-            self._last = at
             yield entry, hashed
         if not known:
             raise _tampered(
@@ -145,38 +175,41 @@ class LogWriter:
                 f"数据库只有 {tree.size} 条，已确认 {acknowledged.size} 条",
             )
         self._require_signed(connection, tree)
-        self._tree = tree
+        return tree, last
 
-    def recover(self) -> list[tuple[Entry, bytes]] | None:
-        """After the database was away: reconnect and read what became of an unclear append. Returns entries
-        that are in the log but were not acknowledged; None when nothing was wrong."""
-        if self._answers():
-            return None
-        before = self._tree.size
-        return [(entry, hashed) for entry, hashed in self.start() if entry.index >= before]
-
-    def _answers(self) -> bool:
-        """Whether the session (and with it the writer's lock) is still there; one round trip."""
-        if self._connection is None or self._connection.closed:
+    def answers(self) -> bool:
+        """Whether the sessions (and with them the writer's lock) are still there; one round trip."""
+        if self._connection is None or self._connection.closed or self._reading is None:
             return False
         try:
-            self._connection.execute("SELECT 1")
+            self._reading.execute("SELECT 1")
         except psycopg.Error:
             return False
         return True
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Let go of the log, after the group that is being committed."""
+        with self._committing:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Let go of the sessions and of everything staged: its callers learn that its fate is unknown."""
+        with self._mutex:
+            self._generation += 1
+            self._staged, self._ahead, self._ahead_last = [], self._tree.copy(), self._last
+            for connection in (self._connection, self._reading):
+                if connection is not None:
+                    connection.close()
+            self._connection = self._reading = None
 
     # -- append ---------------------------------------------------------------------------------
 
     def find(self, once: str) -> Appended | None:
-        """The entry appended under this idempotency key, if there is one."""
+        """The entry appended under this idempotency key, if there is one; durable when this returns."""
+        if any(draft.once == once for _, draft in self._staged):
+            self.settle_all()
         connection = self._alive()
-        with connection.transaction():
-            row = connection.execute("SELECT leaf FROM log.entry WHERE once = %s", (once,)).fetchone()
+        row = connection.execute("SELECT leaf FROM log.entry WHERE once = %s", (once,)).fetchone()
         if row is None:
             return None
         raw = bytes(row[0])
@@ -185,30 +218,63 @@ class LogWriter:
     def append(self, drafts: Sequence[Draft]) -> list[Appended]:
         """Append in order, durably, in one commit. Raises InputError for a malformed draft (nothing is
         appended then) and UnavailableError when the log cannot be written."""
-        connection = self._alive()
-        tree, made = self._tree.copy(), []
-        at = self.now()
-        for draft in drafts:
-            body = {**draft.body, "v": 1, "index": tree.size, "at": at.isoformat(timespec="microseconds")}
-            events.check(body)
-            leaf = canonical(body)
-            if len(leaf) > events.LEAF_LIMIT:
-                raise InputError(
-                    "auditlog.entry.too_long",
-                    Text("the entry is longer than 65 535 bytes", "条目超过 65535 字节"),
-                )
-            hashed = leaf_hash(leaf)
-            tree.append(hashed)
-            made.append((Appended(Entry.of(leaf), hashed, fresh=True), draft))
-        note = self._signer.checkpoint_note(Checkpoint(self._origin, tree.size, tree.root))
-        self._commit(connection, made, tree.size, note)
-        try:
-            self._head.write(note)
-        except OSError as error:
-            # The commit stands but was not acknowledged: ``recover`` adopts it.
-            raise self._lost(error) from None
-        self._tree, self._last = tree, at
-        return [appended for appended, _ in made]
+        made, mark = self.stage(drafts)
+        self.settle(mark)
+        return made
+
+    def stage(self, drafts: Sequence[Draft]) -> tuple[list[Appended], Mark]:
+        """Give drafts their indices, in order. Nothing is durable, and no ticket given out, before ``settle``."""
+        self._alive()
+        with self._mutex:
+            tree, made = self._ahead.copy(), []
+            at = self.now()
+            stamp = at.isoformat(timespec="microseconds")
+            for draft in drafts:
+                body = {**draft.body, "v": 1, "index": tree.size, "at": stamp}
+                events.check(body)
+                leaf = canonical(body)
+                if len(leaf) > events.LEAF_LIMIT:
+                    raise InputError(
+                        "auditlog.entry.too_long",
+                        Text("the entry is longer than 65 535 bytes", "条目超过 65535 字节"),
+                    )
+                hashed = leaf_hash(leaf)
+                entry = Entry(tree.size, str(body["event"]), body, leaf)
+                tree.append(hashed)
+                made.append((Appended(entry, hashed, fresh=True), draft))
+            self._ahead, self._ahead_last = tree, at
+            self._staged += made
+            return [appended for appended, _ in made], Mark(self._generation, tree.size)
+
+    def mark(self) -> Mark:
+        """How far is staged now."""
+        with self._mutex:
+            return Mark(self._generation, self._ahead.size)
+
+    def settle_all(self) -> None:
+        """Make everything durable that is staged now."""
+        if self._staged or self._tree.size != self._ahead.size:
+            self.settle(self.mark())
+
+    def settle(self, mark: Mark) -> None:
+        """Returns when what was staged up to the mark is durable and acknowledged. UnavailableError when that is
+        unknown: the log could not be written, for this group or for one before it."""
+        with self._committing:
+            if mark.generation != self._generation or self._connection is None:
+                raise _unwritable(None)
+            if self._tree.size >= mark.size:
+                return
+            with self._mutex:
+                group, self._staged = self._staged, []
+                tree, last = self._ahead.copy(), self._ahead_last
+            note = self._signer.checkpoint_note(Checkpoint(self._origin, tree.size, tree.root))
+            self._commit(self._connection, group, tree.size, note)
+            try:
+                self._head.write(note)
+            except OSError as error:
+                # The commit stands but was not acknowledged: the next ``start`` adopts it.
+                raise self._lost(error) from None
+            self._tree, self._last = tree, last
 
     def record_loan(self, index: int, kind: str, chunk: int, fields: Sequence[str], amount: int) -> None:
         """Commit a row that says what is about to be lent against entry ``index``."""
@@ -238,37 +304,31 @@ class LogWriter:
         return bytes(row[0])
 
     def _commit(
-        self, connection: psycopg.Connection, made: Sequence[tuple[Appended, Draft]], size: int, note: str
+        self, connection: psycopg.Connection, group: Sequence[tuple[Appended, Draft]], size: int, note: str
     ) -> None:
+        bitmaps = [
+            (sha256(draft.bitmap).digest(), draft.bitmap) for _, draft in group if draft.bitmap is not None
+        ]
         try:
-            with connection.transaction():
-                for appended, draft in made:
-                    if draft.bitmap is not None:
-                        connection.execute(
-                            "INSERT INTO log.bitmap (sealed_sha256, sealed) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-                            (sha256(draft.bitmap).digest(), draft.bitmap),
-                        )
-                    connection.execute(
-                        "INSERT INTO log.entry (index, event, leaf, leaf_hash, once) VALUES (%s, %s, %s, %s, %s)",
-                        (
-                            appended.entry.index,
-                            appended.entry.event,
-                            appended.entry.leaf,
-                            appended.leaf_hash,
-                            draft.once,
-                        ),
+            with connection.transaction(), connection.cursor() as cursor:
+                if bitmaps:
+                    cursor.executemany(
+                        "INSERT INTO log.bitmap (sealed_sha256, sealed) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                        bitmaps,
                     )
-                connection.execute("INSERT INTO log.checkpoint (size, note) VALUES (%s, %s)", (size, note))
+                with cursor.copy(_COPY) as copy:
+                    copy.write(_copied(group))
+                cursor.execute("INSERT INTO log.checkpoint (size, note) VALUES (%s, %s)", (size, note))
         except psycopg.errors.UniqueViolation:
             # Another writer, or an idempotency key that the caller should have looked up first.
-            self.close()
+            self._drop()
             raise _tampered("another writer appended to this log", "另有写入者写入了本日志") from None
         except psycopg.Error as error:
             raise self._lost(error) from None
 
     def _lost(self, error: Exception | None = None) -> UnavailableError:
-        """Whether the commit happened is unknown now: nothing more is written before ``recover``."""
-        self.close()
+        """Whether the commit happened is unknown now: nothing more is written before ``start``."""
+        self._drop()
         return _unwritable(error)
 
     def probe(self) -> None:
@@ -280,7 +340,10 @@ class LogWriter:
                     "INSERT INTO log.bitmap (sealed_sha256, sealed) VALUES (%s, %s)",
                     (bytes(32), bytes(_PROBE)),
                 )
-            self._head.write(self._head.read() or "")
+            with (
+                self._committing
+            ):  # or an older head could replace the one of a group that is being acknowledged
+                self._head.write(self._head.read() or "")
         except (psycopg.Error, OSError) as error:
             raise _unwritable(error) from None
 
@@ -305,9 +368,16 @@ class LogWriter:
         return connection
 
     def _alive(self) -> psycopg.Connection:
-        if self._connection is None or self._connection.closed:
-            raise self._lost()
-        return self._connection
+        """The session for look-ups and loans."""
+        if (
+            self._connection is None
+            or self._connection.closed
+            or self._reading is None
+            or self._reading.closed
+        ):
+            self._drop()
+            raise _unwritable(None)
+        return self._reading
 
     def _acknowledged(self) -> Checkpoint:
         return self._signer.read_checkpoint(self._origin, self.note)
@@ -330,6 +400,22 @@ class LogWriter:
                 f"日志有 {tree.size} 条，最后检查点覆盖 {row[0]} 条",
             )
         self._head.write(row[1])
+
+
+def _copied(group: Sequence[tuple[Appended, Draft]]) -> bytes:
+    """The rows in PostgreSQL's binary COPY format."""
+    parts = [b"PGCOPY\n\xff\r\n\0", bytes(8)]
+    for appended, draft in group:
+        entry = appended.entry
+        event = entry.event.encode()
+        parts += (
+            _INDEX.pack(5, 8, entry.index), _LENGTH.pack(len(event)), event, _LENGTH.pack(len(entry.leaf)), entry.leaf,
+            _LENGTH.pack(32), appended.leaf_hash,
+        )  # fmt: skip
+        once = draft.once.encode() if draft.once is not None else None
+        parts += (_ABSENT,) if once is None else (_LENGTH.pack(len(once)), once)
+    parts.append(b"\xff\xff")
+    return b"".join(parts)
 
 
 def _unwritable(error: Exception | None) -> UnavailableError:

@@ -1,6 +1,7 @@
 """The keeper's service: admission → append → ticket → loan, in that order and no other.
 
-One lock serialises everything: the log has one writer, and a loan must see every entry before it.
+One lock serialises everything but the commit: the log has one writer, and a loan must see every entry before it as
+durable. Appends of concurrent callers are admitted one after the other, each seeing those before, and share a commit.
 Crash points: before the append returns, nothing was lent; after it, a ticket may exist that nobody used —
 the log then names an access that did not happen, never the other way round (invariant 1).
 """
@@ -76,13 +77,9 @@ class Service:
         try:
             self._home = parts.read_home()
             self._enforcer = parts.enforcer(self._home)
-            for entry, hashed in parts.writer.start():
-                self._apply(entry, hashed)
+            self._read_log()
             if self._register.policy_digest == self._home.policies.digest:
                 bundles.keep(parts.connect, self._home)
-            self._recalled = parts.recalled(self._register, self._opened_bitmap)
-            for index, values in parts.writer.values_opened().items():
-                self._tickets.opened_before(index, values)
             with suppress(UnavailableError, ContentError):  # then nothing is opened until a round has done it
                 parts.tending.begin(self._home)
         except BaseException:  # a keeper that does not start holds no lock and no key
@@ -134,9 +131,13 @@ class Service:
         """Admit and append one entry. A refusal is itself appended for the person established."""
         with (
             telemetry.span("huanshu.keeper.append", event=str(claim.get("event"))),
-            self._asked(peer, acting_as) as asker,
+            self._asked(peer, acting_as, settled=False) as asker,
         ):
-            return self._append(asker, claim, bitmap)
+            ticket = self._append(asker, claim, bitmap, durable=False)
+            mark = self._parts.writer.mark()
+        # Outside the lock: who comes meanwhile is admitted, and shares the next commit.
+        self._parts.writer.settle(mark)
+        return ticket
 
     def open_ticket(self, peer: Peer, acting_as: str | None, event: str, about: str) -> Ticket | None:
         """The unsettled ticket of a delivery or batch: how a run finds its way back after a crash."""
@@ -390,10 +391,13 @@ class Service:
     # -- order of effects -----------------------------------------------------------------------
 
     @contextmanager
-    def _asked(self, peer: Peer, acting_as: str | None) -> Iterator[Asker]:
-        """One request: alone, on a live log, under the home as it is now, from an established asker."""
+    def _asked(self, peer: Peer, acting_as: str | None, *, settled: bool = True) -> Iterator[Asker]:
+        """One request: alone, on a live log, under the home as it is now, from an established asker. ``settled``: what
+        it sees of the log is durable; only an append may build on what is staged, because it is durable after it."""
         with self._alone():
             self._recover()
+            if settled:
+                self._parts.writer.settle_all()
             self._refresh()
             yield establish(
                 peer,
@@ -411,7 +415,9 @@ class Service:
                 raise self._stopped
             yield
 
-    def _append(self, asker: Asker, claim: Mapping[str, Any], bitmap: bytes | None) -> Ticket:
+    def _append(
+        self, asker: Asker, claim: Mapping[str, Any], bitmap: bytes | None, *, durable: bool = True
+    ) -> Ticket:
         once = claim.get("once")
         if once is not None and (found := self._parts.writer.find(str(once))) is not None:
             if found.entry.event != claim["event"]:
@@ -422,7 +428,7 @@ class Service:
         if claim["event"] == "log.origin.created":
             named = {"origin": self._home.log_origin, "vkey": self._parts.writer.vkey}
             claim = {**claim, "detail": {**claim["detail"], **named}}
-        elif self._parts.writer.size == 0:
+        elif self._parts.writer.mark().size == 0:
             # Not even a refusal may be entry 0: what kind of log this is must be said first, for ever.
             raise UnavailableError(
                 "auditlog.log.not_begun",
@@ -449,9 +455,11 @@ class Service:
         if bitmap is not None:
             member = "records" if claim["event"] == "exchange.delivery.recalled" else "subjects"
             body[member], sealed = self._sealed(bitmap, int(claim.get(member, 0)))
-        return self._write(body, once, sealed)
+        return self._write(body, once, sealed, durable=durable)
 
-    def _write(self, body: Mapping[str, Any], once: str | None, sealed: bytes | None) -> Ticket:
+    def _write(
+        self, body: Mapping[str, Any], once: str | None, sealed: bytes | None, *, durable: bool = True
+    ) -> Ticket:
         adopted = self._register.policy_digest
         current = adopted if adopted and body["event"] not in _BEFORE_ADOPTION else self._home.policies.digest
         stamped: dict[str, Any] = {**body, "policy": current}
@@ -461,7 +469,9 @@ class Service:
         trace = telemetry.trace_id()
         if trace is not None:
             stamped["trace"] = trace
-        (appended,) = self._parts.writer.append([Draft(stamped, once, sealed)])
+        (appended,), mark = self._parts.writer.stage([Draft(stamped, once, sealed)])
+        if durable:
+            self._parts.writer.settle(mark)
         self._apply(appended.entry, appended.leaf_hash)
         return Ticket(appended.entry.index, appended.leaf_hash.hex())
 
@@ -583,10 +593,13 @@ class Service:
     # -- the world around -----------------------------------------------------------------------
 
     def _recover(self) -> None:
-        """After the database was away: reconnect, take in what an unclear append left, go on."""
+        """After the database was away: reconnect, and read anew what the log is. What was staged and not acknowledged
+        is in it under our signature, or it is nowhere."""
         try:
-            fresh = self._parts.writer.recover()
-            if fresh is not None or self._parts.vault.closed:
+            away = not self._parts.writer.answers()
+            if away:
+                self._read_log()
+            if away or self._parts.vault.closed:
                 self._parts.vault.use(self._parts.connect())
         except psycopg.Error:
             raise UnavailableError(
@@ -594,8 +607,16 @@ class Service:
                 Text("the keeper's database cannot be reached", "钥匙保管无法连接数据库"),
                 remedy=Text("start the database, then run again", "请启动数据库后重试"),
             ) from None
-        for entry, hashed in fresh or ():
+
+    def _read_log(self) -> None:
+        """What the log's entries establish, from the first one on."""
+        writer = self._parts.writer
+        self._register, self._tickets = Register(), OpenTickets()
+        for entry, hashed in writer.start():
             self._apply(entry, hashed)
+        self._recalled = self._parts.recalled(self._register, self._opened_bitmap)
+        for index, values in writer.values_opened().items():
+            self._tickets.opened_before(index, values)
 
     def _require_fresh(self) -> None:
         """Nothing sensitive on old evidence. It is renewed here and now, if only nobody came to it."""

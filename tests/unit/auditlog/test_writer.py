@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -47,7 +49,7 @@ def test_once_finds_what_was_appended(ground: Any, make_draft: Any) -> None:
     assert (found.entry, found.leaf_hash, found.fresh) == (made.entry, made.leaf_hash, False)
     with pytest.raises(TamperedError):
         writer.append([make_draft(1, "k/1")])
-    assert [entry.index for entry, _ in writer.recover()] == []
+    assert [entry.index for entry, _ in ground.recover(writer)] == []
     assert writer.append([make_draft(1)])[0].entry.index == 1
 
 
@@ -165,4 +167,88 @@ def test_a_loan_needs_its_entry(ground: Any, make_draft: Any) -> None:
     ]
     with pytest.raises(UnavailableError):
         writer.record_loan(7, "keys", 0, ["name"], 1)
-    assert writer.recover() == []
+    assert ground.recover(writer) == []
+
+
+def test_who_settles_first_commits_for_all(ground: Any, make_draft: Any) -> None:
+    writer = ground.started()
+    marks = [writer.stage([make_draft(n)])[1] for n in range(5)]
+    assert ground.rows("SELECT count(*) FROM log.entry") == [(0,)]
+    assert (writer.size, ground.signer.read_checkpoint("qinghe.example/huanshu", writer.note).size) == (0, 0)
+    writer.settle(marks[2])
+    assert writer.size == 5, "everything that is staged shares the commit"
+    assert ground.rows("SELECT size FROM log.checkpoint") == [(5,)]
+    for mark in marks:
+        writer.settle(mark)
+    assert ground.rows("SELECT size FROM log.checkpoint") == [(5,)]
+
+
+def test_a_staged_idempotency_key_is_found_and_durable(ground: Any, make_draft: Any) -> None:
+    writer = ground.started()
+    ((made,), _) = writer.stage([make_draft(0, "k/1")])
+    found = writer.find("k/1")
+    assert found is not None
+    assert (found.entry, found.fresh) == (made.entry, False)
+    assert writer.size == 1
+
+
+def test_a_group_that_is_lost_is_lost_for_every_caller(ground: Any, make_draft: Any) -> None:
+    writer = ground.started()
+    writer.append([make_draft(0)])
+    marks = [writer.stage([make_draft(n)])[1] for n in range(3)]
+    with connect(ground.tamper_url) as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'huanshu_keeper'"
+        )
+    for mark in marks:
+        with pytest.raises(UnavailableError, match=r"auditlog\.log\.unwritable"):
+            writer.settle(mark)
+    assert ground.recover(writer) == []
+    for mark in marks:  # also after a new start: they were never appended
+        with pytest.raises(UnavailableError, match=r"auditlog\.log\.unwritable"):
+            writer.settle(mark)
+    assert writer.append([make_draft(1)])[0].entry.index == 1
+
+
+def test_callers_at_once_share_commits_and_each_is_durable_when_told(ground: Any, make_draft: Any) -> None:
+    """Threads stage under their owner's lock and settle outside it, as the keeper does."""
+    writer, lock = ground.started(), threading.Lock()
+    told: list[int] = []
+    slow = ground.head.write
+
+    def write(note: str) -> None:
+        time.sleep(0.005)  # a flush of a slow disk: others come meanwhile
+        slow(note)
+
+    ground.head.write = write
+
+    def caller(number: int) -> None:
+        for turn in range(10):
+            with lock:
+                ((made,), mark) = writer.stage([make_draft(number * 100 + turn)])
+            writer.settle(mark)
+            assert writer.size > made.entry.index
+            told.append(made.entry.index)
+
+    threads = [threading.Thread(target=caller, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(told) == list(range(80))
+    ((commits,),) = ground.rows("SELECT count(*) FROM log.checkpoint")
+    assert commits < 60, "every caller committed for itself"
+    assert ground.rows("SELECT count(*), max(index) FROM log.entry") == [(80, 79)]
+
+
+def test_what_is_appended_equals_what_is_read_back(ground: Any, make_draft: Any) -> None:
+    """The body in memory is not parsed again: so it may hold nothing that JSON reads otherwise."""
+    writer = ground.started()
+    body = make_draft(0).body
+    for odd in (("a", "b"), 1.5, None, b"x", {"a"}):
+        with pytest.raises(InputError):
+            writer.append([Draft({**body, "detail": {**body["detail"], "report": odd}})])
+    writer.append([Draft({**body, "detail": {**body["detail"], "report": ["a", {"b": [1, True]}]}})])
+    writer.close()
+    ((entry, _),) = list(ground.writer().start())
+    assert entry.body["detail"]["report"] == ["a", {"b": [1, True]}]

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,6 +65,17 @@ def test_reading_back_gives_the_value_and_writing_again_the_bytes(value: Any) ->
     assert json.loads(raw) == value
     assert canonical(json.loads(raw)) == raw
     assert digest(value) == hashlib.sha256(raw).hexdigest()
+
+
+@given(values)
+def test_the_library_writes_the_same_bytes(value: Any) -> None:
+    """Python's encoder against an implementation of the RFC that somebody else wrote."""
+    assert canonical(value) == rfc8785.dumps(value)
+
+
+@given(st.dictionaries(st.text("ab\U0001f600\U0010ffff\uffff\ufb33\u20ac", max_size=3), scalars, max_size=8))
+def test_names_beyond_the_basic_plane_are_ordered_as_the_library_does(value: dict[str, Any]) -> None:
+    assert canonical([value]) == rfc8785.dumps([value])
 
 
 @given(st.dictionaries(texts, scalars, min_size=2, max_size=6))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +33,7 @@ from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.establish import Peer
 from huanshu.keeper.service import Parts, Service
 from huanshu.keeper.tending import Tending
+from huanshu.keeper.tickets import Ticket
 from huanshu.keeper.vault import Vault, create_root, load_root
 from huanshu.sealing import CellContext, seal_column
 from huanshu.sealing.keys import data_key
@@ -535,3 +537,30 @@ def test_witnesses_once_named_must_have_seen_the_log_lately(keeper: Keeper) -> N
     assert keeper.service.open(OWNER, "p.tang", later, [keeper.cell()]) == ["张三"]
     named = [e["detail"] for e in keeper.bodies() if e["event"] == "log.witnesses.named"]
     assert [(n["witnesses"], n["quorum"]) for n in named] == [(1, "w"), (0, "none")]
+
+
+def test_callers_at_once_each_get_their_own_durable_ticket(keeper: Keeper) -> None:
+    """Admitted one after the other, committed together; and a group that is lost leaves nothing behind in memory."""
+    got: list[Ticket] = []
+
+    def caller() -> None:
+        for _ in range(5):
+            ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+            ((stored,),) = keeper.ground.rows(
+                f"SELECT encode(leaf_hash, 'hex') FROM log.entry WHERE index = {ticket.index}"
+            )
+            assert stored == ticket.leaf_hash
+            got.append(ticket)
+
+    threads = [threading.Thread(target=caller) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ticket.index for ticket in got) == list(range(2, 22))
+    with keeper.without_database(), pytest.raises(UnavailableError):
+        keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+    ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+    assert ticket.index == 22
+    assert keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()]) == ["张三"]
+    assert keeper.service.status(OWNER, "p.tang")["size"] == 23
