@@ -8,7 +8,7 @@ INTO   := VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: faults bench-delivery full-scale help setup demo demo-real up check test test-slow crash format lock clean
+.PHONY: faults bench-delivery bench-log full-scale help setup demo demo-real up check test test-slow crash format lock clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,9 @@ RECORDS ?= 1300000
 bench-delivery: $(STAMP) ## Intake and delivery beside bare copying, into benchmarks/results (RECORDS=… for a short run)
 	$(BIN)/python benchmarks/intake.py --records $(RECORDS)
 	$(BIN)/python benchmarks/delivery.py --records $(RECORDS)
+
+bench-log: $(STAMP) ## Who saw a resident, over 90 million pairs, beside a scan; into benchmarks/results
+	$(BIN)/python benchmarks/who_saw.py
 
 full-scale: $(STAMP) ## The whole district once: simulate, intake, delivery, verifier (RECORDS=… for a short run)
 	@$(BIN)/python benchmarks/full_scale.py --records $(RECORDS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from planting import Planting
 
 from huanshu.catalog import Rung
@@ -19,6 +22,7 @@ from huanshu.exchange.runs import run_delivery
 from huanshu.gate.read import Asked, read
 from huanshu.gate.seen import AskedWho, WhoSaw, who_saw
 from huanshu.identity import approve_flow, revoke_flow
+from huanshu_verify.merkle import root_of
 
 ROOT = Path(__file__).parents[2]
 INTAKE, DELIVERY = "resident.psb_to_district", "resident.district_to_communities"
@@ -335,3 +339,46 @@ def test_an_export_is_logged_before_it_reads_and_holds_no_value(
     ]
     assert len(values) > 50
     assert not [value for value in values if value and value in said]
+
+
+def test_every_entry_of_an_answer_is_proven_against_the_published_log(
+    planted: tuple[Range, int, int], command: Callable[..., tuple[int, Any]], tmp_path: Path
+) -> None:
+    place, mine, _ = planted
+    place.stop_keeper()
+    place.start_keeper()  # publishes what it finds
+    line = f"huanshu --as p.xu record seen resident --record {mine} --post district.auditor --case x --proofs"
+    code, told = command(place.settings, f"{line} {tmp_path}/one")
+    assert code == 0
+    files = {file.name for file in (tmp_path / "one").iterdir()}
+    entries = [s["entry"] for s in told["sightings"] if s["entry"] not in told["pending"]]
+    assert len(entries) > 55
+    assert files == {f"{index}.{kind}" for index in entries for kind in ("json", "tlog-proof")}
+    vkey = place.acting().keeper.status()["vkey"]
+    name, key = vkey.split("+")[0], base64.b64decode(vkey.split("+", 2)[2])[1:]
+    for index in entries:
+        leaf = (tmp_path / f"one/{index}.json").read_bytes()
+        head, _, note = (tmp_path / f"one/{index}.tlog-proof").read_text().partition("\n\n")
+        first, said, *path = head.split("\n")
+        assert (first, said) == ("c2sp.org/tlog-proof@v1", f"index {index}")
+        origin, size, root = note.split("\n")[:3]
+        assert origin == name
+        proven = root_of(
+            hashlib.sha256(b"\0" + leaf).digest(), index, int(size), [base64.b64decode(each) for each in path]
+        )
+        assert proven == base64.b64decode(root)
+        text, _, signatures = note.partition("\n\n")
+        signed = next(s for s in signatures.splitlines() if s.startswith(f"\u2014 {name} "))
+        Ed25519PublicKey.from_public_bytes(key).verify(
+            base64.b64decode(signed.split(" ")[2])[4:], (text + "\n").encode()
+        )
+
+    with place.administrator() as administrator:
+        administrator.execute(
+            "UPDATE log.entry SET leaf = convert_to(replace(convert_from(leaf, 'UTF8'), 'p.lin', 'p.luo'), 'UTF8')"
+            " WHERE index = %s",
+            (entries[0],),
+        )
+        code, told = command(place.settings, f"{line} {tmp_path}/two")
+        assert (code, told["error"]["code"]) == (7, "audit.proof.other")
+        assert not (tmp_path / "two").exists()

@@ -98,6 +98,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "access.sighting.withheld": _shape("entry reason reviewer until", "post"),
     "access.sighting.confirmed": _shape("withheld entry", "post"),
     "access.exposure.authorised": _shape("case of from to until", "post domain purpose fields"),
+    "retention.rows.deleted": _shape("kind before rows obligation", "post"),
     "log.entries.read": _shape("tool case first last", "post"),
     "access.quarantine.authorised": _shape(
         "batch row values until", f"{_RECORD} how contract", optional="subjects"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Final, Literal, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,6 +19,7 @@ from huanshu.catalog.faults import Faults
 from huanshu.catalog.folder import Folder
 from huanshu.catalog.nouns import Obligation
 from huanshu.catalog.sheets import rows
+from huanshu.catalog.working_days import due
 from huanshu.errors import ContentError, Text
 
 LOG: Final = "audit/log.yaml"
@@ -87,13 +88,14 @@ def _timezone(node: Node) -> str:
 
 
 def read_obligations(folder: Folder, faults: Faults) -> dict[str, Obligation]:
-    """``obligations: {<key>: {title, citation, value, unit, verified}}``"""
+    """``obligations: {<key>: {title, citation, value, unit, verified[, floor_of]}}``; ``floor_of``: what the law
+    wants kept at least so long."""
     root = document(folder, OBLIGATIONS).mapping(("obligations",))["obligations"]
     found: dict[str, Obligation] = {}
     for key, node in root.any_mapping().items():
         with faults.caught():
             words.identifier(key, node.where)
-            members = node.mapping(("title", "citation", "value", "unit", "verified"))
+            members = node.mapping(("title", "citation", "value", "unit", "verified"), ("floor_of",))
             found[key] = Obligation(
                 key=key,
                 title=members["title"].title(),
@@ -104,6 +106,7 @@ def read_obligations(folder: Folder, faults: Faults) -> dict[str, Obligation]:
                     members["unit"].word(_UNITS),
                 ),
                 verified=members["verified"].boolean(),
+                floor_of=members["floor_of"].word(KEPT) if "floor_of" in members else "",
                 where=node.where,
             )
     for key in REQUIRED:
@@ -151,7 +154,26 @@ def read_retention(folder: Folder, obligations: Mapping[str, Obligation]) -> dic
     if not folder.holds(RETENTION):
         return {}
     members = document(folder, RETENTION).mapping(("retention",))["retention"].mapping(KEPT)
-    return {kept: retention(node, "retention.obligation", obligations) for kept, node in members.items()}
+    found = {kept: retention(node, "retention.obligation", obligations) for kept, node in members.items()}
+    for kept, key in found.items():
+        for floor in obligations.values():
+            if floor.floor_of == kept and key in obligations and _shorter(obligations[key], floor):
+                raise ContentError(
+                    "retention.period.below_floor",
+                    Text(
+                        f"{kept} must be kept at least as long as {floor.key} says ({floor.citation})",
+                        f"{kept} 的保存期限不得短于 {floor.key}（{floor.citation}）",
+                    ),
+                    remedy=Text(f"name {floor.key}, or a longer one", f"请写 {floor.key} 或更长的期限"),
+                    where=members[kept].where,
+                )
+    return found
+
+
+def _shorter(kept: Obligation, floor: Obligation) -> bool:
+    """Whether the one may end before the other, whatever the day it begins on."""
+    starts = [datetime(year, month, 1, tzinfo=UTC) for year in range(2024, 2028) for month in range(1, 13)]
+    return any(due(start, kept, {}) < due(start, floor, {}) for start in starts)
 
 
 def retention(node: Node, code: str, obligations: Mapping[str, Obligation]) -> str:

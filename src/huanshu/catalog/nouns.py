@@ -353,6 +353,8 @@ class Obligation:
     unit: Literal["working_days", "days", "hours", "months", "years"]
     verified: bool
     where: Where
+    #: What the law wants kept at least so long (a word of audit/retention.yaml); "" when it is no such floor.
+    floor_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,3 +65,18 @@ def _months(first: date, amount: int) -> date:
     years, month = divmod(first.month - 1 + amount, 12)
     year = first.year + years
     return date(year, month + 1, min(first.day, months.monthrange(year, month + 1)[1]))
+
+
+def kept_from(now: datetime, obligation: Obligation, calendar: Mapping[date, bool]) -> datetime:
+    """The first instant of the first local day whose things must still be kept at ``now``: what is older is past its
+    period. Errs on the side of keeping."""
+    day = (
+        _months(now.date(), -12 * (obligation.value // 12 + 1)) if obligation.unit == "months" else now.date()
+    )
+    if obligation.unit == "years":
+        day = _months(now.date(), -12 * (obligation.value + 1))
+    elif obligation.unit != "months":
+        day = now.date() - timedelta(days=obligation.value * 3 + 30)
+    while due(datetime.combine(day, time.min, now.tzinfo), obligation, calendar) < now:
+        day += timedelta(days=1)
+    return datetime.combine(day, time.min, now.tzinfo)

@@ -17,6 +17,7 @@ from huanshu.catalog import Home
 from huanshu.cli.context import CONTEXT
 from huanshu.cli.speech import plain
 from huanshu.errors import InputError, Text
+from huanshu.exchange.retention import delete, look
 from huanshu.gate.exposure import AskedExposure, Kind, exposure
 from huanshu.gate.replay import replay
 from huanshu.keeper.alerts import DISPOSITIONS
@@ -193,6 +194,36 @@ def settle(
         index = here.keeper.append({"event": "finding.case.settled", "detail": detail}).index
     CONTEXT.speech.tell(Text(f"settled by entry {index}", f"已由条目 {index} 了结"))
     CONTEXT.speech.result({"entry": index})
+
+
+@app.command("retention")
+def keep_retention(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is past its period.")] = False,
+) -> None:
+    """What is past its retention by audit/retention.yaml; quarantined rows that are, are deleted, and that is logged.
+
+    Example: huanshu --as p.chen audit retention --dry-run
+    """
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        ground = here.ground()
+        found = look(ground)
+        entry, rows = (-1, 0) if dry_run else delete(ground)
+    unverified = Text(" (unverified)", "（未核实）")
+    CONTEXT.speech.table(
+        Text("Retention", "保存期限"),
+        [Text("what", "记录"), Text("obligation", "依据"), Text("kept from", "保存起点"), Text("older", "更早"),
+         Text("deletable", "可删除"), Text("overdue, not settled", "逾期未处理")],
+        [
+            (
+                k.kind, k.citation + ("" if k.verified else CONTEXT.speech.say(unverified)), f"{k.since:%Y-%m-%d}",
+                k.past, k.deletable, k.waiting,
+            )
+            for k in found
+        ],
+    )  # fmt: skip
+    if entry >= 0:
+        CONTEXT.speech.tell(Text(f"{rows} rows deleted, entry {entry}", f"已删除 {rows} 行，条目 {entry}"))
+    CONTEXT.speech.result({"kept": found, "entry": entry if entry >= 0 else None, "deleted": rows})
 
 
 @app.command("withhold")

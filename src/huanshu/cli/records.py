@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from huanshu.assembly import Running, running
 from huanshu.assembly.keeper_process import clock_of
+from huanshu.auditlog import PublishedLog
 from huanshu.catalog import Rung
 from huanshu.cli.context import CONTEXT
 from huanshu.errors import InputError, Text
+from huanshu.gate.proofs import prove
 from huanshu.gate.read import Asked
 from huanshu.gate.read import read as read_record
 from huanshu.gate.seen import AskedWho, WhoSaw, who_saw
@@ -84,6 +87,10 @@ def seen(
     ] = False,
     offset: Annotated[int, typer.Option(min=1, help="With --usage: from which usage on.")] = 1,
     limit: Annotated[int, typer.Option(min=1, help="With --usage: how many.")] = LIMIT,
+    proofs: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a tlog-proof of every entry; each is checked as it is made."),
+    ] = None,
 ) -> None:
     """Who saw the person or organisation of a record, by the log. The question is itself an entry; nothing is opened.
 
@@ -99,6 +106,7 @@ def seen(
     )
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
         answer = who_saw(here.home, here.keeper, here.district, asked)
+        pending = () if proofs is None else _write_proofs(here, answer, proofs)
         if statement or usage:
             _tell_resident(here, answer, case, usage=usage, offset=offset, limit=limit)
             return
@@ -125,7 +133,35 @@ def seen(
             for g in answer.groups
         ],
     )  # fmt: skip
-    CONTEXT.speech.result({"entry": answer.entry, "groups": answer.groups, "sightings": answer.sightings})
+    if proofs is not None:
+        CONTEXT.speech.tell(
+            Text(
+                f"proofs in {proofs}; younger than the published checkpoint: {len(pending)}",
+                f"证明已写入 {proofs}；晚于已发布检查点的条目：{len(pending)}",
+            )
+        )
+    CONTEXT.speech.result(
+        {
+            "entry": answer.entry,
+            "groups": answer.groups,
+            "sightings": answer.sightings,
+            **({} if proofs is None else {"pending": pending}),
+        }
+    )
+
+
+def _write_proofs(here: Running, answer: WhoSaw, folder: Path) -> tuple[int, ...]:
+    """``<entry>.json`` and ``<entry>.tlog-proof`` for every entry of the answer; those not covered yet."""
+    published = PublishedLog(here.deployment.settings.log_folder)
+    with here.district() as district:
+        found = prove(
+            published, str(here.keeper.status()["vkey"]), district, (s.entry for s in answer.sightings)
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in found.proven:
+        (folder / f"{each.index}.json").write_bytes(each.leaf)
+        (folder / f"{each.index}.tlog-proof").write_text(each.proof.text, encoding="utf-8")
+    return found.pending
 
 
 def _tell_resident(here: Running, answer: WhoSaw, case: str, *, usage: bool, offset: int, limit: int) -> None:

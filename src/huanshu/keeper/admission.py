@@ -16,6 +16,7 @@ Rules
     exchange.*.held .released .recalled   see ``holding``
     access.record.*                  holder of the post named             access plan, every field allowed
     access.seen.* .exposure.* .sighting.*, log.entries.read   see ``tracing``
+    retention.*                      a security officer                   see ``retention``
     finding.*, report.*, drill.*     an established person; flow findings: the approver; alert/…: see ``alerts``
     correction.*, access.correction.*, access.workbook.*     see ``corrections``
 
@@ -34,7 +35,7 @@ from huanshu.access.terms import READS, WRITES
 from huanshu.auditlog import EVENTS, Register
 from huanshu.catalog.nouns import Flow, Home, Rung
 from huanshu.errors import DeniedError, Text
-from huanshu.keeper import alerts, corrections, holding, quarantine, tracing
+from huanshu.keeper import alerts, corrections, holding, quarantine, retention, tracing
 from huanshu.keeper.establish import Asker
 from huanshu.keeper.tickets import OpenTickets, Ticket
 
@@ -451,6 +452,7 @@ _RULES: Final[Mapping[str, Callable[[Admission, Asker, Claim], dict[str, Any]]]]
     "access.record.authorised": Admission._record,
     "access.record.missed": Admission._record,
     **tracing.RULES,
+    **retention.RULES,
     "finding.case.opened": Admission._finding,
     "finding.case.settled": Admission._finding,
     "report.page.built": Admission._by_person,

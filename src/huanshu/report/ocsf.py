@@ -23,7 +23,7 @@ VERSION: Final = "1.8.0"
 DATASTORE, API, AUTHENTICATION, AUTHORIZE, COMPLIANCE, DETECTION = 6005, 6003, 3002, 3003, 2003, 2004
 CLASSES: Final = (DATASTORE, API, AUTHENTICATION, AUTHORIZE, COMPLIANCE, DETECTION)
 
-_READ, _UPDATE, _QUERY, _WRITE, _OTHER = 1, 2, 4, 5, 99
+_READ, _UPDATE, _QUERY, _WRITE, _DELETE, _OTHER = 1, 2, 4, 5, 7, 99
 _API_CREATE, _API_READ, _API_UPDATE = 1, 2, 3
 _LOGON, _ASSIGN = 1, 1
 _OPENED, _CLOSED = 1, 3
@@ -101,6 +101,7 @@ EVENTS: Final[Mapping[str, _Line]] = {
     "correction.change.withdrawn": _Line(API, _API_UPDATE),
     "finding.case.opened": _Line(COMPLIANCE, _OPENED, _NEW, _MEDIUM),
     "finding.case.settled": _Line(COMPLIANCE, _CLOSED, _RESOLVED),
+    "retention.rows.deleted": _Line(DATASTORE, _DELETE, severity=_LOW),
     "report.page.built": _Line(API, _API_READ),
     "drill.run.completed": _Line(COMPLIANCE, _OPENED, _NEW),
 }
