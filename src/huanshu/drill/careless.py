@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
 import psycopg
-import pyarrow as pa
 
 from huanshu.access import Decision, Enforcer, Plan, PlanRequest, Request
 from huanshu.catalog import Home, Rung
 from huanshu.errors import Text
 from huanshu.exchange.corrections import Origin
 from huanshu.exchange.corrections.message import Message
-from huanshu.exchange.digests import row_digests
-from huanshu.exchange.receiving import Numbers, Receiving, Upserts
+from huanshu.exchange.receiving import Numbers, Receiving, digested
 from huanshu.keeper.recalled import RecalledRecords
-from huanshu.store.copying import copy_in
+from huanshu.store.blocks import Block, write_blocks
 
 _YES = Text("nobody asked the rules", "未经规则判定")
 
@@ -51,13 +49,18 @@ class AllowsEverything(Enforcer):
 class StraightIntoTheSlice(Receiving):
     """A receiving side without staging: every chunk shows at once, whether the rest ever comes or not."""
 
-    def stage(self, delivery: str, chunk: int, upserts: Upserts, withdrawn: Numbers) -> None:  # noqa: ARG002
-        columns = {**upserts.columns(), "delivery": pa.repeat(delivery, len(upserts.record))}
-        columns["digest"] = pa.array(row_digests(upserts.columns()), pa.large_binary())
+    def stage(
+        self,
+        delivery: str,  # noqa: ARG002
+        chunk: int,  # noqa: ARG002
+        blocks: Iterable[Block],
+        count: int,  # noqa: ARG002
+        withdrawn: Numbers,  # noqa: ARG002
+    ) -> None:
         with self._connection.transaction():
             self._make_staging()
             self._run("CREATE TABLE IF NOT EXISTS {slice} ({columns}, PRIMARY KEY (record)) {rows}")
-            copy_in(self._connection, self._tables.slice, columns)
+            write_blocks(self._connection, self._tables.slice, self._columns, digested(blocks, []))
 
 
 class BelievesEverySender(Origin):

@@ -14,31 +14,28 @@ dropped and ``.stopped`` names the subjects that were really opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
 import psycopg
-import pyarrow as pa
 from psycopg import sql
 
 from huanshu import telemetry
-from huanshu.catalog import Contract, Flow, Rung
+from huanshu.catalog import Contract, Flow
 from huanshu.errors import DeniedError, HuanshuError
 from huanshu.exchange import books, holds
 from huanshu.exchange import due as dues
 from huanshu.exchange.books import Chunk
 from huanshu.exchange.due import Due
 from huanshu.exchange.ground import Ground
-from huanshu.exchange.receiving import Inbox, Upserts
+from huanshu.exchange.passage import Passage
+from huanshu.exchange.receiving import Inbox
 from huanshu.exchange.replacing import replaced
 from huanshu.exchange.routes import Routes
-from huanshu.exchange.tables import delivered_fields, ready
-from huanshu.gate.bulk import Rows, reseal
 from huanshu.keeper.tickets import Ticket
 from huanshu.store import available
-from huanshu.store.copying import copy_out
 
 State = Literal["arrived", "unchanged"]
 
@@ -90,18 +87,7 @@ class _Delivery:
         self._reading = routes.reading()
         self._contract: Contract = ground.contract(flow)
         self._receiving = ground.receiving(routes.store(receiver), self._contract, flow, receiver)
-        self._names = [field.name for field in delivered_fields(self._contract, flow)]
-        self._linked = [name for name in self._names if flow.fields[name] is Rung.MATCH]
-        self._types: dict[str, pa.DataType] = {
-            "record": pa.int64(),
-            "version": pa.int32(),
-            "home": pa.large_string(),
-            "epoch": pa.int32(),
-        }
-        for name in self._names:
-            self._types[name] = pa.large_binary() if self._contract.field(name).sealed else pa.large_string()
-        self._types |= {f"link_{name}": pa.large_binary() for name in self._linked}
-        self._columns = ready(sql.SQL(", ").join(map(sql.Identifier, self._types)))
+        self._passage = Passage(ground, self._contract, flow, receiver)
         self._policy = str(ground.keeper.status()["policy"])
 
     def run(self) -> Outcome:
@@ -124,7 +110,6 @@ class _Delivery:
                 self._receiver,
                 self._policy,
                 self._ground.chunk,
-                self._types,
             )
             self._stop_superseded(due)
             self._ground.pause("a:frozen")
@@ -194,51 +179,13 @@ class _Delivery:
         opened = 0
         for chunk in due.chunks:
             if chunk.number not in there:
-                rows = self._read(due, chunk)
-                self._ground.pause(f"c:read:{chunk.number}")
-                upserts = self._resealed(ticket, chunk.number, rows)
-                self._ground.pause(f"c:opened:{chunk.number}")
-                self._receiving.stage(due.delivery, chunk.number, upserts, chunk.withdrawn)
-                opened += len(rows.record)
+                blocks = self._passage.blocks(self._reading, due, chunk, ticket)
+                count = len(chunk.records)
+                self._receiving.stage(due.delivery, chunk.number, blocks, count, chunk.withdrawn)
+                opened += count
                 self._ground.pause(f"c:chunk:{chunk.number}")
             self._ground.progress(self._receiver, chunk.number + 1, len(due.chunks))
         return opened
-
-    def _resealed(self, ticket: Ticket, chunk: int, rows: Rows) -> Upserts:
-        epoch = self._ground.home.policies.keys.epoch
-        cells: Mapping[str, pa.Array] = {}
-        if len(rows.record):
-            cells = reseal(
-                self._ground.keeper, ticket, chunk, self._contract, self._flow, self._receiver, epoch, rows
-            )
-        return Upserts(rows.record, rows.version, epoch, cells)
-
-    def _read(self, due: Due, chunk: Chunk) -> Rows:
-        """The chunk's sealed rows, in record order, as the snapshot has them."""
-        types, names, linked = self._types, self._names, self._linked
-        parts = []
-        if due.found.rows is not None:
-            parts = due.found.rows.select(list(types)).to_batches()
-        elif len(chunk.records):
-            query = sql.SQL(
-                "SELECT {} FROM {} WHERE batch_out IS NULL AND home = ANY({}) AND record {} ORDER BY record"
-            ).format(
-                self._columns,
-                dues.versions_table(self._contract),
-                dues.homes_of(self._ground.home, self._receiver),
-                _among(chunk, whole=due.whole(chunk)),
-            )
-            parts = list(copy_out(self._reading, query, types))
-        found = pa.Table.from_batches(parts, pa.schema(list(types.items()))).combine_chunks()
-        columns = {name: _whole(found.column(name)) for name in types}
-        return Rows(
-            record=columns["record"],
-            version=columns["version"],
-            home=columns["home"],
-            epoch=columns["epoch"],
-            cells={name: columns[name] for name in names},
-            links={name: columns[f"link_{name}"] for name in linked},
-        )
 
     # -- (e) ------------------------------------------------------------------------------------
 
@@ -325,22 +272,6 @@ class _Delivery:
 
     def _named(self) -> dict[str, str]:
         return {"id": self._flow.flow, "run": self._run}
-
-
-def _among(chunk: Chunk, *, whole: bool) -> sql.Composable:
-    """Which records, as SQL: a range when it holds no other record of the slice."""
-    if whole:
-        first, last = chunk.records[[0, -1]].tolist()
-        return sql.SQL("BETWEEN {} AND {}").format(first, last)
-    return sql.SQL("= ANY({})").format(chunk.records.tolist())
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return (
-        column.chunk(0)
-        if column.num_chunks == 1
-        else pa.concat_arrays(column.chunks or [pa.array([], column.type)])
-    )
 
 
 def failed(error: HuanshuError) -> str:

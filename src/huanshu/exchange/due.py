@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import psycopg
-import pyarrow as pa
 from numpy.typing import NDArray
 from psycopg import sql
 from pyroaring import BitMap
@@ -26,32 +24,41 @@ from pyroaring import BitMap
 from huanshu.canonical import canonical
 from huanshu.catalog import Contract, Flow, Home
 from huanshu.exchange.books import Chunk, following, freeze_chunks, received
-from huanshu.store.copying import copy_out
+from huanshu.store.packed import BIGINT, INTEGER, read_packed
 
 Numbers = NDArray[np.int64]
 
-_SLICE = sql.SQL(
-    "SELECT {columns} FROM {versions} WHERE batch_out IS NULL AND home = ANY({homes}) ORDER BY record {limit}"
-)
-_TYPES = {"record": pa.int64(), "version": pa.int32(), "subjects": pa.list_(pa.int64())}
+_CURRENT = sql.SQL("{versions} WHERE batch_out IS NULL AND home = ANY({homes})")
+#: About how many subjects, and the first: nearly every record has one, so the others are asked for apart.
+_COLUMNS = {
+    "record": ("record", BIGINT),
+    "version": ("version", INTEGER),
+    "home": ("array_position({homes}::text[], home)", INTEGER),
+    "epoch": ("epoch", INTEGER),
+    "about": ("cardinality(subjects)", INTEGER),
+    "subject": ("coalesce(subjects[1], 0)", BIGINT),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What comes (``record`` at ``version``, about ``subjects``) and what leaves, each ascending by record.
+    """What comes and what leaves, each ascending by record.
 
-    ``slice`` is every record of the receiver's slice in the district, ``held`` how many it holds already,
-    ``withdrawn_version`` at which version it holds each that leaves. ``rows`` are the sealed rows, when a first
-    delivery of one chunk had them read in the same pass."""
+    What comes is ``record`` at ``version``, sealed under the keys of ``homes[home]`` at ``epoch``; ``subjects[n]`` is one
+    that ``record[about[n]]`` is about. ``slice`` is every record of the receiver's slice in the district, ``held`` how
+    many it holds already, ``withdrawn_version`` at which version it holds each that leaves."""
 
     record: Numbers
     version: Numbers
-    subjects: pa.ListArray
+    homes: list[str]
+    home: Numbers
+    epoch: Numbers
+    about: Numbers
+    subjects: Numbers
     withdrawn: Numbers
     withdrawn_version: Numbers
     slice: Numbers
     held: int
-    rows: pa.Table | None = None
 
     def __bool__(self) -> bool:
         return bool(self.upserts or self.withdrawals)
@@ -105,50 +112,69 @@ def versions_table(contract: Contract) -> sql.Identifier:
 
 
 def difference(
-    connection: psycopg.Connection,
-    home: Home,
-    contract: Contract,
-    flow: Flow,
-    receiver: str,
-    carried: Mapping[str, pa.DataType] | None = None,
-    chunk: int = 0,
+    connection: psycopg.Connection, home: Home, contract: Contract, flow: Flow, receiver: str
 ) -> Difference:
-    """The slice as the connection sees it now, against the books. ``carried``: the columns that a delivery reads, for
-    a receiver that holds nothing yet and whose slice is no more than ``chunk`` records."""
-
-    def read(types: Mapping[str, pa.DataType], limit: int | None = None) -> pa.Table:
-        query = _SLICE.format(
-            columns=sql.SQL(", ").join(map(sql.Identifier, types)),
-            versions=versions_table(contract),
-            homes=homes_of(home, receiver),
-            limit=sql.SQL("" if limit is None else f"LIMIT {limit:d}"),
-        )
-        return pa.Table.from_batches(copy_out(connection, query, types), pa.schema(list(types.items())))
-
+    """The slice as the connection sees it now, against the books."""
+    homes = homes_of(home, receiver)
+    current = _CURRENT.format(versions=versions_table(contract), homes=homes)
+    mine = _read(connection, current, homes)
     had, had_version = received(connection, flow.flow, receiver)
-    rows = read({**carried, **_TYPES}, chunk + 1) if carried and not len(had) else None
-    if rows is not None and rows.num_rows > chunk:
-        rows = None
-    mine = rows if rows is not None else read(_TYPES)
-    record = mine.column("record").to_numpy()
-    version = mine.column("version").to_numpy().astype(np.int64)
+    record, version = mine["record"], mine["version"]
     place = np.searchsorted(had, record)
     known = np.zeros(len(record), np.bool_)
     inside = place < len(had)
     at = place[inside]
     known[inside] = (had[at] == record[inside]) & (had_version[at] == version[inside])
-    subjects = mine.column("subjects").combine_chunks()
+    comes = {name: column[~known] for name, column in mine.items()}
+    about, subjects = _subjects(connection, current, comes)
     leaves = ~np.isin(had, record, assume_unique=True)
     return Difference(
-        record=record[~known],
-        version=version[~known],
-        subjects=subjects if not known.any() else subjects.filter(pa.array(~known)),
+        record=comes["record"],
+        version=comes["version"],
+        homes=homes,
+        home=comes["home"] - 1,  # PostgreSQL counts from 1
+        epoch=comes["epoch"],
+        about=about,
+        subjects=subjects,
         withdrawn=had[leaves],
         withdrawn_version=had_version[leaves],
         slice=record,
         held=len(had),
-        rows=rows,
     )
+
+
+def _read(
+    connection: psycopg.Connection, current: sql.Composable, homes: list[str]
+) -> dict[str, Numbers]:
+    """The columns of the slice, ascending by record."""
+    asked = {sql.SQL(text).format(homes=homes).as_string(): kind for text, kind in _COLUMNS.values()}
+    found = read_packed(connection, asked, current, "record")
+    order = np.argsort(found["record"], kind="stable")
+    return {
+        name: column[order].astype(np.int64)
+        for name, column in zip(_COLUMNS, found.values(), strict=True)
+    }
+
+
+def _subjects(
+    connection: psycopg.Connection, current: sql.Composable, comes: dict[str, Numbers]
+) -> tuple[Numbers, Numbers]:
+    """Every subject of what comes, and the place of its record."""
+    one = comes["about"] == 1
+    about, subjects = np.flatnonzero(one), comes["subject"][one]
+    several = comes["record"][comes["about"] > 1]
+    if not len(several):
+        return about, subjects
+    source = sql.SQL("(SELECT record, unnest(subjects) AS subject FROM {} AND cardinality(subjects) > 1) s").format(
+        current
+    )
+    pairs = read_packed(connection, {"record": BIGINT, "subject": BIGINT}, source, "record")
+    due = np.isin(pairs["record"], several)
+    theirs = np.searchsorted(comes["record"], pairs["record"][due])
+    about = np.concatenate([about, theirs])
+    subjects = np.concatenate([subjects, pairs["subject"][due]])
+    order = np.argsort(about, kind="stable")
+    return about[order], subjects[order]
 
 
 def anything_due(
@@ -167,12 +193,11 @@ def freeze(
     receiver: str,
     policy: str,
     chunk: int,
-    carried: Mapping[str, pa.DataType],
 ) -> Due | None:
     """Freeze what is due in the snapshot of ``reading``, or None when nothing is.
 
     A crash in here leaves nothing; after the commit it leaves a frozen delivery that the next run takes up."""
-    found = difference(reading, home, contract, flow, receiver, carried, chunk)
+    found = difference(reading, home, contract, flow, receiver)
     if not found:
         return None
     delivery = named(found, contract, flow, receiver, policy, chunk)
@@ -224,14 +249,14 @@ def _chunks(found: Difference, size: int) -> list[Chunk]:
     chunks: list[Chunk] = []
     for first in range(0, max(1, found.upserts), size):
         here = slice(first, first + size)
-        about = found.subjects[first : first + size].flatten().to_numpy(zero_copy_only=False)
+        start, end = np.searchsorted(found.about, [first, first + size])
         chunks.append(
             Chunk(
                 number=len(chunks),
                 records=found.record[here],
                 versions=found.version[here],
                 withdrawn=nobody if chunks else found.withdrawn,
-                subjects=BitMap(array("I", about.astype(np.uint32).tobytes())),
+                subjects=BitMap(array("I", found.subjects[start:end].astype(np.uint32).tobytes())),
             )
         )
     return chunks

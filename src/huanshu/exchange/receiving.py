@@ -13,7 +13,7 @@ Trust: who can change these tables can show this receiver old or missing rows (f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,35 +21,21 @@ from typing import Final, Literal, LiteralString
 
 import numpy as np
 import psycopg
-import pyarrow as pa
 from numpy.typing import NDArray
 from psycopg import sql
 
 from huanshu.catalog import Contract, Flow
 from huanshu.errors import InputError, TamperedError, Text
 from huanshu.exchange.digests import delivery_digest, slice_digest
-from huanshu.exchange.tables import create_receiver, delivered_fields, exists, ready, receiver_tables
-from huanshu.store.copying import copy_in_rows, raw_table_rows, row_images
+from huanshu.exchange.tables import create_receiver, exists, ready, receiver_tables, stored_fields
+from huanshu.store.blocks import Block, write_blocks
+from huanshu.store.copying import raw_table_rows
 
 Numbers = NDArray[np.int64]
 
-#: Pieces of rows written at once: a thousand rows.
-_WRITTEN: Final = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Upserts:
-    """The rows of a chunk, in columns. ``cells`` holds every delivered field, in contract order."""
-
-    record: pa.Array
-    version: pa.Array
-    epoch: int
-    cells: Mapping[str, pa.Array]
-
-    def columns(self) -> dict[str, pa.Array]:
-        """As they lie in the slice: what the row digest covers, in its order."""
-        epoch = pa.repeat(pa.scalar(self.epoch, pa.int32()), len(self.record))
-        return {"record": self.record, "version": self.version, "epoch": epoch, **self.cells}
+#: Bytes of a row before what its digest covers (the field count), and after it (delivery and digest, framed).
+_BEFORE: Final = 2
+_AFTER: Final = 4 + 64 + 4 + 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +57,10 @@ class Receiving:
         self._connection = connection
         self._contract = contract
         self._flow = flow
-        self._fields = [field.name for field in delivered_fields(contract, flow)]
+        self._fields = [field.name for field in stored_fields(contract, flow)]
         self._tables = receiver_tables(contract, flow, receiver)
-        columns = ["record", "version", "epoch", *self._fields, "delivery", "digest"]
-        self._listed = ready(sql.SQL(", ").join(map(sql.Identifier, columns)))
+        self._columns = ["record", "version", "epoch", *self._fields, "delivery", "digest"]
+        self._listed = ready(sql.SQL(", ").join(map(sql.Identifier, self._columns)))
         self._sent: list[bytes] | None = (
             None  # digests of rows staged by the promoting transaction, in record order
         )
@@ -109,17 +95,18 @@ class Receiving:
         with self._connection.transaction():
             return {row[0] for row in self._run("SELECT chunk FROM {staged} WHERE delivery = %s", delivery)}
 
-    def stage(self, delivery: str, chunk: int, upserts: Upserts, withdrawn: Numbers) -> None:
-        """Write one chunk to the staging, in one transaction: all of it or none."""
-        columns = upserts.columns()
-        count = len(upserts.record)
+    def stage(
+        self, delivery: str, chunk: int, blocks: Iterable[Block], count: int, withdrawn: Numbers
+    ) -> None:
+        """Write one chunk to the staging, in one transaction: all of it or none. The blocks bring ``count`` rows in the
+        columns of the slice, but for their digests; InputError when they bring others."""
         with self._connection.transaction():
             self._make_staging()
             if count:
-                names = [*columns, "delivery", "digest"]
                 digests: list[bytes] = []
-                rows = _staged(columns, delivery, len(names), digests)
-                copy_in_rows(self._connection, self._tables.staging, names, rows)
+                write_blocks(self._connection, self._tables.staging, self._columns, digested(blocks, digests))
+                if len(digests) != count:
+                    raise _incomplete(len(digests), len(withdrawn), count, len(withdrawn))
                 if self._sent is not None:
                     self._sent += digests
             self._run(
@@ -281,22 +268,13 @@ class Receiving:
         return self._connection.execute(query, given or None)
 
 
-def _staged(
-    columns: Mapping[str, pa.Array], delivery: str, fields: int, digests: list[bytes]
-) -> Iterator[bytes]:
-    """The rows as COPY wants them, many at a time: each image that its digest covers, then delivery and digest."""
-    name = delivery.encode()
-    before = fields.to_bytes(2, "big")
-    after = len(name).to_bytes(4, "big") + name + (32).to_bytes(4, "big")
-    parts: list[bytes | memoryview] = []
-    for image in row_images(columns):
-        digest = sha256(image).digest()
-        digests.append(digest)
-        parts += (before, image, after, digest)
-        if len(parts) >= _WRITTEN:
-            yield b"".join(parts)
-            parts.clear()
-    yield b"".join(parts)
+def digested(blocks: Iterable[Block], digests: list[bytes]) -> Iterator[Block]:
+    """The blocks with every row's digest in its place; and the digests, in order."""
+    for block in blocks:
+        found = [sha256(image).digest() for image in block.images(_BEFORE, _AFTER)]
+        block.put_last(np.frombuffer(b"".join(found), np.uint8).reshape(-1, 32))
+        digests += found
+        yield block
 
 
 def _incomplete(staged: int, withdrawn: int, upserts: int, withdrawals: int) -> InputError:

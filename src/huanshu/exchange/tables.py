@@ -57,6 +57,13 @@ def delivered_fields(contract: Contract, flow: Flow) -> tuple[Field, ...]:
     return tuple(field for field in contract.fields if field.name in flow.fields)
 
 
+def stored_fields(contract: Contract, flow: Flow) -> tuple[Field, ...]:
+    """The same, as a receiver's row holds them and as its digest covers them: cells and tokens first, then plain text;
+    each in contract order. So what is changed on the way lies at the same place in every row."""
+    fields = delivered_fields(contract, flow)
+    return tuple(sorted(fields, key=lambda field: stored_plain(field, flow.fields[field.name])))
+
+
 def stored_plain(field: Field, rung: Rung) -> bool:
     """A token is bytes whatever the field's level; otherwise plain fields stay plain."""
     return not field.sealed and rung is not Rung.MATCH
@@ -120,7 +127,7 @@ def receiver_tables(contract: Contract, flow: Flow, receiver: str) -> ReceiverTa
             sql.SQL("text" if stored_plain(field, flow.fields[field.name]) else "bytea")
             + sql.SQL(" NOT NULL" if field.sealed else ""),
         )
-        for field in delivered_fields(contract, flow)
+        for field in stored_fields(contract, flow)
     ]
     columns = [
         sql.SQL("record bigint NOT NULL, version integer NOT NULL, epoch integer NOT NULL"),

@@ -1,12 +1,13 @@
 """The gate's one bulk verb: open → mask or token → re-seal, chunk by chunk, against a ticket.
 
-The exchange hands in sealed columns and gets sealed columns back; plaintext and borrowed keys live only
-inside ``reseal`` and are gone when it returns. A value that does not open stops the chunk (fail closed).
+The exchange hands in batches of sealed rows, and gets each back with its cells changed in place; plaintext and borrowed
+keys live only inside ``reseal`` and are gone when it ends. A value that does not open stops the chunk (fail closed).
+A cell keeps its width whatever its rung, so the row around it stays as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,24 +29,27 @@ from huanshu.sealing import (
     token_column,
     unpad_column,
 )
-from huanshu.sealing.arrow import as_bytes, as_matrix
 from huanshu.sealing.keys import data_key, token_key
 
 Bytes = NDArray[np.uint8]
-Places = NDArray[np.int64]
+Numbers = NDArray[np.int64]
+Versions = NDArray[np.int32]
+
+#: A home and an epoch: under whose keys of when a cell was sealed.
+Place = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """A chunk in columns, each an Arrow array. ``cells[field][i]`` belongs to ``record[i]`` at ``version[i]``, sealed
-    under ``home[i]``'s keys at ``epoch[i]``; ``links[field]`` only for fields delivered as tokens."""
+class Batch:
+    """Rows in columns. ``cells[field][i]`` belongs to ``record[i]`` at ``version[i]``, sealed under the keys of
+    ``places[place[i]]``; where the field is asked as a token it is the identifier's link. ``texts`` are the plain fields
+    that are asked masked. Both are changed: cells in their place, texts by their masks."""
 
-    record: pa.Array
-    version: pa.Array
-    home: pa.Array
-    epoch: pa.Array
-    cells: Mapping[str, pa.Array]
-    links: Mapping[str, pa.Array]
+    record: Numbers
+    version: Versions
+    place: Numbers
+    cells: Mapping[str, Bytes]
+    texts: dict[str, pa.Array]
 
 
 def reseal(
@@ -54,109 +58,112 @@ def reseal(
     chunk: int,
     contract: Contract,
     flow: Flow,
-    receiver: str,
-    epoch: int,
-    rows: Rows,
-) -> dict[str, pa.Array]:
-    """The delivered cells of one chunk, by field in contract order, each at the flow's rung and sealed for
-    ``receiver``: ``large_binary`` where sealed or a token, ``large_string`` where plain."""
-    places = dict(_places(rows))
-    names = [field.name for field in contract.fields if field.name in flow.fields]
-    opening = _needed(contract, flow, set(places))
-    needed = opening | _needed(contract, flow, {(receiver, epoch)})
+    receiver: Place,
+    places: list[Place],
+    batches: Iterable[Batch],
+) -> Iterator[Batch]:
+    """The batches of one chunk, each as the receiver is to have it: every cell at the flow's rung and sealed for
+    ``receiver``. The keys are borrowed when the first batch is asked for."""
+    for name, rung in flow.fields.items():
+        _require_offered(contract.field(name), rung, flow)
+    opening = _needed(contract, flow, places)
+    needed = opening | _needed(contract, flow, [receiver])
     keys = keeper.lend(ticket, chunk, sorted(needed), {name for name in opening if name.startswith("data/")})
-    chunk_ = _Chunk(contract.dataset, flow, receiver, epoch, rows, places, keys)
-    return {name: chunk_.column(contract.field(name), flow.fields[name]) for name in names}
+    resealing = _Resealing(contract, flow, receiver, places, keys)
+    for batch in batches:
+        resealing.change(batch)
+        yield batch
 
 
-def _places(rows: Rows) -> Iterator[tuple[tuple[str, int], Places]]:
-    """Which rows were sealed under which home's keys of which epoch."""
-    homes = rows.home.dictionary_encode()
-    codes = homes.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    epochs = _numbers(rows.epoch)
-    for code, home in enumerate(homes.dictionary.to_pylist()):
-        here = codes == code
-        for epoch in np.unique(epochs[here]).tolist():
-            yield (home, int(epoch)), np.flatnonzero(here & (epochs == epoch))
-
-
-def _numbers(array: pa.Array) -> NDArray[np.int64]:
-    found: NDArray[np.int64] = array.to_numpy(zero_copy_only=False).astype(np.int64)
-    return found
-
-
-def _needed(contract: Contract, flow: Flow, places: set[tuple[str, int]]) -> set[KeyName]:
-    """The keys that open or seal the flow's fields at these (domain, epoch)s, and those of its tokens."""
+def _needed(contract: Contract, flow: Flow, places: Iterable[Place]) -> set[KeyName]:
+    """The keys that open or seal the flow's fields at these places, and those of its tokens."""
     names: set[KeyName] = set()
     for name, rung in flow.fields.items():
         field = contract.field(name)
-        if rung is Rung.MATCH and field.link_kind is not None:
-            names.add(token_key(flow.purpose, field.link_kind))
+        if tokenised(field, rung):
+            names.add(token_key(flow.purpose, str(field.link_kind)))
         elif field.sealed:
-            names |= {data_key(home, contract.dataset, name, age) for home, age in places}
+            names |= {data_key(home, contract.dataset, name, epoch) for home, epoch in places}
     return names
 
 
+def tokenised(field: Field, rung: Rung) -> bool:
+    """Whether the field is handed out as a token over its link, instead of a cell."""
+    return rung is Rung.MATCH and field.link_kind is not None
+
+
 @dataclass(frozen=True, slots=True)
-class _Chunk:
-    dataset: str
+class _Resealing:
+    contract: Contract
     flow: Flow
-    receiver: str
-    epoch: int
-    rows: Rows
-    places: Mapping[tuple[str, int], Places]
+    receiver: Place
+    places: list[Place]
     keys: Keyring
 
-    def column(self, field: Field, rung: Rung) -> pa.Array:
-        if rung is Rung.MATCH and field.link_kind is not None:
-            purpose_key = self.keys[token_key(self.flow.purpose, field.link_kind)]
-            return as_bytes(token_column(purpose_key, as_matrix(self.rows.links[field.name])))
-        if rung in {Rung.MATCH, Rung.COUNT} or (rung is Rung.MASK and field.mask is None):
-            raise _not_offered(field, rung, self.flow)
-        cells = self.rows.cells[field.name]
-        if not field.sealed:
-            return cells if rung is Rung.REVEAL else mask_column(_mask(field), cells)
-        padded = self._opened(field, as_matrix(cells))
-        if rung is Rung.REVEAL and set(self.places) == {(self.receiver, self.epoch)}:
+    def change(self, batch: Batch) -> None:
+        groups = list(_groups(batch.place))
+        for name, cells in batch.cells.items():
+            field, rung = self.contract.field(name), self.flow.fields[name]
+            if tokenised(field, rung):
+                key = self.keys[token_key(self.flow.purpose, str(field.link_kind))]
+                cells[:] = token_column(key, cells)
+            else:
+                self._cell(field, rung, batch, groups, cells)
+        for name, text in batch.texts.items():
+            batch.texts[name] = mask_column(_mask(self.contract.field(name)), text)
+
+    def _cell(
+        self, field: Field, rung: Rung, batch: Batch, groups: list[tuple[int, slice | Numbers]], cells: Bytes
+    ) -> None:
+        padded = self._opened(field, batch, groups, cells)
+        if rung is Rung.REVEAL and all(self.places[place] == self.receiver for place, _ in groups):
             # Opened, so what was sealed is what it should be; and sealed again under the same key for the same place,
             # row and rung it would be the same bytes (AES-SIV takes no nonce).
-            return cells
+            return
         if rung is Rung.MASK:
             assert field.width is not None  # a sealed field without one is refused when the contract is read
             padded = pad_column(mask_column(_mask(field), unpad_column(padded)), field.width)
-        context = CellContext(self.receiver, self.dataset, field.name, rung.word, self.epoch)
-        key = self.keys[data_key(self.receiver, self.dataset, field.name, self.epoch)]
-        every = np.arange(len(padded))
-        return as_bytes(self._by_row(seal_padded, key, context, every, padded))
+        key, context = self._under(field, self.receiver, rung)
+        seal_padded(key, context, batch.record, batch.version, padded, out=cells)
 
-    def _opened(self, field: Field, cells: Bytes) -> Bytes:
-        """Padded values in row order, opened in groups of one key (home, epoch)."""
+    def _opened(
+        self, field: Field, batch: Batch, groups: list[tuple[int, slice | Numbers]], cells: Bytes
+    ) -> Bytes:
+        """Padded values in row order, opened in groups of one place."""
+        if len(groups) == 1:
+            key, context = self._under(field, self.places[groups[0][0]], Rung.REVEAL)
+            return open_padded(key, context, batch.record, batch.version, cells)
         padded = np.empty((len(cells), max(0, cells.shape[1] - 16)), np.uint8)
-        for (home, age), places in self.places.items():
-            key = self.keys[data_key(home, self.dataset, field.name, age)]
-            context = CellContext(home, self.dataset, field.name, Rung.REVEAL.word, age)
-            padded[places] = self._by_row(open_padded, key, context, places, cells[places])
+        for place, rows in groups:
+            key, context = self._under(field, self.places[place], Rung.REVEAL)
+            padded[rows] = open_padded(key, context, batch.record[rows], batch.version[rows], cells[rows])
         return padded
 
-    def _by_row(
-        self,
-        verb: Callable[[bytes, CellContext, NDArray[np.int64], NDArray[np.int32], Bytes], Bytes],
-        key: bytes,
-        context: CellContext,
-        places: Places,
-        column: Bytes,
-    ) -> Bytes:
-        records = _numbers(self.rows.record)[places]
-        return verb(key, context, records, _numbers(self.rows.version)[places].astype(np.int32), column)
+    def _under(self, field: Field, place: Place, rung: Rung) -> tuple[bytes, CellContext]:
+        home, epoch = place
+        dataset = self.contract.dataset
+        key = self.keys[data_key(home, dataset, field.name, epoch)]
+        return key, CellContext(home, dataset, field.name, rung.word, epoch)
+
+
+def _groups(place: Numbers) -> Iterator[tuple[int, slice | Numbers]]:
+    """Which rows were sealed at which place. Mostly all at one."""
+    if len(place) and (place == place[0]).all():
+        yield int(place[0]), slice(None)
+        return
+    for number in np.unique(place).tolist():
+        yield number, np.flatnonzero(place == number)
 
 
 def _mask(field: Field) -> str:
-    assert field.mask is not None  # asked before
+    assert field.mask is not None  # asked before the keys were
     return field.mask
 
 
-def _not_offered(field: Field, rung: Rung, flow: Flow) -> ContentError:
-    return ContentError(
+def _require_offered(field: Field, rung: Rung, flow: Flow) -> None:
+    if tokenised(field, rung) or rung is Rung.REVEAL or (rung is Rung.MASK and field.mask is not None):
+        return
+    raise ContentError(
         "exchange.rung.not_offered",
         Text(
             f"{field.name} cannot be delivered at {rung.word} in bulk",

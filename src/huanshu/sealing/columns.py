@@ -34,11 +34,17 @@ _COUNTER_MASK: Final = np.array([255] * 8 + [127, 255, 255, 255] + [127, 255, 25
 
 
 def seal_padded(
-    key: bytes, context: CellContext, records: NDArray[np.int64], versions: NDArray[np.int32], padded: Bytes
+    key: bytes,
+    context: CellContext,
+    records: NDArray[np.int64],
+    versions: NDArray[np.int32],
+    padded: Bytes,
+    out: Bytes | None = None,
 ) -> Bytes:
-    """``uint8[n, w + 16]`` from ``uint8[n, w]``; ``key`` is 64 bytes, row *i* bound to its record and version."""
+    """``uint8[n, w + 16]`` from ``uint8[n, w]``; ``key`` is 64 bytes, row *i* bound to its record and version.
+    Written to ``out`` when it is given, which may be part of wider rows."""
     rows, width = padded.shape
-    sealed = np.empty((rows, BLOCK + width), np.uint8)
+    sealed = np.empty((rows, BLOCK + width), np.uint8) if out is None else out
     if rows < _FEW:
         cipher, constant = AESSIV(key), context.bound()
         for i in range(rows):
