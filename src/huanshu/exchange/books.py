@@ -1,8 +1,8 @@
 """The district's books: what a delivery was frozen to carry, and what each receiver holds.
 
-They are committed without waiting for the disk (``following``): what they say can be told again from what was waited
-for, the log and the receiver's inbox. A frozen delivery is on the disk before its entry is: both go through one
-server's WAL.
+They are committed without waiting for the disk (``Routes.effects``): what they say can be told again from what was waited
+for, the log and the receiver's inbox. A crash of the server may lose a transaction on the books whole, never an entry's and
+not this: a frozen delivery is on the disk before its entry is, since both go through one server's WAL.
 
 A row is a chunk, or a receiver; its arrays are read and written whole, a column at a time. Two writers never meet here:
 deliveries of one flow to one receiver exclude each other (``delivery``).
@@ -10,8 +10,7 @@ deliveries of one flow to one receiver exclude each other (``delivery``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,14 +38,6 @@ class Chunk:
     versions: Numbers
     withdrawn: Numbers
     subjects: BitMap
-
-
-@contextmanager
-def following(connection: psycopg.Connection) -> Iterator[None]:
-    """A transaction on the books. A crash of the server may lose it whole, never an entry's and not this."""
-    with connection.transaction():
-        connection.execute("SET LOCAL synchronous_commit = off")
-        yield
 
 
 def freeze_chunks(connection: psycopg.Connection, delivery: str, chunks: Iterable[Chunk]) -> None:
@@ -91,31 +82,49 @@ def book(connection: psycopg.Connection, flow: str, receiver: str, delivery: str
     query = sql.SQL("SELECT {} FROM {} WHERE delivery = {}").format(
         sql.SQL(", ").join(map(sql.Identifier, types)), _CHUNK, delivery
     )
-    with following(connection):
+    with connection.transaction():
         parts = pa.Table.from_batches(copy_out(connection, query, types), pa.schema(list(types.items())))
         records, versions, withdrawn = (_numbers(parts.column(name).combine_chunks()) for name in types)
-        had, had_versions = received(connection, flow, receiver)
-        stays = ~np.isin(had, np.concatenate([records, withdrawn]))
-        records = np.concatenate([had[stays], records])
-        versions = np.concatenate([had_versions[stays], versions])
-        order = np.argsort(records, kind="stable")
-        connection.execute(
-            "DELETE FROM district.delivered WHERE flow = %s AND receiver = %s", (flow, receiver)
-        )
-        copy_in(
-            connection,
-            _DELIVERED,
-            {
-                "flow": pa.array([flow]),
-                "receiver": pa.array([receiver]),
-                "records": _row(records[order]),
-                "versions": _row(versions[order]),
-            },
-        )
-        connection.execute(
-            "UPDATE district.delivery SET state = 'arrived', settled_at = now() WHERE delivery = %s",
-            (delivery,),
-        )
+        had = received(connection, flow, receiver)
+        _write(connection, flow, receiver, delivery, holding(had, records, versions, withdrawn))
+
+
+def book_holding(
+    connection: psycopg.Connection, flow: str, receiver: str, delivery: str, holds: tuple[Numbers, Numbers]
+) -> None:
+    """``book`` for who knows already what the receiver now holds: records and versions."""
+    with connection.transaction():
+        _write(connection, flow, receiver, delivery, holds)
+
+
+def holding(
+    had: tuple[Numbers, Numbers], records: Numbers, versions: Numbers, withdrawn: Numbers
+) -> tuple[Numbers, Numbers]:
+    """What a receiver holds after a delivery: records, ascending, and the version of each."""
+    stays = ~np.isin(had[0], np.concatenate([records, withdrawn]))
+    records = np.concatenate([had[0][stays], records])
+    versions = np.concatenate([had[1][stays], versions])
+    order = np.argsort(records, kind="stable")
+    return records[order], versions[order]
+
+
+def _write(
+    connection: psycopg.Connection, flow: str, receiver: str, delivery: str, holds: tuple[Numbers, Numbers]
+) -> None:
+    connection.execute("DELETE FROM district.delivered WHERE flow = %s AND receiver = %s", (flow, receiver))
+    copy_in(
+        connection,
+        _DELIVERED,
+        {
+            "flow": pa.array([flow]),
+            "receiver": pa.array([receiver]),
+            "records": _row(holds[0]),
+            "versions": _row(holds[1]),
+        },
+    )
+    connection.execute(
+        "UPDATE district.delivery SET state = 'arrived', settled_at = now() WHERE delivery = %s", (delivery,)
+    )
 
 
 def still_from(
@@ -162,7 +171,7 @@ def forget(connection: psycopg.Connection, flow: str, receiver: str, delivery: s
         return
     had, versions = received(connection, flow, receiver)
     versions = np.where(np.isin(had, again), 0, versions)
-    with following(connection):
+    with connection.transaction():
         connection.execute(
             "UPDATE district.delivered SET versions = %s WHERE flow = %s AND receiver = %s",
             (versions.tolist(), flow, receiver),

@@ -91,12 +91,12 @@ class _Delivery:
         self._policy = str(ground.keeper.status()["policy"])
 
     def run(self) -> Outcome:
-        finished = self._finish_promoted()
-        while (outcome := self._sent(finished)) is None:
+        finished, open_ = self._finish_promoted()
+        while (outcome := self._sent(finished, open_)) is None:
             holds.require_expected(self._ground, self._flow, self._run)
         return outcome
 
-    def _sent(self, finished: Outcome | None) -> Outcome | None:
+    def _sent(self, finished: Outcome | None, unsettled: list[str]) -> Outcome | None:
         """(a) to (e); None when the run was judged over other data than the snapshot holds: nothing is frozen then."""
         with self._reading.transaction():  # the snapshot
             if holds.is_overtaken(self._reading, self._flow, self._run):
@@ -111,7 +111,7 @@ class _Delivery:
                 self._policy,
                 self._ground.chunk,
             )
-            self._stop_superseded(due)
+            self._stop_superseded(due, unsettled)
             self._ground.pause("a:frozen")
             if due is None:
                 return finished or Outcome(self._receiver, "unchanged")
@@ -131,7 +131,7 @@ class _Delivery:
                 self._stop(due.delivery, ticket, denied.code)
                 raise
         self._ground.pause("d:promoted")
-        self._arrive(line, ticket)
+        self._arrive(line, ticket, due)
         return Outcome(self._receiver, "arrived", due.delivery, due.upserts, due.withdrawals, opened)
 
     def _still(self, due: Due) -> str | None:
@@ -143,12 +143,13 @@ class _Delivery:
     # -- (b) ------------------------------------------------------------------------------------
 
     def _authorise(self, due: Due) -> Ticket:
-        ticket = self._ground.keeper.open_ticket("exchange.delivery.authorised", due.delivery)
+        event = "exchange.delivery.authorised"
+        ticket = None if due.fresh else self._ground.keeper.open_ticket(event, due.delivery)
         if ticket is None:
             subjects = due.subjects
             ticket = self._ground.keeper.append(
                 {
-                    "event": "exchange.delivery.authorised",
+                    "event": event,
                     "policy": self._policy,
                     "flow": self._named(),
                     "subjects": len(subjects),
@@ -165,11 +166,10 @@ class _Delivery:
                 },
                 subjects.serialize(),
             )
-        with books.following(self._district):
-            self._district.execute(
-                "UPDATE district.delivery SET state = 'authorised', entry_index = %s WHERE delivery = %s",
-                (ticket.index, due.delivery),
-            )
+        self._district.execute(
+            "UPDATE district.delivery SET state = 'authorised', entry_index = %s WHERE delivery = %s",
+            (ticket.index, due.delivery),
+        )
         return ticket
 
     # -- (c) ------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ class _Delivery:
 
     # -- (e) ------------------------------------------------------------------------------------
 
-    def _arrive(self, line: Inbox, ticket: Ticket) -> None:
+    def _arrive(self, line: Inbox, ticket: Ticket, due: Due | None = None) -> None:
         self._ground.keeper.append(
             {
                 "event": "exchange.delivery.arrived",
@@ -206,38 +206,40 @@ class _Delivery:
             }
         )
         self._ground.pause("e:arrived")
-        books.book(self._district, self._flow.flow, self._receiver, line.delivery)
+        if due is None:
+            books.book(self._district, self._flow.flow, self._receiver, line.delivery)
+        else:
+            found = due.found
+            holds = books.holding(found.had, found.record, found.version, found.withdrawn)
+            books.book_holding(self._district, self._flow.flow, self._receiver, line.delivery, holds)
         self._ground.pause("e:booked")
 
     # -- after a crash --------------------------------------------------------------------------
 
-    def _unsettled(self) -> list[tuple[str, int | None]]:
-        with self._district.transaction():
-            return self._district.execute(
-                "SELECT delivery, entry_index FROM district.delivery"
-                " WHERE flow = %s AND receiver = %s AND state IN ('frozen', 'authorised') ORDER BY frozen_at",
-                (self._flow.flow, self._receiver),
-            ).fetchall()
-
-    def _finish_promoted(self) -> Outcome | None:
-        """A delivery whose inbox line exists has happened: tell the log and the books, open nothing."""
-        finished = None
-        for delivery, _ in self._unsettled():
+    def _finish_promoted(self) -> tuple[Outcome | None, list[str]]:
+        """A delivery whose inbox line exists has happened: tell the log and the books, open nothing. And the others that
+        were begun and have neither arrived nor been stopped."""
+        finished, others = None, []
+        for (delivery,) in self._district.execute(
+            "SELECT delivery FROM district.delivery"
+            " WHERE flow = %s AND receiver = %s AND state IN ('frozen', 'authorised') ORDER BY frozen_at",
+            (self._flow.flow, self._receiver),
+        ).fetchall():
             line = self._receiving.inbox(delivery)
             if line is None:
+                others.append(delivery)
                 continue
             ticket = self._ground.keeper.open_ticket("exchange.delivery.authorised", delivery)
             if ticket is not None:
                 self._arrive(line, ticket)
             else:
-                books.book(
-                    self._district, self._flow.flow, self._receiver, delivery
-                )  # the entry was written; only the books were missing
+                # The entry was written; only the books were missing.
+                books.book(self._district, self._flow.flow, self._receiver, delivery)
             finished = Outcome(self._receiver, "arrived", delivery, line.count, line.withdrawn, 0)
-        return finished
+        return finished, others
 
-    def _stop_superseded(self, due: Due | None) -> None:
-        for delivery, _ in self._unsettled():
+    def _stop_superseded(self, due: Due | None, unsettled: list[str]) -> None:
+        for delivery in unsettled:
             if due is not None and delivery == due.delivery:
                 continue
             ticket = self._ground.keeper.open_ticket("exchange.delivery.authorised", delivery)
@@ -247,11 +249,9 @@ class _Delivery:
         """Drop the staging and say which subjects were really opened (those of the chunks that were lent)."""
         self._receiving.drop(delivery)
         if ticket is not None:
-            with self._district.transaction():
-                lent = self._district.execute(
-                    "SELECT DISTINCT chunk FROM log.loan WHERE entry_index = %s ORDER BY chunk",
-                    (ticket.index,),
-                ).fetchall()
+            lent = self._district.execute(
+                "SELECT DISTINCT chunk FROM log.loan WHERE entry_index = %s ORDER BY chunk", (ticket.index,)
+            ).fetchall()
             chunks = [row[0] for row in lent]
             opened = books.subjects_of(self._district, delivery, chunks)
             self._ground.keeper.append(
@@ -264,11 +264,9 @@ class _Delivery:
                 },
                 opened.serialize(),
             )
-        with self._district.transaction():
-            self._district.execute(
-                "UPDATE district.delivery SET state = 'stopped', settled_at = now() WHERE delivery = %s",
-                (delivery,),
-            )
+        self._district.execute(
+            "UPDATE district.delivery SET state = 'stopped', settled_at = now() WHERE delivery = %s", (delivery,)
+        )
 
     def _named(self) -> dict[str, str]:
         return {"id": self._flow.flow, "run": self._run}

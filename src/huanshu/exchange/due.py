@@ -23,7 +23,7 @@ from pyroaring import BitMap
 
 from huanshu.canonical import canonical
 from huanshu.catalog import Contract, Flow, Home
-from huanshu.exchange.books import Chunk, following, freeze_chunks, received
+from huanshu.exchange.books import Chunk, freeze_chunks, received
 from huanshu.store.packed import BIGINT, INTEGER, read_packed
 
 Numbers = NDArray[np.int64]
@@ -45,8 +45,8 @@ class Difference:
     """What comes and what leaves, each ascending by record.
 
     What comes is ``record`` at ``version``, sealed under the keys of ``homes[home]`` at ``epoch``; ``subjects[n]`` is one
-    that ``record[about[n]]`` is about. ``slice`` is every record of the receiver's slice in the district, ``held`` how
-    many it holds already, ``withdrawn_version`` at which version it holds each that leaves."""
+    that ``record[about[n]]`` is about. ``slice`` is every record of the receiver's slice in the district, ``had`` the
+    records it holds already and their versions, ``withdrawn_version`` at which version it holds each that leaves."""
 
     record: Numbers
     version: Numbers
@@ -58,7 +58,7 @@ class Difference:
     withdrawn: Numbers
     withdrawn_version: Numbers
     slice: Numbers
-    held: int
+    had: tuple[Numbers, Numbers]
 
     def __bool__(self) -> bool:
         return bool(self.upserts or self.withdrawals)
@@ -74,12 +74,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A frozen difference. ``delivery`` is its id, ``content`` names what it brings; its chunks count from 0."""
+    """A frozen difference. ``delivery`` is its id, ``content`` names what it brings; its chunks count from 0.
+    ``fresh``: nobody had frozen it before, so no entry names it."""
 
     delivery: str
     content: str
     found: Difference
     chunks: tuple[Chunk, ...]
+    fresh: bool
 
     @property
     def upserts(self) -> int:
@@ -139,7 +141,7 @@ def difference(
         withdrawn=had[leaves],
         withdrawn_version=had_version[leaves],
         slice=record,
-        held=len(had),
+        had=(had, had_version),
     )
 
 
@@ -202,14 +204,14 @@ def freeze(
         return None
     delivery = named(found, contract, flow, receiver, policy, chunk)
     chunks = tuple(_chunks(found, chunk))
-    with following(effects):
-        effects.execute(
+    with effects.transaction():
+        inserted = effects.execute(
             "INSERT INTO district.delivery (delivery, flow, receiver, state, upserts, withdrawals)"
             " VALUES (%s, %s, %s, 'frozen', %s, %s) ON CONFLICT (delivery) DO NOTHING",
             (delivery, flow.flow, receiver, found.upserts, found.withdrawals),
         )
         freeze_chunks(effects, delivery, chunks)
-    return Due(delivery, content(found, flow, receiver), found, chunks)
+    return Due(delivery, content(found, flow, receiver), found, chunks, fresh=inserted.rowcount == 1)
 
 
 def named(found: Difference, contract: Contract, flow: Flow, receiver: str, policy: str, chunk: int) -> str:

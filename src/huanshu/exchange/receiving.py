@@ -14,7 +14,7 @@ Trust: who can change these tables can show this receiver old or missing rows (f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Literal, LiteralString
@@ -27,7 +27,7 @@ from psycopg import sql
 from huanshu.catalog import Contract, Flow
 from huanshu.errors import InputError, TamperedError, Text
 from huanshu.exchange.digests import delivery_digest, slice_digest
-from huanshu.exchange.tables import create_receiver, exists, ready, receiver_tables, stored_fields
+from huanshu.exchange.tables import create_receiver, existing, ready, receiver_tables, stored_fields
 from huanshu.store.blocks import Block, write_blocks
 from huanshu.store.copying import raw_table_rows
 
@@ -64,7 +64,8 @@ class Receiving:
         self._sent: list[bytes] | None = (
             None  # digests of rows staged by the promoting transaction, in record order
         )
-        self._known: set[str] = set()  # tables that are there; the promotion alone takes one away
+        self._made = False  # whether the staging was made by the promoting transaction
+        self._there: dict[str, bool] | None = None  # which tables are there, since they were last looked for
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -75,32 +76,34 @@ class Receiving:
             with self._connection.transaction():
                 yield
         finally:
-            self._sent = None
+            self._sent, self._made, self._there = None, False, None
+
+    def _whole(self) -> AbstractContextManager[object]:
+        """All or nothing: a transaction, or part of the one that stages and promotes at once."""
+        return nullcontext() if self._sent is not None else self._connection.transaction()
 
     def inbox(self, delivery: str) -> Inbox | None:
         """The inbox line of a delivery, or None when it has not taken effect."""
-        if not self._there(self._tables.inbox):
+        if not self._is_there(self._tables.inbox):
             return None
-        with self._connection.transaction():
-            row = self._run(
-                "SELECT delivery, count, withdrawn, holds, digest, slice_digest FROM {inbox} WHERE delivery = %s",
-                delivery,
-            ).fetchone()
+        row = self._run(
+            "SELECT delivery, count, withdrawn, holds, digest, slice_digest FROM {inbox} WHERE delivery = %s",
+            delivery,
+        ).fetchone()
         return None if row is None else Inbox(row[0], row[1], row[2], row[3], bytes(row[4]), bytes(row[5]))
 
     def staged_chunks(self, delivery: str) -> set[int]:
         """Chunks that are wholly in the staging (a chunk is staged in one transaction)."""
-        if not self._there(self._tables.staged):
+        if not self._is_there(self._tables.staged):
             return set()
-        with self._connection.transaction():
-            return {row[0] for row in self._run("SELECT chunk FROM {staged} WHERE delivery = %s", delivery)}
+        return {row[0] for row in self._run("SELECT chunk FROM {staged} WHERE delivery = %s", delivery)}
 
     def stage(
         self, delivery: str, chunk: int, blocks: Iterable[Block], count: int, withdrawn: Numbers
     ) -> None:
         """Write one chunk to the staging, in one transaction: all of it or none. The blocks bring ``count`` rows in the
         columns of the slice, but for their digests; InputError when they bring others."""
-        with self._connection.transaction():
+        with self._whole():
             self._make_staging()
             if count:
                 digests: list[bytes] = []
@@ -130,10 +133,11 @@ class Receiving:
         """Step (d). Raises InputError when what was staged is not what the delivery announced, TamperedError when the
         slice's digest is no longer ``still`` (hex): the next digest would make good whatever was done to it. With None
         the delivery replaces all there is."""
-        with self._connection.transaction():
+        with self._whole():
             self._make_staging()
-            # Whatever else lies in the staging belongs to deliveries that will never be promoted.
-            self._run("DELETE FROM {staging} WHERE delivery <> %s", delivery)
+            if not self._made:
+                # Whatever else lies in the staging belongs to deliveries that will never be promoted.
+                self._run("DELETE FROM {staging} WHERE delivery <> %s", delivery)
             digests = self._read_back() if self._sent is None else self._sent
             withdrawn = self._withdrawn(delivery)
             if (len(digests), len(withdrawn)) != (upserts, withdrawals):
@@ -175,7 +179,7 @@ class Receiving:
         """Forget what was staged for a delivery that will not be promoted."""
         with self._connection.transaction():
             for table in (self._tables.staging, self._tables.staged):
-                if self._there(table):
+                if self._is_there(table):
                     self._connection.execute(
                         sql.SQL("DELETE FROM {} WHERE delivery = %s").format(table), (delivery,)
                     )
@@ -205,24 +209,27 @@ class Receiving:
 
     def _make_staging(self) -> None:
         """It has no index: it becomes the slice, or its rows go there."""
-        if not self._there(self._tables.inbox) or not self._there(self._tables.staged):
+        if not self._is_there(self._tables.inbox) or not self._is_there(self._tables.staged):
             create_receiver(self._connection, self._tables)
-        if not self._there(self._tables.staging):
+            self._there = None
+        if not self._is_there(self._tables.staging):
             self._run("CREATE TABLE {staging} ({columns}) {rows}")
+            self._there = None
+            self._made = self._sent is not None
 
     def _empty(self) -> bool:
         return (
-            not self._there(self._tables.slice)
+            not self._is_there(self._tables.slice)
             or self._run("SELECT 1 FROM {slice} LIMIT 1").fetchone() is None
         )
 
     def _present(self) -> bytes:
         """The digest of the slice as it is."""
-        return self._digest_of("slice")[1] if self._there(self._tables.slice) else slice_digest(())
+        return self._digest_of("slice")[1] if self._is_there(self._tables.slice) else slice_digest(())
 
     def _clear(self) -> None:
         """Every row goes; the table stays, with whatever its owner has granted on it."""
-        if self._there(self._tables.slice):
+        if self._is_there(self._tables.slice):
             self._run("DELETE FROM {slice}")
 
     def _become_slice(self) -> None:
@@ -230,13 +237,14 @@ class Receiving:
         self._run("DROP TABLE IF EXISTS {slice}")
         self._run("ALTER TABLE {staging} RENAME TO {name}")
         self._run("ALTER TABLE {slice} ADD PRIMARY KEY (record)")
-        self._known.clear()
+        self._there = None
 
-    def _there(self, table: sql.SQL) -> bool:
-        name = table.as_string()
-        if name not in self._known and exists(self._connection, table):
-            self._known.add(name)
-        return name in self._known
+    def _is_there(self, table: sql.SQL) -> bool:
+        """All four are looked for at once, again after a change of ours."""
+        if self._there is None:
+            tables = (self._tables.slice, self._tables.staging, self._tables.staged, self._tables.inbox)
+            self._there = existing(self._connection, tables)
+        return self._there[table.as_string()]
 
     def _merge(self, withdrawn: list[int]) -> None:
         self._run("DELETE FROM {slice} s USING {staging} g WHERE g.record = s.record")

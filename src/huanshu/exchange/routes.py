@@ -37,7 +37,12 @@ class Routes:
             self._open.popitem()[1].close()
 
     def effects(self) -> psycopg.Connection:
-        return self._found("effects") or self._keep("effects", self._ground.district())
+        """The connection of the books (``books``): its commits do not wait for the disk."""
+        found = self._found("effects")
+        if found is None:
+            found = self._keep("effects", self._ground.district())
+            found.execute("SET synchronous_commit = off")
+        return found
 
     def reading(self) -> psycopg.Connection:
         found = self._found("reading")

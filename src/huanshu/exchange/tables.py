@@ -11,7 +11,7 @@ can show that receiver old or missing cells. Both are found by ``huanshu verify`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString
 
@@ -156,8 +156,14 @@ def ready(part: sql.Composable) -> sql.SQL:
 
 def exists(connection: psycopg.Connection, table: sql.SQL) -> bool:
     """Whether a receiver's table is there: staging and slice come with a delivery."""
-    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table.as_string(),)).fetchone()
-    return row == (True,)
+    return existing(connection, [table])[table.as_string()]
+
+
+def existing(connection: psycopg.Connection, tables: Sequence[sql.SQL]) -> dict[str, bool]:
+    """``exists`` of several, by their names."""
+    names = [table.as_string() for table in tables]
+    query = "SELECT to_regclass(name) IS NOT NULL FROM unnest(%s::text[]) WITH ORDINALITY AS t (name, n) ORDER BY n"
+    return {name: row[0] for name, row in zip(names, connection.execute(query, (names,)), strict=True)}
 
 
 def create_receiver(connection: psycopg.Connection, tables: ReceiverTables) -> None:

@@ -19,6 +19,9 @@ Bytes = NDArray[np.uint8]
 
 BLOCK: Final = 16
 _POLYNOMIAL: Final = 0x87  # x^128 = x^7 + x^2 + x + 1 (RFC 4493, 2.3)
+_ALL: Final = (1 << 128) - 1
+_ONE: Final = np.uint64(1)
+_TOP: Final = np.uint64(63)
 
 
 def block_cipher(key: bytes) -> Any:
@@ -33,20 +36,25 @@ def encrypt(cipher: Any, blocks: Bytes) -> Bytes:
     return out[: blocks.size].reshape(-1, BLOCK)
 
 
-def double(blocks: Bytes) -> Bytes:
-    """Each 16-byte row times x in GF(2^128) (RFC 5297, 2.3)."""
-    words = np.ascontiguousarray(blocks).view(">u8").astype(np.uint64)
-    high, low = words[:, 0], words[:, 1]
-    made = np.empty_like(words)
-    made[:, 0] = (high << np.uint64(1)) | (low >> np.uint64(63))
-    made[:, 1] = (low << np.uint64(1)) ^ ((high >> np.uint64(63)) * np.uint64(_POLYNOMIAL))
-    return made.astype(">u8").view(np.uint8)
+def double_words(blocks: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Each block times x in GF(2^128) (RFC 5297, 2.3); ``uint64[n, 2]`` over the blocks' bytes as they lie."""
+    high, low = blocks[:, 0].byteswap(), blocks[:, 1].byteswap()
+    made = np.empty_like(blocks)
+    made[:, 0] = ((high << _ONE) | (low >> _TOP)).byteswap()
+    made[:, 1] = ((low << _ONE) ^ ((high >> _TOP) * np.uint64(_POLYNOMIAL))).byteswap()
+    return made
+
+
+def doubled(block: int) -> int:
+    """One block times x, as the big-endian number that it is."""
+    return (block << 1) & _ALL ^ (_POLYNOMIAL if block >> 127 else 0)
 
 
 def subkeys(cipher: Any) -> tuple[Bytes, Bytes]:
     """(K1 for a whole last block, K2 for a padded one), 16 bytes each (RFC 4493, 2.3)."""
-    whole = double(encrypt(cipher, np.zeros((1, BLOCK), np.uint8)))
-    return whole[0], double(whole)[0]
+    whole = doubled(int.from_bytes(encrypt(cipher, np.zeros((1, BLOCK), np.uint8)).tobytes(), "big"))
+    first, second = (np.frombuffer(key.to_bytes(BLOCK, "big"), np.uint8) for key in (whole, doubled(whole)))
+    return first, second
 
 
 def mac_column(key: bytes, flat: Bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Bytes:
