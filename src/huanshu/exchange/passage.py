@@ -16,6 +16,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import psycopg
+import pyarrow as pa
+from numpy.typing import NDArray
 from psycopg import sql
 
 from huanshu.catalog import Contract, Flow, Rung
@@ -28,6 +30,8 @@ from huanshu.exchange.tables import stored_fields, stored_plain
 from huanshu.gate.bulk import Batch, Place, reseal, tokenised
 from huanshu.keeper.tickets import Ticket
 from huanshu.store.blocks import Block, Heads, Shape, read_blocks
+
+Numbers = NDArray[np.int64]
 
 #: Widths of record, version and epoch, and what is sealed beside a value: its end (padding) and its SIV.
 _BOUND = (8, 4, 4)
@@ -70,7 +74,7 @@ class Passage:
             for block in read_blocks(reading, self._query(due, chunk)):
                 self._ground.pause(f"c:read:{chunk.number}")
                 rows = slice(done, done + len(block))
-                heads = block.heads(self._shape)
+                heads = self._heads(block)
                 record, version = heads.numbers(0), heads.numbers(1)
                 if not (
                     np.array_equal(record, chunk.records[rows]) and np.array_equal(version, chunk.versions[rows])
@@ -99,7 +103,13 @@ class Passage:
             self._ground.pause(f"c:opened:{chunk.number}")
             yield block
 
-    def _texts(self, block: Block) -> dict[str, object]:
+    def _heads(self, block: Block) -> Heads:
+        try:
+            return block.heads(self._shape)
+        except ValueError:  # cells of a field are equally long
+            raise _not_frozen(self._contract.dataset) from None
+
+    def _texts(self, block: Block) -> dict[str, pa.Array]:
         if not self._masked:
             return {}
         columns = block.texts(self._shape)
@@ -108,21 +118,19 @@ class Passage:
     def _query(self, due: Due, chunk: Chunk) -> sql.Composable:
         return sql.SQL(
             "SELECT record, version, {epoch}::integer, {columns}, {delivery}::text, {digest}::bytea"
-            " FROM {versions} WHERE batch_out IS NULL AND home = ANY({homes}) AND record {among} ORDER BY record"
+            " FROM {versions} WHERE batch_out IS NULL AND {at_home} AND record {among} ORDER BY record"
         ).format(
             epoch=self._to[1],
             columns=sql.SQL(", ").join(map(sql.Identifier, self._sources)),
             delivery=due.delivery,
             digest=_DIGEST,
             versions=dues.versions_table(self._contract),
-            homes=due.found.homes,
+            at_home=dues.at_home(due.found.homes),
             among=_among(chunk, whole=due.whole(chunk)),
         )
 
 
-def _places(
-    homes: list[str], home: np.ndarray[tuple[int], np.dtype[np.int64]], epoch: np.ndarray[tuple[int], np.dtype[np.int64]]
-) -> tuple[list[Place], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def _places(homes: list[str], home: Numbers, epoch: Numbers) -> tuple[list[Place], Numbers]:
     """Under whose keys of when the rows were sealed, and which of them each row was."""
     pairs, which = np.unique(np.stack([home, epoch]), axis=1, return_inverse=True)
     return [(homes[h], e) for h, e in pairs.T.tolist()], which.reshape(-1).astype(np.int64)

@@ -11,9 +11,15 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-#: After which an address ends, nearest first; each with its bytes in UTF-8.
-_ROADS: Final = tuple((mark, len(mark.encode())) for mark in ("路", "街道", "社区", "村"))
+from huanshu.sealing.masks import mask
+
+Bytes = NDArray[np.uint8]
+Counts = NDArray[np.int64]
+
+#: After which an address ends, nearest first.
+_ROADS: Final = tuple(mark.encode() for mark in ("路", "街道", "社区", "村"))
 
 _NOTHING: Final = pa.scalar("", pa.large_string())
 
@@ -63,32 +69,65 @@ def _birth_date(text: pa.Array) -> pa.Array:
 
 def _address(text: pa.Array) -> pa.Array:
     """Down to the road or community, hiding house and room."""
-    places = np.stack([_found(text, mark) for mark, _ in _ROADS])
-    nearest = np.where(places > 0, places, np.iinfo(np.int64).max).argmin(axis=0)
-    place = places[nearest, np.arange(len(text))]
-    size = np.array([size for _, size in _ROADS])[nearest]
-    head = _beginnings(text, np.where(place > 0, place + size, 0))
-    return pc.if_else(pa.array(place > 0), _keep(text, head, 0), _whole(text))
+    ends, odd = _first_ends(text)
+    head = _beginnings(text, ends)
+    masked = pc.if_else(pa.array(ends > 0), _keep(text, head, 0), _whole(text))
+    if odd.any():
+        # A mark at the beginning does not count, and neither does that mark further on: rare, so one by one.
+        others = pa.array([mask("address", value) for value in text.filter(pa.array(odd)).to_pylist()], masked.type)
+        masked = pc.replace_with_mask(masked, pa.array(odd), others)
+    return masked
 
 
-def _found(text: pa.Array, mark: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    found = pc.fill_null(pc.find_substring(text, mark), -1)
-    return found.to_numpy(zero_copy_only=False).astype(np.int64)  # type: ignore[no-any-return]
+def _first_ends(text: pa.Array) -> tuple[Counts, NDArray[np.bool_]]:
+    """Where the nearest mark ends, in bytes; 0 without one. And which addresses begin with a mark.
+
+    UTF-8 never has the beginning of one character inside another, so bytes are compared, of all addresses at once."""
+    offsets, flat = _bytes_of(text)
+    if not len(flat):
+        return np.zeros(len(text), np.int64), np.zeros(len(text), np.bool_)
+    found = np.zeros(len(flat), np.uint8)
+    longer = np.append(flat, np.zeros(max(map(len, _ROADS)), np.uint8))
+    for mark in _ROADS:
+        here = flat == mark[0]
+        for place, byte in enumerate(mark[1:], 1):
+            here &= longer[place : place + len(flat)] == byte
+        found[here] = len(mark)
+    starts = offsets[:-1]
+    places = np.flatnonzero(found)
+    nth = np.searchsorted(places, starts)
+    place = np.append(places, len(flat))[nth]
+    size = np.append(found[places], 0)[nth].astype(np.int64)
+    ends: Counts = np.where(place + size <= offsets[1:], place + size - starts, 0)
+    # What lies across two addresses is none.
+    ends[place >= offsets[1:]] = 0
+    return ends, (place == starts) & (ends > 0)
 
 
-def _beginnings(text: pa.Array, sizes: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pa.Array:
-    """The first ``sizes`` bytes of each value (whole characters: the caller sees to it)."""
+def _bytes_of(text: pa.Array) -> tuple[Counts, Bytes]:
+    """Where each value begins, and after the last its end; and the bytes of them all."""
     plain = pc.fill_null(text, "")
     offsets = np.frombuffer(plain.buffers()[1], np.int64)[plain.offset : plain.offset + len(plain) + 1]
     flat = np.frombuffer(plain.buffers()[2] or b"", np.uint8)[offsets[0] : offsets[-1]]
-    lengths = np.diff(offsets)
-    within = np.arange(len(flat)) - np.repeat(offsets[:-1] - offsets[0], lengths)
-    kept = flat[within < np.repeat(sizes, lengths)]
-    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-    made = pa.Array.from_buffers(
-        pa.large_string(), len(plain), [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(kept))]
+    return offsets - offsets[0], flat
+
+
+def _beginnings(text: pa.Array, sizes: Counts) -> pa.Array:
+    """The first ``sizes`` bytes of each value (whole characters: the caller sees to it)."""
+    offsets, flat = _bytes_of(text)
+    bounds = np.empty(2 * len(text) + 1, np.int64)
+    bounds[:-1:2] = offsets[:-1]
+    bounds[1::2] = offsets[:-1] + sizes
+    bounds[-1] = len(flat)
+    pieces = pa.Array.from_buffers(
+        pa.large_string(), 2 * len(text), [None, pa.py_buffer(bounds), pa.py_buffer(flat)]
     )
-    return pc.if_else(text.is_valid(), made, pa.scalar(None, pa.large_string()))
+    return pieces.take(pa.array(np.arange(len(text)) * 2, mask=~_present(text)))
+
+
+def _present(text: pa.Array) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = text.is_valid().to_numpy(zero_copy_only=False)
+    return found
 
 
 _COLUMNS: Final[Mapping[str, Callable[[pa.Array], pa.Array]]] = {

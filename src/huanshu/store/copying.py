@@ -15,7 +15,7 @@ The format is PostgreSQL's documentation of COPY, "Binary Format". Deliberately 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, Never
 
 import numpy as np
 import psycopg
@@ -122,8 +122,18 @@ def raw_rows(
     parameters: Sequence[object] = (),
 ) -> Iterator[memoryview]:
     """The rows of a query as PostgreSQL sends them: the field count (int16), then each field's length and bytes."""
+    for rows in raw_batches(connection, query, parameters):
+        yield from rows
+
+
+def raw_batches(
+    connection: psycopg.Connection,
+    query: sql.Composable | LiteralString,
+    parameters: Sequence[object] = (),
+) -> Iterator[list[memoryview]]:
+    """``raw_rows`` some megabytes at a time."""
     text = sql.SQL(query) if isinstance(query, str) else query
-    yield from _raw_rows(connection, sql.SQL("({})").format(text), parameters)
+    yield from _raw_batches(connection, sql.SQL("({})").format(text), parameters)
 
 
 def raw_table_rows(
@@ -131,20 +141,22 @@ def raw_table_rows(
 ) -> Iterator[memoryview]:
     """``raw_rows`` of a whole table, in no order: without a query the server does less for each row."""
     listed = sql.SQL(", ").join(map(sql.Identifier, names))
-    yield from _raw_rows(connection, sql.SQL("{} ({})").format(table, listed), ())
+    for rows in _raw_batches(connection, sql.SQL("{} ({})").format(table, listed), ()):
+        yield from rows
 
 
-def _raw_rows(
+def _raw_batches(
     connection: psycopg.Connection, source: sql.Composable, parameters: Sequence[object]
-) -> Iterator[memoryview]:
+) -> Iterator[list[memoryview]]:
     statement = sql.SQL("COPY {} TO STDOUT (FORMAT binary)").format(source)
     with connection.cursor().copy(statement, parameters or None) as copy:
         # One message is one row (PostgreSQL's protocol, "COPY Operations"); the first brings the head too.
         row = memoryview(copy.read())[len(_HEAD) :]
-        if len(row) and not _is_tail(row):
-            yield row
-        if not _is_tail(row):
-            yield from _further_rows(connection, copy)
+        first = [row] if len(row) else []
+        if first and _is_tail(row):
+            first.clear()
+        else:
+            yield from _further_batches(connection, copy, first)
         copy.read()  # the end, after the tail
 
 
@@ -152,26 +164,40 @@ def _is_tail(row: memoryview) -> bool:
     return len(row) == len(_TAIL) and bytes(row) == _TAIL
 
 
-def _further_rows(connection: psycopg.Connection, copy: psycopg.Copy) -> Iterator[memoryview]:
+def _further_batches(
+    connection: psycopg.Connection, copy: psycopg.Copy, held: list[memoryview]
+) -> Iterator[list[memoryview]]:
     """What libpq has received is taken from it directly: a fourth of what psycopg's own loop costs a row. That one
     waits when nothing is there."""
-    received = connection.pgconn.get_copy_data
+    received, total = connection.pgconn.get_copy_data, sum(map(len, held))
     while True:
         size, row = received(1)
-        if size < 0:  # before the tail: the server broke off, and its result says why
-            result = connection.pgconn.get_result()
-            while connection.pgconn.get_result() is not None:
-                pass
-            if result is None:
-                raise psycopg.OperationalError("the server broke off")
-            raise psycopg.errors.error_from_result(result)
+        if size < 0:
+            _broken_off(connection)
         if size == 0:
             row = memoryview(copy.read())
-        if _is_tail(row):
-            return
-        if not len(row):
-            raise psycopg.OperationalError("the server ended without an end")
-        yield row
+            size = len(row)
+            if not size:
+                raise psycopg.OperationalError("the server ended without an end")
+        if size == len(_TAIL) and _is_tail(row):
+            break
+        held.append(row)
+        total += size
+        if total >= _BATCH_BYTES:
+            yield held
+            held, total = [], 0
+    if held:
+        yield held
+
+
+def _broken_off(connection: psycopg.Connection) -> Never:
+    """Before the tail: the server's result says why."""
+    result = connection.pgconn.get_result()
+    while connection.pgconn.get_result() is not None:
+        pass
+    if result is None:
+        raise psycopg.OperationalError("the server broke off")
+    raise psycopg.errors.error_from_result(result)
 
 
 # -- columns → bytes ------------------------------------------------------------------------------------
