@@ -1,8 +1,8 @@
 """The district's books: what a delivery was frozen to carry, and what each receiver holds.
 
-They are committed without waiting for the disk (``Routes.effects``): what they say can be told again from what was waited
-for, the log and the receiver's inbox. A crash of the server may lose a transaction on the books whole, never an entry's and
-not this: a frozen delivery is on the disk before its entry is, since both go through one server's WAL.
+They are committed without waiting for the disk (``Routes.effects``): what they say can be told again from what was
+waited for, the log and the receiver's inbox. A crash of the server may lose a transaction on the books whole, never an
+entry's and not this: a frozen delivery is on the disk before its entry is, since both go through one server's WAL.
 
 A row is a chunk, or a receiver; its arrays are read and written whole, a column at a time. Two writers never meet here:
 deliveries of one flow to one receiver exclude each other (``delivery``).

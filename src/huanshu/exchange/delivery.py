@@ -20,14 +20,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import psycopg
-from psycopg import sql
 
 from huanshu import telemetry
 from huanshu.catalog import Contract, Flow
 from huanshu.errors import DeniedError, HuanshuError
 from huanshu.exchange import books, holds
 from huanshu.exchange import due as dues
-from huanshu.exchange.books import Chunk
 from huanshu.exchange.due import Due
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.passage import Passage
@@ -217,8 +215,8 @@ class _Delivery:
     # -- after a crash --------------------------------------------------------------------------
 
     def _finish_promoted(self) -> tuple[Outcome | None, list[str]]:
-        """A delivery whose inbox line exists has happened: tell the log and the books, open nothing. And the others that
-        were begun and have neither arrived nor been stopped."""
+        """A delivery whose inbox line exists has happened: tell the log and the books, open nothing. And the others
+        that were begun and have neither arrived nor been stopped."""
         finished, others = None, []
         for (delivery,) in self._district.execute(
             "SELECT delivery FROM district.delivery"
@@ -265,7 +263,8 @@ class _Delivery:
                 opened.serialize(),
             )
         self._district.execute(
-            "UPDATE district.delivery SET state = 'stopped', settled_at = now() WHERE delivery = %s", (delivery,)
+            "UPDATE district.delivery SET state = 'stopped', settled_at = now() WHERE delivery = %s",
+            (delivery,),
         )
 
     def _named(self) -> dict[str, str]:

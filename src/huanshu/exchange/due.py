@@ -46,8 +46,8 @@ _COLUMNS = {
 class Difference:
     """What comes and what leaves, each ascending by record.
 
-    What comes is ``record`` at ``version``, sealed under the keys of ``homes[home]`` at ``epoch``; ``subjects[n]`` is one
-    that ``record[about[n]]`` is about. ``slice`` is every record of the receiver's slice in the district, ``had`` the
+    What comes is ``record`` at ``version``, sealed under the keys of ``homes[home]`` at ``epoch``; ``subjects[n]`` is
+    one that ``record[about[n]]`` is about. ``slice`` is every record of the receiver's slice in the district, ``had`` the
     records it holds already and their versions, ``withdrawn_version`` at which version it holds each that leaves."""
 
     record: Numbers
@@ -113,7 +113,9 @@ def homes_of(home: Home, receiver: str) -> list[str]:
 
 def at_home(homes: list[str]) -> sql.Composable:
     """Whose home is one of these, as SQL. Of one home the index answers in the order of records, without a sort."""
-    return sql.SQL("home = {}").format(homes[0]) if len(homes) == 1 else sql.SQL("home = ANY({})").format(homes)
+    return (
+        sql.SQL("home = {}").format(homes[0]) if len(homes) == 1 else sql.SQL("home = ANY({})").format(homes)
+    )
 
 
 def versions_table(contract: Contract) -> sql.Identifier:
@@ -152,17 +154,14 @@ def difference(
     )
 
 
-def _read(
-    connection: psycopg.Connection, current: sql.Composable, homes: list[str]
-) -> dict[str, Numbers]:
+def _read(connection: psycopg.Connection, current: sql.Composable, homes: list[str]) -> dict[str, Numbers]:
     """The columns of the slice, ascending by record."""
     columns = _COLUMNS | ({"home": ("1", INTEGER)} if len(homes) == 1 else {})
     asked = {sql.SQL(text).format(homes=homes).as_string(): kind for text, kind in columns.values()}
     found = read_packed(connection, asked, current, _ALL)
     order = np.argsort(found["record"], kind="stable")
     return {
-        name: column[order].astype(np.int64)
-        for name, column in zip(_COLUMNS, found.values(), strict=True)
+        name: column[order].astype(np.int64) for name, column in zip(_COLUMNS, found.values(), strict=True)
     }
 
 
@@ -175,9 +174,9 @@ def _subjects(
     several = comes["record"][comes["about"] > 1]
     if not len(several):
         return about, subjects
-    source = sql.SQL("(SELECT record, unnest(subjects) AS subject FROM {} AND cardinality(subjects) > 1) s").format(
-        current
-    )
+    source = sql.SQL(
+        "(SELECT record, unnest(subjects) AS subject FROM {} AND cardinality(subjects) > 1) s"
+    ).format(current)
     pairs = read_packed(connection, {"record": BIGINT, "subject": BIGINT}, source, _ALL)
     due = np.isin(pairs["record"], several)
     theirs = np.searchsorted(comes["record"], pairs["record"][due])

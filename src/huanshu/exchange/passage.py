@@ -77,7 +77,8 @@ class Passage:
                 heads = self._heads(block)
                 record, version = heads.numbers(0), heads.numbers(1)
                 if not (
-                    np.array_equal(record, chunk.records[rows]) and np.array_equal(version, chunk.versions[rows])
+                    np.array_equal(record, chunk.records[rows])
+                    and np.array_equal(version, chunk.versions[rows])
                 ):
                     raise _not_frozen(self._contract.dataset)
                 held.append((block, heads))
@@ -147,8 +148,6 @@ def _among(chunk: Chunk, *, whole: bool) -> sql.Composable:
 def _not_frozen(dataset: str) -> TamperedError:
     return TamperedError(
         "exchange.chunk.changed",
-        Text(
-            f"rows of {dataset} are not those that were frozen", f"{dataset} 的行与冻结时不一致"
-        ),
+        Text(f"rows of {dataset} are not those that were frozen", f"{dataset} 的行与冻结时不一致"),
         remedy=Text("run huanshu verify, tell security staff", "运行 huanshu verify 并通知安全人员"),
     )

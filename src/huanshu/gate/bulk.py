@@ -42,8 +42,8 @@ Place = tuple[str, int]
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Rows in columns. ``cells[field][i]`` belongs to ``record[i]`` at ``version[i]``, sealed under the keys of
-    ``places[place[i]]``; where the field is asked as a token it is the identifier's link. ``texts`` are the plain fields
-    that are asked masked. Both are changed: cells in their place, texts by their masks."""
+    ``places[place[i]]``; where the field is asked as a token it is the identifier's link. ``texts`` are the plain
+    fields that are asked masked. Both are changed: cells in their place, texts by their masks."""
 
     record: Numbers
     version: Versions

@@ -100,9 +100,9 @@ def _rows(records: NDArray[np.int64], versions: NDArray[np.int32]) -> Words:
 class _Siv:
     """One key, one context, one width: what S2V needs once per column.
 
-    All of a row's blocks are handled as 64-bit words, a word of all rows at a time: numpy goes through a thousand rows
-    of one word as fast as through one, but through a thousand short rows one by one. Constants that S2V or CMAC would add one after
-    the other are added once (doubling is linear)."""
+    A row's blocks are handled as 64-bit words (of a little-endian processor), the same word of all rows at a time:
+    numpy goes through a column of words at once, but through short rows one by one. Constants that S2V and CMAC would
+    add one after the other are added once: doubling is linear."""
 
     def __init__(self, key: bytes, context: CellContext, width: int) -> None:
         mac_key, counter_key = key[: len(key) // 2], key[len(key) // 2 :]
@@ -110,7 +110,9 @@ class _Siv:
         self._counter = block_cipher(counter_key)
         self._width = width
         self._blocks = -(-width // BLOCK)
-        whole = doubled(int.from_bytes(self._mac.update(bytes(BLOCK)), "big"))  # K1; K2 is its double (RFC 4493, 2.3)
+        whole = doubled(
+            int.from_bytes(self._mac.update(bytes(BLOCK)), "big")
+        )  # K1; K2 is its double (RFC 4493, 2.3)
         first = doubled(_mac(mac_key, bytes(BLOCK))) ^ _mac(mac_key, context.bound())
         chain = doubled(first)  # dbl(D) after the first string; the row's CMAC comes on top
         self._row = _words(doubled(whole))

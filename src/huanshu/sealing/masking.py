@@ -74,7 +74,9 @@ def _address(text: pa.Array) -> pa.Array:
     masked = pc.if_else(pa.array(ends > 0), _keep(text, head, 0), _whole(text))
     if odd.any():
         # A mark at the beginning does not count, and neither does that mark further on: rare, so one by one.
-        others = pa.array([mask("address", value) for value in text.filter(pa.array(odd)).to_pylist()], masked.type)
+        others = pa.array(
+            [mask("address", value) for value in text.filter(pa.array(odd)).to_pylist()], masked.type
+        )
         masked = pc.replace_with_mask(masked, pa.array(odd), others)
     return masked
 
@@ -90,8 +92,8 @@ def _first_ends(text: pa.Array) -> tuple[Counts, NDArray[np.bool_]]:
     longer = np.append(flat, np.zeros(max(map(len, _ROADS)), np.uint8))
     for mark in _ROADS:
         here = flat == mark[0]
-        for place, byte in enumerate(mark[1:], 1):
-            here &= longer[place : place + len(flat)] == byte
+        for after, byte in enumerate(mark[1:], 1):
+            here &= longer[after : after + len(flat)] == byte
         found[here] = len(mark)
     starts = offsets[:-1]
     places = np.flatnonzero(found)

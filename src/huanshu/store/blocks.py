@@ -4,10 +4,11 @@ Rules
     A ``Block`` holds whole rows, one after the other, without COPY's head and tail. A row is its field count (int16),
     then each field's length (int32) and bytes; see PostgreSQL's documentation of COPY, "Binary Format".
     The *head* of a row is what comes before its first field of varying width: field count, lengths and values of the
-    fields that a ``Shape`` names. Heads are equally long, so a field of all rows is a strided column: ``uint8[n, width]``.
+    fields that a ``Shape`` names. Heads are equally long, so a field of all rows is a strided column,
+    ``uint8[n, width]``.
 Theory
-    Taking thirty columns out of a buffer and joining them again costs as much as encrypting half of them. Whoever changes
-    only fields of fixed width, and keeps the width, needs neither.
+    Taking thirty columns out of a buffer and joining them again costs as much as encrypting half of them. Whoever
+    changes only fields of fixed width, and keeps the width, needs neither.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _ABSENT: Final = b"\xff\xff\xff\xff"
 
 
 class Shape:
-    """What the rows of a query look like: ``fields`` in all, the first of which have these ``widths`` and are not NULL."""
+    """What the rows of a query look like: ``fields`` in all, the first of these ``widths`` and not NULL."""
 
     def __init__(self, fields: int, widths: Sequence[int]) -> None:
         self.fields = fields
@@ -89,7 +90,7 @@ class Block:
 
     def images(self, before: int, after: int) -> Iterator[memoryview]:
         """Each row without its first and last bytes."""
-        data = memoryview(self.data)  # type: ignore[arg-type]
+        data = self.data.data
         for start, end in zip((self.starts + before).tolist(), (self.ends - after).tolist(), strict=True):
             yield data[start:end]
 
@@ -108,7 +109,7 @@ class Block:
 
     def with_texts(self, shape: Shape, columns: Sequence[pa.Array]) -> Block:
         """The same heads, and these fields after them: another block."""
-        raw = memoryview(self.data)  # type: ignore[arg-type]
+        raw = self.data.data
         heads = [raw[start : start + shape.size] for start in self.starts.tolist()]
         framed = [_framed(column) for column in columns]
         return Block.of([b"".join(parts) for parts in zip(heads, *framed, strict=True)])
@@ -140,7 +141,7 @@ class Heads:
         self.taken = taken
 
     def values(self, number: int) -> Bytes:
-        """The bytes of one field in every row, as ``uint8[n, width]``: a view; what is written there is in the heads."""
+        """The bytes of one field in every row, as ``uint8[n, width]``: a view, to be written to."""
         found: Bytes = self.taken[f"value {number}"]
         return found
 
@@ -161,7 +162,7 @@ def write_blocks(
     connection: psycopg.Connection, table: sql.Composable, names: Sequence[str], blocks: Iterable[Block]
 ) -> None:
     """Append the rows to a table; ``names`` are the columns that their fields are."""
-    copy_in_rows(connection, table, names, (memoryview(block.data) for block in blocks))  # type: ignore[arg-type]
+    copy_in_rows(connection, table, names, (block.data.data for block in blocks))
 
 
 def _framed(column: pa.Array) -> list[bytes]:

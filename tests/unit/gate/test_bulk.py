@@ -59,7 +59,9 @@ def sealed(place: NDArray[np.int64], places: list[Place]) -> NDArray[np.uint8]:
     return rows
 
 
-def change(cells: NDArray[np.uint8], to: Place, places: list[Place], place: NDArray[np.int64], rung: Rung) -> None:
+def change(
+    cells: NDArray[np.uint8], to: Place, places: list[Place], place: NDArray[np.int64], rung: Rung
+) -> None:
     flow = dataclasses.replace(FLOW, fields={**FLOW.fields, FIELD: rung})
     _Resealing(CONTRACT, flow, to, places, KEYS).change(Batch(RECORD, VERSION, place, {FIELD: cells}, {}))
 
@@ -86,7 +88,8 @@ def test_elsewhere_or_masked_it_is_another_and_nothing_around_it_changes(to: Pla
     before = rows.copy()
     change(rows[:, 5:-8], to, [A], ALL_AT_FIRST, rung)
     assert not (rows[:, 5:-8] == before[:, 5:-8]).all(axis=1).any()
-    assert not rows[:, :5].any() and not rows[:, -8:].any()
+    assert not rows[:, :5].any()
+    assert not rows[:, -8:].any()
     mask = CONTRACT.field(FIELD).mask
     assert mask is not None
     assert opened(rows[:, 5:-8], to, rung).equals(NAMES if rung is Rung.REVEAL else mask_column(mask, NAMES))
@@ -126,7 +129,8 @@ def test_an_identifier_asked_as_a_token_is_made_from_its_link_where_the_link_lie
     )
     made = [token(keys[purpose_key], link.tobytes()) for link in links]
     assert [row.tobytes() for row in rows[:, 9:25]] == made
-    assert not rows[:, :9].any() and not rows[:, 25:].any()
+    assert not rows[:, :9].any()
+    assert not rows[:, 25:].any()
 
 
 def test_plain_text_asked_masked_is_masked() -> None:
@@ -137,8 +141,12 @@ def test_plain_text_asked_masked_is_masked() -> None:
     assert batch.texts[FIELD].equals(mask_column(mask, NAMES))
 
 
-@pytest.mark.parametrize(("name", "rung"), [("pregnancy", Rung.MATCH), (FIELD, Rung.COUNT), ("sex", Rung.MASK)])
-def test_a_rung_that_the_contract_does_not_offer_is_refused_before_a_key_is_asked_for(name: str, rung: Rung) -> None:
+@pytest.mark.parametrize(
+    ("name", "rung"), [("pregnancy", Rung.MATCH), (FIELD, Rung.COUNT), ("sex", Rung.MASK)]
+)
+def test_a_rung_that_the_contract_does_not_offer_is_refused_before_a_key_is_asked_for(
+    name: str, rung: Rung
+) -> None:
     assert CONTRACT.field(name).mask is None or rung is not Rung.MASK
     with pytest.raises(ContentError, match=r"exchange\.rung\.not_offered"):
         _require_offered(CONTRACT.field(name), rung, FLOW)

@@ -70,19 +70,27 @@ def test_an_image_is_the_row_between_its_ends(connection: psycopg.Connection, ta
     ) + (1).to_bytes(4, "big")
 
 
-def test_texts_after_the_head_are_read_and_replaced(connection: psycopg.Connection, table: sql.Identifier) -> None:
+def test_texts_after_the_head_are_read_and_replaced(
+    connection: psycopg.Connection, table: sql.Identifier
+) -> None:
     block = read(connection, table)
     note, name, digest = block.texts(SHAPE)
     want = connection.execute("SELECT note, name FROM blocks ORDER BY record").fetchall()
     assert list(zip(note.to_pylist(), name.to_pylist(), strict=True)) == want
-    masked = pa.array([None if text is None else "*" * len(text) for text in name.to_pylist()], pa.large_string())
+    masked = pa.array(
+        [None if text is None else "*" * len(text) for text in name.to_pylist()], pa.large_string()
+    )
     connection.execute("TRUNCATE blocks")
     write_blocks(connection, table, NAMES, [block.with_texts(SHAPE, [note, masked, digest])])
     found = connection.execute("SELECT record, note, name FROM blocks ORDER BY record").fetchall()
-    assert found == [(n, note, m) for n, (note, _), m in zip(range(1, ROWS + 1), want, masked.to_pylist(), strict=True)]
+    assert found == [
+        (n, note, m) for n, (note, _), m in zip(range(1, ROWS + 1), want, masked.to_pylist(), strict=True)
+    ]
 
 
-@pytest.mark.parametrize("shape", [Shape(4, [8, 4]), Shape(5, [8, 5]), Shape(5, [8, 4, 3]), Shape(5, [8, 4, 900])])
+@pytest.mark.parametrize(
+    "shape", [Shape(4, [8, 4]), Shape(5, [8, 5]), Shape(5, [8, 4, 3]), Shape(5, [8, 4, 900])]
+)
 def test_rows_of_another_shape_are_refused(
     connection: psycopg.Connection, table: sql.Identifier, shape: Shape
 ) -> None:
