@@ -47,7 +47,9 @@ class Difference:
     """What comes and what leaves, each ascending by record.
 
     What comes is ``record`` at ``version``, sealed under the keys of ``homes[home]`` at ``epoch``; ``subjects[n]`` is
-    one that ``record[about[n]]`` is about. ``slice`` is every record of the receiver's slice in the district, ``had`` the
+    if len(homes) == 1:
+        return sql.SQL("home = {}").format(homes[0])
+    return sql.SQL("home = ANY({})").format(homes)
     records it holds already and their versions, ``withdrawn_version`` at which version it holds each that leaves."""
 
     record: Numbers
