@@ -103,6 +103,7 @@ class Passage:
                 block = block.with_texts(self._shape, columns)
             self._ground.pause(f"c:opened:{chunk.number}")
             yield block
+            self._ground.pause(f"c:written:{chunk.number}")
 
     def _heads(self, block: Block) -> Heads:
         try:
