@@ -11,10 +11,11 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 
-from huanshu_verify import STEPS, Options, Report, fsck
+from huanshu_verify import STEPS, Options, Report, evidence, fsck
 from huanshu_verify.notes import NoteError
 
 _WORDS = {
@@ -54,6 +55,8 @@ _SHOWN = 20
 
 def main() -> None:
     """Entry point."""
+    if sys.argv[1:2] == ["evidence"]:
+        _evidence(sys.argv[2:])
     parser = _parser()
     given = parser.parse_args()
     if not given.vkey or not (given.url or given.published):
@@ -76,6 +79,33 @@ def main() -> None:
     sys.exit(0 if report.clean else 1)
 
 
+def _evidence(arguments: list[str]) -> NoReturn:
+    """``huanshu-verify evidence BUNDLE``; the same exit codes."""
+    parser = argparse.ArgumentParser(
+        prog="huanshu-verify evidence",
+        description="Check one entry's evidence bundle, on any machine. 核验一条日志条目的证据包。",
+        epilog="Key and policy come from where they were made public, never from the bundle itself.",
+    )
+    parser.add_argument("bundle", type=Path, help="what huanshu audit export-evidence wrote")
+    parser.add_argument("--vkey", required=True, help="the log's verifier key (name+hash+key)")
+    parser.add_argument("--policy", type=Path, help="whose cosignatures are asked for (C2SP tlog-policy)")
+    parser.add_argument("--json", action="store_true", help="answer as one JSON document")
+    parser.add_argument("--lang", choices=("zh", "en"), default="zh")
+    given = parser.parse_args(arguments)
+    try:
+        policy = given.policy.read_text(encoding="utf-8") if given.policy else None
+        proven = evidence.check(given.bundle, given.vkey, policy)
+    except (OSError, ValueError) as error:
+        what = str(error) if not isinstance(error, OSError) else "a file could not be read"
+        sys.stderr.write(f"huanshu-verify: {what}\n")
+        sys.exit(3)
+    if given.json:
+        sys.stdout.write(json.dumps(dataclasses.asdict(proven), ensure_ascii=False, indent=2) + "\n")
+    else:
+        sys.stdout.write("\n".join(evidence.told(proven, given.lang)) + "\n")
+    sys.exit(1 if proven.problems else 0)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="huanshu-verify",
@@ -83,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Verify a Huanshu log and the data it speaks of, without trusting Huanshu. 独立核验。",
         epilog="""examples:
   huanshu-verify --published FOLDER --vkey NAME+HASH+KEY --policy witnesses.policy --state mine.json
+  huanshu-verify evidence BUNDLE --vkey NAME+HASH+KEY --policy witnesses.policy
   huanshu-verify --url postgresql://… --vkey NAME+HASH+KEY --data --receiver 990101001001=postgresql://…
 exit codes: 0 clean · 1 problems · 2 usage · 3 something could not be read""",
     )

@@ -22,6 +22,7 @@ from huanshu.exchange.runs import run_delivery
 from huanshu.gate.read import Asked, read
 from huanshu.gate.seen import AskedWho, WhoSaw, who_saw
 from huanshu.identity import approve_flow, revoke_flow
+from huanshu_verify.evidence import check
 from huanshu_verify.merkle import root_of
 
 ROOT = Path(__file__).parents[2]
@@ -316,6 +317,26 @@ def test_exposure_and_replay_on_the_command_line(
     assert (code, told["agrees"], told["logged"]) == (0, True, False)
     assert place.entries()[-1].event == "log.entries.read"
     assert command(place.settings, f"huanshu --as p.tang audit replay {denied} --case x")[0] == 5
+
+
+def test_one_access_is_proven_to_an_outsider_and_the_export_is_logged(
+    planted: tuple[Range, int, int], command: Callable[..., tuple[int, Any]], tmp_path: Path
+) -> None:
+    place, *_ = planted
+    given = next(e for e in place.entries() if e.event == "exchange.intake.authorised")
+    line = f"huanshu --as p.xu audit export-evidence {given.index} --case x --out {tmp_path}/one.zip"
+    size = len(place.entries())
+    assert command(place.settings, f"{line} --dry-run")[0] == 0
+    assert list(tmp_path.iterdir()) == []
+    assert "export.evidence" not in [e.body["detail"].get("tool") for e in place.entries()[size:]]
+    assert command(place.settings, line)[0] == 0
+    assert "export.evidence" in [e.body["detail"].get("tool") for e in place.entries()[size:]]
+    proven = check(tmp_path / "one.zip", str(place.acting().keeper.status()["vkey"]))
+    assert (proven.problems, proven.entry["index"]) == ([], given.index)
+    assert proven.bound == ["contract.yaml", "flow.yaml"]
+    assert command(place.settings, line.replace("p.xu", "p.tang").replace("one", "two"))[0] == 5
+    assert command(place.settings, line.replace(f" {given.index} ", " 99999 "))[0] == 4
+    assert [file.name for file in tmp_path.iterdir()] == ["one.zip"]
 
 
 def test_an_export_is_logged_before_it_reads_and_holds_no_value(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from huanshu.assembly.running import Running
 from huanshu.auditlog import Signer
+from huanshu.auditlog.witnesses import POLICY
 from huanshu.errors import HuanshuError
 from huanshu_verify import STEPS, Options, Report, Rule, fsck
 
@@ -24,6 +25,7 @@ def verify_deployment(running: Running, steps: Sequence[Rule] = STEPS) -> Report
     }
     settings = deployment.settings
     head = (settings.keeper_folder / "head").read_text()
+    policy = settings.home / POLICY
     options = Options(
         deployment.roles["huanshu_app"],
         _vkey(running),
@@ -31,6 +33,7 @@ def verify_deployment(running: Running, steps: Sequence[Rule] = STEPS) -> Report
         receivers,
         data=True,
         published=settings.log_folder,
+        policy=policy.read_text(encoding="utf-8") if policy.is_file() else None,
     )
     return fsck(options, steps)
 

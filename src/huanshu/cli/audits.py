@@ -12,7 +12,9 @@ import typer
 from huanshu.assembly import Running, running
 from huanshu.assembly.keeper_process import clock_of
 from huanshu.assembly.watching import open_findings, raised
+from huanshu.auditlog import PublishedLog
 from huanshu.auditlog.reader import read_entries
+from huanshu.auditlog.witnesses import POLICY
 from huanshu.catalog import Home
 from huanshu.cli.context import CONTEXT
 from huanshu.cli.speech import plain
@@ -21,6 +23,7 @@ from huanshu.exchange.retention import delete, look
 from huanshu.gate.exposure import AskedExposure, Kind, exposure
 from huanshu.gate.replay import replay
 from huanshu.keeper.alerts import DISPOSITIONS
+from huanshu.report.bundle import evidence, named_files
 from huanshu.report.export import Format, export
 from huanshu.report.incident import draft
 
@@ -146,6 +149,48 @@ def write_export(
         else Text(f"{count} entries written to {out}", f"已将 {count} 条写入 {out}")
     )
     CONTEXT.speech.result({"first": first, "last": end, "entries": count, "path": str(out)})
+
+
+@app.command("export-evidence")
+def export_evidence(
+    index: Annotated[int, typer.Argument(min=0, help="Index of the entry to prove.")],
+    out: Annotated[Path, typer.Option(help="Bundle to write (.zip); whole or not at all.")],
+    case: Case,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be written; nothing is.")
+    ] = False,
+) -> None:
+    """Prove one access to an outsider: the entry, its proof, the signed and cosigned checkpoint, contract and flow.
+
+    Example: huanshu --as p.xu audit export-evidence 118 --out entry-118.zip --case "complaint 2026-118"
+    """
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        settings, reading = here.deployment.settings, None
+        if not dry_run:
+            reading = _reading(here, "export.evidence", case, index, index)
+        with here.district() as district:
+            found = list(read_entries(district, index, index + 1))
+        if not found:
+            raise InputError("cli.entry.unknown", Text(f"there is no entry {index}", f"没有条目 {index}"))
+        policy = settings.home / POLICY
+        bundle = evidence(
+            PublishedLog(settings.log_folder), str(here.keeper.status()["vkey"]), found[0],
+            named_files(settings.home, found[0]),
+            policy.read_text(encoding="utf-8") if policy.is_file() else "quorum none\n",
+        )  # fmt: skip
+        if not dry_run:
+            new = out.with_name(f".{out.name}.new")
+            new.write_bytes(bundle)
+            new.rename(out)
+    CONTEXT.speech.tell(
+        Text(f"would write {len(bundle)} bytes", f"将写出 {len(bundle)} 字节")
+        if dry_run
+        else Text(
+            f"written to {out}; checked anywhere by: huanshu-verify evidence {out.name} --vkey KEY",
+            f"已写入 {out}；任何机器可核验：huanshu-verify evidence {out.name} --vkey 公钥",
+        )
+    )
+    CONTEXT.speech.result({"entry": index, "bytes": len(bundle), "path": str(out), "read": reading})
 
 
 @app.command("alerts")
