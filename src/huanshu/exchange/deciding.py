@@ -47,33 +47,52 @@ class Decided:
             numbered.store(connection)
 
 
-def judge_whole(contract: Contract, suite: Suite, judged: Sequence[Judged]) -> tuple[Verdict, Bad]:
+class Parts:
+    """What the parts of an extract turned out to be, as one: rows numbered through all of them."""
+
+    def __init__(self, judged: Sequence[Judged]) -> None:
+        self.judged = judged
+        self._distinct: dict[str, Distinct] = {}
+
+    def links(self, name: str) -> NDArray[np.uint8]:
+        return np.concatenate([part.links[name] for part in self.judged])
+
+    def given(self, name: str) -> NDArray[np.bool_]:
+        return np.concatenate([part.given[name] for part in self.judged])
+
+    def distinct(self, name: str) -> Distinct:
+        """Of a field's links; sorted once, whoever asks."""
+        if name not in self._distinct:
+            self._distinct[name] = subjects.distinct(self.links(name))
+        return self._distinct[name]
+
+
+def judge_whole(contract: Contract, suite: Suite, parts: Parts) -> tuple[Verdict, Bad]:
     """The verdict over all parts, and the rows to quarantine with their rules, numbered through all parts."""
-    verdict = whole([part.verdict for part in judged], suite)
+    verdict = whole([part.verdict for part in parts.judged], suite)
     sound = np.ones(verdict.records, np.bool_)
     sound[verdict.quarantined_rows()] = False
     for rule in dataset_rules(suite, contract):
         name = unique_field(rule)
-        codes = subjects.distinct(_links(judged, name)).codes
-        result, rows = repeated(rule, codes, sound & _given(judged, name))
+        result, rows = repeated(rule, parts.distinct(name).codes, sound & parts.given(name))
         verdict = verdict.with_rule(result, rows)
         if rule.severity == "error":
             sound[rows] = False
     return verdict, verdict.quarantine
 
 
-def only_quarantine(judged: Sequence[Judged], bad: Bad) -> Decided:
+def only_quarantine(parts: Parts, bad: Bad) -> Decided:
     """Nothing of a refused extract is sealed as a record; its bad rows are kept for the steward."""
     nothing = np.empty(0, np.int64)
     whole_ = _Rows(nothing, nothing, nothing, ())
-    return Decided(whole_.by_part(judged, bad), nothing, nothing)
+    return Decided(whole_.by_part(parts.judged, bad), nothing, nothing)
 
 
 def decide(
     connection: psycopg.Connection,
     contract: Contract,
     versions: Versions,
-    judged: Sequence[Judged],
+    parts: Parts,
     bad: Bad,
     *,
     full: bool,
@@ -85,16 +104,16 @@ def decide(
         [(RECORDS, contract.dataset), *((SUBJECTS, subject.kind) for subject in contract.subjects)],
     )
     key = contract.primary_key.name
-    given = subjects.distinct(_links(judged, key))
+    given = parts.distinct(key)
     good = np.ones(len(given.codes), np.bool_)
     good[np.fromiter(bad, np.int64, len(bad))] = False
     numbered = subjects.number(connection, RECORDS, contract.dataset, given, _some(given, good))
     records = numbered.by_row
     # Every record the extract mentions is present, quarantined or not: a faulty row withdraws nobody.
-    mentioned = np.sort(numbered.numbers[_some(given, _given(judged, key) & (records > 0))])
+    mentioned = np.sort(numbered.numbers[_some(given, parts.given(key) & (records > 0))])
     current = versions.current(connection, None if full else mentioned)
     place = current.places(records)
-    marks = np.concatenate([part.marks for part in judged])
+    marks = np.concatenate([part.marks for part in parts.judged])
     same = np.zeros(len(records), np.bool_)
     known = place >= 0
     same[known] = (current.mark[place[known]] == marks[known]).all(axis=1)
@@ -106,10 +125,10 @@ def decide(
     last = np.zeros(len(rows), np.int64)
     last[known[rows]] = current.version[place[rows[known[rows]]]]
     _continue(connection, versions, numbered, rows, ~known[rows], last)
-    about = _Subjects.of(connection, contract, judged, rows, given)
+    about = _Subjects.of(connection, contract, parts, rows, given)
     staged = _Rows(rows, records[rows], last + 1, about.ordinals)
     return Decided(
-        orders=staged.by_part(judged, bad),
+        orders=staged.by_part(parts.judged, bad),
         ended=np.concatenate([superseded, withdrawn]),
         ended_versions=np.concatenate([current.version[place[rows[known[rows]]]], current.version[gone]]),
         good=int(good.sum()),
@@ -156,7 +175,7 @@ class _Subjects:
     def of(
         connection: psycopg.Connection,
         contract: Contract,
-        judged: Sequence[Judged],
+        parts: Parts,
         rows: Numbers,
         records: Distinct,
     ) -> _Subjects:
@@ -165,13 +184,13 @@ class _Subjects:
         kinds: list[Numbered] = []
         for kind in sorted({subject.kind for subject in contract.subjects}):
             about = [n for n, subject in enumerate(contract.subjects) if subject.kind == kind]
-            named = [_given(judged, contract.subjects[n].field)[rows] for n in about]
+            named = [parts.given(contract.subjects[n].field)[rows] for n in about]
             if [contract.subjects[n].field for n in about] == [contract.primary_key.name]:
                 every = np.zeros(len(records.codes), np.bool_)
                 every[rows[named[0]]] = True
                 given = among(records, every)  # sorted once for the records, and not again
             else:
-                links = [_links(judged, contract.subjects[n].field)[rows] for n in about]
+                links = [np.take(parts.links(contract.subjects[n].field), rows, axis=0) for n in about]
                 given = subjects.distinct(
                     np.concatenate([link[there] for link, there in zip(links, named, strict=True)])
                 )
@@ -211,11 +230,3 @@ class _Rows:
             orders.append((order,))
             start = end
         return orders
-
-
-def _links(judged: Sequence[Judged], name: str) -> NDArray[np.uint8]:
-    return np.concatenate([part.links[name] for part in judged])
-
-
-def _given(judged: Sequence[Judged], name: str) -> NDArray[np.bool_]:
-    return np.concatenate([part.given[name] for part in judged])

@@ -16,7 +16,7 @@ sealed whole, with the rules it failed; a record already in the store keeps its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,11 +29,11 @@ from huanshu.catalog import Contract, Flow, Suite
 from huanshu.errors import ContentError, InputError
 from huanshu.exchange import batches, quarantine, repairs, written
 from huanshu.exchange.corrections import standing
-from huanshu.exchange.deciding import Bad, Decided, decide, judge_whole, only_quarantine
+from huanshu.exchange.deciding import Bad, Decided, Parts, decide, judge_whole, only_quarantine
 from huanshu.exchange.extract import open_extract
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.manifest import Manifest, read_manifest
-from huanshu.exchange.staging import Judged, Stages, Staging, Task
+from huanshu.exchange.staging import Stages, Staging, Task
 from huanshu.exchange.tables import create, district_tables
 from huanshu.exchange.turn import require_signed, require_turn
 from huanshu.exchange.versions import INDEXES, Versions
@@ -212,19 +212,24 @@ class _Intake:
             if task.workers > 1:
                 parts[0].release()  # the workers have theirs
             del extract, parts, made
-            judged = workers.ask("judge", [()] * task.workers)
+            judged = Parts(workers.ask("judge", [()] * task.workers))
             with self._stages.of("decide"):
                 verdict, bad = judge_whole(self._contract, self._suite, judged)
                 decided = self._decide(workers, judged, verdict, bad)
             staged = workers.answers()
             for part in staged:
                 self._stages.add(part.seconds)
-            lists = written.whole((part.written for part in staged), decided.ended, decided.ended_versions)
             with self._stages.of("index"):
-                workers.ask("index", [(list(range(n, INDEXES, task.workers)),) for n in range(task.workers)])
+                workers.begin(
+                    "index", [(list(range(n, INDEXES, task.workers)),) for n in range(task.workers)]
+                )
+                lists = written.whole(
+                    (part.written for part in staged), decided.ended, decided.ended_versions
+                )
+                workers.answers()
         return verdict, decided, lists
 
-    def _decide(self, workers: Workers, judged: Sequence[Judged], verdict: Verdict, bad: Bad) -> Decided:
+    def _decide(self, workers: Workers, judged: Parts, verdict: Verdict, bad: Bad) -> Decided:
         """Let the workers begin as soon as every number is known; it is stored while they seal."""
         if not verdict.batch_ok:
             decided = only_quarantine(judged, bad)

@@ -27,7 +27,7 @@ from huanshu.catalog import Contract, Flow
 from huanshu.errors import Text, UnavailableError
 from huanshu.exchange import batches, quarantine, written
 from huanshu.exchange.corrections import standing
-from huanshu.exchange.deciding import decide, judge_whole
+from huanshu.exchange.deciding import Parts, decide, judge_whole
 from huanshu.exchange.extract import Batch
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.staging import Judged, Staging, Task
@@ -156,7 +156,9 @@ class _Repair:
             with self._district.transaction():
                 self._versions.prepare(self._district)
             with self._district.transaction():
-                decided = decide(self._district, self._contract, self._versions, [judged], {}, full=False)
+                decided = decide(
+                    self._district, self._contract, self._versions, Parts([judged]), {}, full=False
+                )
                 decided.store(self._district)
             ((order,),) = decided.orders
             (staged,) = workers.ask("stage", [(order,)])
@@ -211,7 +213,7 @@ class _Repair:
     def _failed(self, judged: Judged) -> tuple[str, ...]:
         """The rules that the row fails now. One that repeated another record still does while its identifier is the
         same; a new identifier may be nobody else's: a repair never writes over another record."""
-        _, bad = judge_whole(self._contract, self._suite, [judged])
+        _, bad = judge_whole(self._contract, self._suite, Parts([judged]))
         failed = list(bad.get(0, ()))
         key = self._contract.primary_key.name
         mine = judged.links[key][0].tobytes()

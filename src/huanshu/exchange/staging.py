@@ -246,14 +246,14 @@ class Staging:
             district, self._keeper, task.ticket, self._loan, contract, task.batch, records, columns
         )
         versions = order.versions[chunk.places].astype(np.int32)
-        links = {f"link_{name}": links[rows] for name, links in self._judged.links.items()}
+        links = {f"link_{name}": np.take(links, rows, axis=0) for name, links in self._judged.links.items()}
         about = lists([ordinals[chunk.places] for ordinals in order.subjects], len(rows))
         bound = {
             "record": numbers(records, 8),
             "version": numbers(versions, 4),
             "batch_in": np.frombuffer(task.batch.encode(), np.uint8),
             "epoch": numbers(np.array(task.epoch), 4),
-            "mark": self._judged.marks[rows],
+            "mark": np.take(self._judged.marks, rows, axis=0),
             **links,
         }
         widths = {name: cells.shape[-1] for name, cells in bound.items()} | gate.cell_widths(contract)

@@ -64,7 +64,7 @@ class Numbered:
     def store(self, connection: psycopg.Connection) -> None:
         """Write the new ones. In the transaction of ``reserve``, before anything that names them has effect."""
         if len(self.fresh):
-            links = np.ascontiguousarray(self.given.links[self.fresh])
+            links = np.take(self.given.links, self.fresh, axis=0)
             cells = pa.FixedSizeBinaryArray.from_buffers(
                 pa.binary(links.shape[1]), len(links), [None, pa.py_buffer(links)]
             )
