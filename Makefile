@@ -66,7 +66,8 @@ bench-delivery: $(STAMP) ## Intake and delivery beside bare copying, into benchm
 	$(BIN)/python benchmarks/intake.py --records $(RECORDS)
 	$(BIN)/python benchmarks/delivery.py --records $(RECORDS)
 
-bench-log: $(STAMP) ## Who saw a resident, over 90 million pairs, beside a scan; into benchmarks/results
+bench-log: $(STAMP) ## Appending, acknowledging, proving, who saw whom, into benchmarks/results (minutes)
+	$(BIN)/python benchmarks/log.py
 	$(BIN)/python benchmarks/who_saw.py
 
 full-scale: $(STAMP) ## The whole district once: simulate, intake, delivery, verifier (RECORDS=… for a short run)

@@ -29,9 +29,14 @@ _encode: Final = json.JSONEncoder(
 
 def canonical(value: Any) -> bytes:
     """RFC 8785 bytes of objects, arrays, strings, integers and booleans. Raises InputError otherwise."""
-    if _check(value):
-        return rfc8785.dumps(value)
-    return _encode(value).encode()
+    return written(value)[0].encode()
+
+
+def written(value: Any) -> tuple[str, bool]:
+    """``canonical`` as text, and whether reading it back gives a value of the same types: it does not where there was a
+    tuple, or a subclass. Raises InputError."""
+    seen = _check(value)
+    return rfc8785.dumps(value).decode() if seen & _BEYOND else _encode(value), not seen & _OTHER
 
 
 def digest(value: Any) -> str:
@@ -39,46 +44,51 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
-def _check(value: Any) -> bool:
-    """Raises what has no canonical form; whether a member's name goes beyond U+FFFF. The exact types come first,
-    because nearly everything is of one."""
+#: What ``_check`` tells: a member's name goes beyond U+FFFF; a value is not of the type that JSON reads.
+_BEYOND, _OTHER = 1, 2
+
+
+def _check(value: Any) -> int:
+    """Raises what has no canonical form. The exact types come first, because nearly everything is of one."""
     kind = type(value)
     if kind is str:
         if not value.isascii():
             _text(value)
-        return False
+        return 0
     if kind is dict:
-        beyond = False
+        seen = 0
         for name, item in value.items():
             if not isinstance(name, str):
                 raise _refused("a member name that is no string", "非字符串成员名")
             if not name.isascii():
                 _text(name)
-                beyond |= max(name) > "\uffff"
-            beyond |= _check(item)
-        return beyond
-    if kind is bool:
-        return False
+                seen |= _BEYOND * (max(name) > "\uffff")
+            seen |= _check(item)
+        return seen
     if kind is int:
         if not -_LARGEST <= value <= _LARGEST:
             raise _refused("an integer beyond 2^53 - 1", "超出 2^53-1 的整数")
-        return False
-    if isinstance(value, (list, tuple)):
-        beyond = False
+        return 0
+    if kind is bool:
+        return 0
+    if kind is list:
+        seen = 0
         for item in value:
-            beyond |= _check(item)
-        return beyond
-    return _check(_plain(value))
+            seen |= _check(item)
+        return seen
+    return _check(_plain(value)) | _OTHER
 
 
 def _plain(value: Any) -> Any:
-    """What a value of a subclass is written as (an enumeration's word is its text)."""
+    """What a value of another type is written as (an enumeration's word is its text, a tuple is a list)."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
         return int(value)
     if isinstance(value, dict):
         return dict(value)
+    if isinstance(value, (list, tuple)):
+        return list(value)
     kind = type(value).__name__
     raise _refused(f"a {kind}", f"{kind} 类型")
 

@@ -35,7 +35,7 @@ from huanshu.auditlog import events
 from huanshu.auditlog.entries import Draft, Entry
 from huanshu.auditlog.head import HeadStore
 from huanshu.auditlog.signing import Signer
-from huanshu.canonical import canonical
+from huanshu.canonical import written
 from huanshu.errors import InputError, TamperedError, Text, UnavailableError
 from huanshu.store import require_promises
 from huanshu.tlog import Checkpoint, Frontier, leaf_hash
@@ -231,15 +231,16 @@ class LogWriter:
             stamp = at.isoformat(timespec="microseconds")
             for draft in drafts:
                 body = {**draft.body, "v": 1, "index": tree.size, "at": stamp}
-                events.check(body)
-                leaf = canonical(body)
+                text, same = written(body)
+                events.check(body, text)
+                leaf = text.encode()
                 if len(leaf) > events.LEAF_LIMIT:
                     raise InputError(
                         "auditlog.entry.too_long",
                         Text("the entry is longer than 65 535 bytes", "条目超过 65535 字节"),
                     )
                 hashed = leaf_hash(leaf)
-                entry = Entry(tree.size, str(body["event"]), body, leaf)
+                entry = Entry(tree.size, str(body["event"]), body, leaf) if same else Entry.of(leaf)
                 tree.append(hashed)
                 made.append((Appended(entry, hashed, fresh=True), draft))
             self._ahead, self._ahead_last = tree, at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 
 from huanshu.auditlog import Draft
+from huanshu.catalog import Rung
 from huanshu.errors import InputError, TamperedError, UnavailableError
 from huanshu.store import connect
 from huanshu.store.urls import with_database
@@ -242,13 +244,30 @@ def test_callers_at_once_share_commits_and_each_is_durable_when_told(ground: Any
 
 
 def test_what_is_appended_equals_what_is_read_back(ground: Any, make_draft: Any) -> None:
-    """The body in memory is not parsed again: so it may hold nothing that JSON reads otherwise."""
+    """The body in memory is not parsed again, unless it holds something that JSON reads otherwise."""
     writer = ground.started()
     body = make_draft(0).body
-    for odd in (("a", "b"), 1.5, None, b"x", {"a"}):
-        with pytest.raises(InputError):
-            writer.append([Draft({**body, "detail": {**body["detail"], "report": odd}})])
-    writer.append([Draft({**body, "detail": {**body["detail"], "report": ["a", {"b": [1, True]}]}})])
+    for none in (1.5, None, b"x", {"a"}):
+        with pytest.raises(InputError, match=r"canonical\.value\.refused"):
+            writer.append([Draft({**body, "detail": {**body["detail"], "report": none}})])
+    odd = ["a", {"b": [1, True]}], ("a", ("b", 2)), OrderedDict(a=(1,)), Rung.MASK
+    made = writer.append([Draft({**body, "detail": {**body["detail"], "report": each}}) for each in odd])
+    assert [type(a.entry.body["detail"]["report"]) for a in made] == [list, list, dict, int]
     writer.close()
-    ((entry, _),) = list(ground.writer().start())
-    assert entry.body["detail"]["report"] == ["a", {"b": [1, True]}]
+    assert [entry.body for entry, _ in ground.writer().start()] == [a.entry.body for a in made]
+
+
+@pytest.mark.parametrize(
+    "bad", ["a\nb", "\x00", "\x7f", "\x85", "\u200b", "\u202e", "\u2028", "\ud800", "x" * 1_001, "é" * 1_001]
+)
+@pytest.mark.parametrize("place", ["value", "name", "list"])
+def test_no_string_breaks_a_line_or_turns_text_around(
+    ground: Any, make_draft: Any, bad: str, place: str
+) -> None:
+    writer = ground.started()
+    body = make_draft(0).body
+    report = {"value": bad, "name": {bad: 1}, "list": ["a", [bad]]}[place]
+    with pytest.raises(InputError):
+        writer.append([Draft({**body, "detail": {**body["detail"], "report": report}})])
+    fine = {"value": "a\\nb", "name": {"\\": '"'}, "list": ["\u3000", "\u5f20\u4e09", "x" * 1_000]}[place]
+    assert writer.append([Draft({**body, "detail": {**body["detail"], "report": fine}})])
