@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from planting import Planting
 from pyroaring import BitMap
+from served import OWNER, service_over
 
-from huanshu.access import Enforcer
-from huanshu.auditlog import LogWriter, PublishedLog, Publisher
 from huanshu.catalog import Home, read_home
 from huanshu.errors import DeniedError, InputError
-from huanshu.keeper.establish import Peer
-from huanshu.keeper.service import Parts, Service
-from huanshu.keeper.tending import Tending
 from huanshu.store import connect
 
-OWNER = Peer(os.geteuid(), "owner")
 HERE, THERE = "990101001001", "990101001003"
 LOCAL = timezone(timedelta(hours=8))
 ORGANISATIONS = range(900, 960)
@@ -67,28 +60,7 @@ class Story:
                 "person": person, "fields": fields, "opened": opened, "dataset": "resident", **extra,
             })  # fmt: skip
         self.planted.done()
-        self.service = self._service()
-
-    def _service(self) -> Service:
-        url, ground = self.ground.keeper_url, self.ground
-        origin = self.home.log_origin
-        writer = LogWriter(lambda: connect(url), ground.signer, origin, self.planted.head, ground.clock)
-        publisher = Publisher(
-            PublishedLog(ground.folder / "log"),
-            lambda: connect(url),
-            lambda note: ground.signer.read_checkpoint(origin, note),
-        )
-        return Service(
-            Parts(
-                read_home=lambda: self.home,
-                enforcer=lambda home: Enforcer(home.policies, home.contracts, zone=ZoneInfo(home.timezone)),
-                writer=writer,
-                vault=self.planted.vault,
-                connect=lambda: connect(url),
-                keeper_uid=OWNER.uid,
-                tending=Tending(writer, publisher, ground.clock, ground.clock.ticks),
-            )
-        )
+        self.service = service_over(ground, home, self.planted.head, self.planted.vault)
 
     def ask(
         self, kind: str, name: str, start: datetime, end: datetime, person: str = "p.xu"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -11,28 +10,20 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from pyroaring import BitMap
+from served import OWNER, service_over
 
-from huanshu.access import Enforcer
 from huanshu.auditlog import (
     HeadFile,
-    LogWriter,
-    PublishedLog,
-    Publisher,
-    Witnesses,
     create_head,
-    require_signature,
 )
 from huanshu.catalog import Home, read_home
 from huanshu.errors import DeniedError, HuanshuError, TamperedError, UnavailableError
 from huanshu.keeper import protocol
 from huanshu.keeper.cells import StoredCell
-from huanshu.keeper.establish import Peer
-from huanshu.keeper.service import Parts, Service
-from huanshu.keeper.tending import Tending
+from huanshu.keeper.service import Service
 from huanshu.keeper.tickets import Ticket
 from huanshu.keeper.vault import Vault, create_root, load_root
 from huanshu.sealing import CellContext, seal_column
@@ -42,7 +33,6 @@ from huanshu_witness.carrying import answer_files
 from huanshu_witness.state import State, create
 
 HERE = "990101001001"
-OWNER = Peer(os.geteuid(), "owner")
 
 
 class Keeper:
@@ -60,31 +50,7 @@ class Keeper:
         self.service.append(OWNER, "p.chen", adopted)
 
     def started(self) -> Service:
-        url, ground = self.ground.keeper_url, self.ground
-        writer = LogWriter(lambda: connect(url), ground.signer, self.home.log_origin, self.head, ground.clock)
-        publisher = Publisher(
-            PublishedLog(ground.folder / "log"),
-            lambda: connect(url),
-            lambda note: ground.signer.read_checkpoint(self.home.log_origin, note),
-        )
-        witnesses = Witnesses(
-            ground.folder / "witnesses.policy",
-            publisher.published,
-            lambda note: ground.signer.read_checkpoint(self.home.log_origin, note),
-            require_signature,
-            ground.folder / "witnesses",
-        )
-        return Service(
-            Parts(
-                read_home=lambda: self.home,
-                enforcer=lambda home: Enforcer(home.policies, home.contracts, zone=ZoneInfo(home.timezone)),
-                writer=writer,
-                vault=self.vault,
-                connect=lambda: connect(url),
-                keeper_uid=OWNER.uid,
-                tending=Tending(writer, publisher, witnesses, ground.clock, ground.clock.ticks),
-            )
-        )
+        return service_over(self.ground, self.home, self.head, self.vault)
 
     def events(self) -> list[str]:
         return [event for (event,) in self.ground.rows("SELECT event FROM log.entry ORDER BY index")]
