@@ -128,13 +128,13 @@ TABLE = [
     Broken(
         "content.date.malformed", PURPOSES, "valid_from: 2026-01-01", "valid_from: 2026-01-01 00:00:00", 7
     ),
-    Broken("content.dates.reversed", POSTS, "p.two,holder,2026-01-01", "p.two,holder,2027-01-01", 3),
-    Broken("content.dates.reversed", PURPOSES, "valid_until: 2026", "valid_until: 2025", 8),
+    Broken("content.dates.reversed", POSTS, "p.two,holder,2026-01-01", "p.two,holder,2100-01-01", 3),
+    Broken("content.dates.reversed", PURPOSES, "valid_until: 2099", "valid_until: 2025", 8),
     Broken(
         "content.dates.reversed",
         RULES,
         "own, parcel, owner, upkeep, mask, 2026",
-        "own, parcel, owner, upkeep, mask, 2028",
+        "own, parcel, owner, upkeep, mask, 2100",
         3,
     ),
     Broken(
@@ -258,7 +258,7 @@ TABLE = [
     Broken(
         "rule.effect.ambiguous",
         RULES,
-        "@level1, upkeep, reveal, 2026-01-01, 2026-12-31, allow\n",
+        "@level1, upkeep, reveal, 2026-01-01, 2099-12-31, allow\n",
         "owner, upkeep, mask, 2026-12-31, 2027-12-31, deny\n",
         3,
     ),

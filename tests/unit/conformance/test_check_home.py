@@ -33,7 +33,7 @@ def test_faults_of_the_readers_come_first_and_alone(home: Path) -> None:
     """Several files broken at once; checks that need a whole home do not run on half a one."""
     replace(home / "policies/keys.yaml", "epoch", "epok")
     replace(home / "policies/posts.csv", "p.three,holder", "p.four,holder")
-    replace(home / "policies/posts.csv", "2026-12-31\na1", "2026-12-99\na1")
+    replace(home / "policies/posts.csv", "2099-12-31\na1", "2099-12-99\na1")
     (home / "expectations/parcel/samples/passing.csv").unlink()
     assert places(home) == [
         ("content.key.unknown", "policies/keys.yaml:3 [epok]"),
@@ -54,7 +54,7 @@ def test_one_after_the_other_is_separated(home: Path) -> None:
     """The twin: the same person, the day after the first post has ended."""
     posts = home / "policies/posts.csv"
     posts.write_text(
-        posts.read_text() + "x.auditor,990201000000,auditor,某,Some,p.one,holder,2027-01-01,2027-12-31\n"
+        posts.read_text() + "x.auditor,990201000000,auditor,某,Some,p.one,holder,2100-01-01,2100-12-31\n"
     )
     assert places(home) == []
 
