@@ -127,6 +127,11 @@ class Place:
         with connect(self.settings).district() as district:
             return [dict(e.body) for e in read_entries(district) if e.event == event]
 
+    def loans(self) -> int:
+        with connect(self.settings).district() as district:
+            row = district.execute("SELECT count(*) FROM log.loan").fetchone()
+        return int(row[0]) if row else 0
+
     def until(self, what: Any, seconds: float = 60) -> Any:
         end = time.monotonic() + seconds
         while not (found := what()):
@@ -157,6 +162,27 @@ def test_an_intake_fans_out_and_the_arrivals_roll_up(place: Place) -> None:
     assert told[0]["detail"]["expected"] == 3
     assert told[0]["detail"]["enough"] is True
     assert told[0]["detail"]["up_to_date"] >= 2
+
+
+def test_a_run_by_hand_is_its_starter_s_and_nobody_else_starts_one(place: Place) -> None:
+    """Airflow names who started a run; by itself it runs in the name of who approved the flow."""
+    started = place.entries("exchange.run.started")
+    by_hand = [e for e in started if e["flow"]["id"] == INTAKE]
+    by_itself = [e for e in started if e["flow"]["id"] == DELIVERY]
+    assert {(e["person"], e["established"]["by"], e["established"]["account"]) for e in by_hand} == {
+        ("p.lin", "airflow", "qh.lin")
+    }
+    assert {e["established"]["by"] for e in by_itself} == {"approval"}
+    size, loans = len(place.entries("exchange.run.started")), place.loans()
+    place.airflow._starters.clear()  # admin looks after Airflow, and is no person of this district
+    try:
+        run = place.airflow.trigger(DELIVERY, NEAR)
+        assert place.airflow.wait(DELIVERY, run) == "failed"
+    finally:
+        place.airflow._starters.update({INTAKE: "qh.lin", DELIVERY: "qh.lin"})
+    denied = place.entries("access.request.denied")
+    assert [e["detail"]["reason"] for e in denied] == ["identity.airflow.unknown"]
+    assert (len(place.entries("exchange.run.started")), place.loans()) == (size, loans)
 
 
 def test_one_receiver_away_holds_nobody_up(place: Place) -> None:

@@ -42,6 +42,7 @@ class Away(AirflowException):  # type: ignore[misc]
     """Something is down: the keeper, a database, a receiver's server. Tried again by the retry policy."""
 
 
+_BY_ITSELF: Final = frozenset({"scheduled", "asset_triggered"})
 #: Words of ours, or fixed ones: how a task ends.
 _AIRFLOW_S_OWN: Final = (
     AirflowFailException,
@@ -138,7 +139,7 @@ def _running() -> Iterator[Running]:
         settings = read_settings()
         if settings.otlp_endpoint:
             telemetry.export_to(settings.otlp_endpoint)
-        running = connect(settings)
+        running = connect(settings, triggered_by=_triggered_by())
         with telemetry.span("huanshu.airflow.task", run=_run_id()):
             yield running
         running.keeper.close()
@@ -152,6 +153,13 @@ def _running() -> Iterator[Running]:
         raise AirflowFailException(unforeseen(error).explain("en")) from None
     finally:
         telemetry.flush()
+
+
+def _triggered_by() -> str | None:
+    """The user whom Airflow authenticated when the run was started by hand; None when it began by itself. A run by
+    hand that names nobody (from Airflow's own command line, say) is nobody's, and the keeper refuses it."""
+    run = get_current_context()["dag_run"]
+    return None if str(run.run_type.value) in _BY_ITSELF else run.triggering_user_name or ""
 
 
 def _run_id() -> str:

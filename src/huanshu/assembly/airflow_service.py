@@ -20,10 +20,13 @@ import time
 import urllib.error
 import urllib.request
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from huanshu.assembly.deployment import Deployment
+from huanshu.assembly.fresh_home import home_now
+from huanshu.assembly.keeper_process import clock_of
 from huanshu.assembly.stack import child_environment
 from huanshu.errors import Text, UnavailableError
 from huanshu.store.urls import for_sqlalchemy
@@ -49,14 +52,17 @@ class AirflowService:
         home: Path,
         inherited: dict[str, str],
         otlp_endpoint: str | None = None,
+        starters: Mapping[str, str] | None = None,
     ) -> None:
+        """``starters``: DAG → the Airflow user who may start it by hand."""
         self._folder = folder
         self._metadata_url = metadata_url
         self._home = home
         self._inherited = inherited
         self._otlp_endpoint = otlp_endpoint
         self._port = _free_port()
-        self._token = ""
+        self._starters = dict(starters or {})
+        self._tokens: dict[str, str] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
 
     @classmethod
@@ -65,7 +71,7 @@ class AirflowService:
         settings = deployment.settings
         url = for_sqlalchemy(deployment.roles["huanshu_airflow"])
         folder, inherited = settings.state / "airflow", child_environment(settings)
-        return cls(folder, url, settings.home, inherited, settings.otlp_endpoint)
+        return cls(folder, url, settings.home, inherited, settings.otlp_endpoint, _starters(settings.home))
 
     @property
     def url(self) -> str:
@@ -105,12 +111,13 @@ class AirflowService:
     # -- runs -----------------------------------------------------------------------------------
 
     def trigger(self, dag: str, partition: str | None = None) -> str:
-        """Start a run of a DAG (of one partition); returns its run id. Waits until the DAG is known."""
+        """Start a run of a DAG (of one partition) as who may; returns its run id. Waits until the DAG is known."""
         end = time.monotonic() + _HEALTHY_SECONDS
         given = {"logical_date": None, **({} if partition is None else {"partition_key": partition})}
         while True:
             try:
-                return str(self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", given)["dag_run_id"])
+                made = self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", given, user=self._starters.get(dag))
+                return str(made["dag_run_id"])
             except urllib.error.HTTPError as error:
                 if error.code != 404 or time.monotonic() > end:
                     raise self._down(f"trigger {dag} ({error.code})") from None
@@ -175,7 +182,9 @@ class AirflowService:
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__FERNET_KEY": private["fernet"],
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
+                ["admin:admin", *(f"{user}:user" for user in sorted(set(self._starters.values())))]
+            ),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.password_file),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._metadata_url,
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": self._metadata_url,
@@ -221,10 +230,19 @@ class AirflowService:
         read: dict[str, str] = json.loads(path.read_text())
         return read
 
-    def _password(self) -> str:
-        if not self.password_file.exists():
-            _write_private(self.password_file, json.dumps({"admin": secrets.token_urlsafe(16)}))
-        return str(json.loads(self.password_file.read_text())["admin"])
+    def _password(self, user: str = "admin") -> str:
+        """Each user's; who is new gets one."""
+        known: dict[str, str] = {}
+        if self.password_file.exists():
+            known = json.loads(self.password_file.read_text())
+        missing = {"admin", *self._starters.values()} - known.keys()
+        if missing:
+            known |= {name: secrets.token_urlsafe(16) for name in sorted(missing)}
+            fresh = self.password_file.with_suffix(".new")
+            fresh.unlink(missing_ok=True)
+            _write_private(fresh, json.dumps(known))
+            fresh.replace(self.password_file)
+        return known[user]
 
     def _healthy(self) -> bool:
         try:
@@ -235,20 +253,22 @@ class AirflowService:
             found[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor")
         )
 
-    def _ask(self, method: str, path: str, body: Any = None, *, signed: bool = True) -> Any:
+    def _ask(
+        self, method: str, path: str, body: Any = None, *, signed: bool = True, user: str | None = None
+    ) -> Any:
         headers = {"Content-Type": "application/json"}
         if signed:
-            headers["Authorization"] = f"Bearer {self._login()}"
+            headers["Authorization"] = f"Bearer {self._login(user or 'admin')}"
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310 - our own loopback
         with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
             return json.load(answer)
 
-    def _login(self) -> str:
-        if not self._token:
-            given = {"username": "admin", "password": self._password()}
-            self._token = str(self._ask("POST", "/auth/token", given, signed=False)["access_token"])
-        return self._token
+    def _login(self, user: str) -> str:
+        if user not in self._tokens:
+            given = {"username": user, "password": self._password(user)}
+            self._tokens[user] = str(self._ask("POST", "/auth/token", given, signed=False)["access_token"])
+        return self._tokens[user]
 
     def _down(self, what: str) -> UnavailableError:
         return UnavailableError(
@@ -256,6 +276,20 @@ class AirflowService:
             Text(f"Airflow is not well: {what}", f"Airflow 异常：{what}"),
             remedy=Text(f"read the logs in {self._folder}", f"请查看 {self._folder} 中的日志"),
         )
+
+
+def _starters(path: Path) -> dict[str, str]:
+    """DAG → Airflow account of who holds the flow's accountable post now. A run by hand is in that person's name, and
+    the keeper refuses one by anybody else: ``admin`` looks after Airflow and is no person."""
+    home = home_now(path)
+    now = clock_of(home)()
+    found: dict[str, str] = {}
+    for flow in home.flows.values():
+        holders = home.policies.holders(flow.accountable_post, now)
+        accounts = [home.policies.persons[held.person].airflow_account for held in holders]
+        if account := next((account for account in accounts if account), ""):
+            found |= {flow.flow: account, f"{flow.flow}.coverage": account}
+    return found
 
 
 def _free_port() -> int:

@@ -53,10 +53,12 @@ class Running:
         )
 
 
-def connect(settings: Settings, acting_as: str | None = None) -> Running:
-    """Connect to the deployment in the state folder; its keeper must be up when it is first asked.
+def connect(settings: Settings, acting_as: str | None = None, *, triggered_by: str | None = None) -> Running:
+    """Connect to the deployment in the state folder; its keeper must be up when it is first asked. ``triggered_by``:
+    as the keeper's client has it.
 
     From here the process may hold keys and values: it, and what it forks, leaves no core file."""
     forbid_core_files()
     deployment = open_deployment(settings)
-    return Running(deployment, home_now(settings.home), Keeper(settings.keeper_socket, acting_as))
+    keeper = Keeper(settings.keeper_socket, acting_as, triggered_by=triggered_by)
+    return Running(deployment, home_now(settings.home), keeper)

@@ -26,6 +26,7 @@ A refusal raises DeniedError; the service logs it for the person established.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -36,7 +37,7 @@ from huanshu.auditlog import EVENTS, Register
 from huanshu.catalog.nouns import Flow, Home, Rung
 from huanshu.errors import DeniedError, Text
 from huanshu.keeper import alerts, corrections, holding, quarantine, retention, tracing
-from huanshu.keeper.establish import Asker
+from huanshu.keeper.establish import Asker, triggered
 from huanshu.keeper.tickets import OpenTickets, Ticket
 
 Claim = Mapping[str, Any]
@@ -70,8 +71,11 @@ class Admission:
         by: str = asker.by
         if flow is not None and person is None:
             post = flow.accountable_post
-            holders = self.home.policies.holders(post, self.at)
+            holders = self.home.policies.holders(flow.accountable_post, self.at)
             person, by = (holders[0].person if holders else None), "post"
+            with suppress(DeniedError):  # started by hand: told in the name of who did, whatever the refusal
+                asker = self._started(asker, claim)
+                person, by = asker.person or person, asker.by if asker.person else by
         if person is None:
             return None
         body: dict[str, Any] = {
@@ -333,7 +337,9 @@ class Admission:
         return approval
 
     def for_flow(self, asker: Asker, claim: Claim, flow: Flow, domain: str) -> dict[str, Any]:
-        """Members of a flow run's entry. A system runs in the approver's name; a person must hold the post."""
+        """Members of a flow run's entry. A system runs in the approver's name; a person must hold the post, as must who
+        started the run by hand in Airflow."""
+        asker = self._started(asker, claim)
         self.require_runner(asker, flow.accountable_post)
         approval = self._flow_approval(flow)
         named: dict[str, Any] = {"id": flow.flow, "digest": flow.digest, "approval": approval.index}
@@ -350,6 +356,14 @@ class Admission:
             "dataset": flow.dataset,
             "flow": named,
         }
+
+    def _started(self, asker: Asker, claim: Claim) -> Asker:
+        """Who started the run by hand, where a scheduler says so; otherwise whoever asks."""
+        account = claim["flow"].get("triggered_by")
+        if account is None:
+            return asker
+        self.require_scheduler(asker)
+        return triggered(asker, str(account), self.home.policies)
 
     def plan(self, post: str, domain: str, dataset: str, fields: Mapping[str, Any], purpose: str) -> Plan:
         plan = self.enforcer.plan(PlanRequest(post, domain, dataset, fields, purpose, self.at))
@@ -376,6 +390,8 @@ class Admission:
     def require_scheduler(self, asker: Asker) -> None:
         """A system that runs flows, or a sandbox's owner in nobody's name."""
         system = self.home.policies.systems.get(asker.system or "")
+        if asker.person is not None:
+            raise _denied("identity.person.stated", "a person states nobody else", "个人不能代他人申请")
         if asker.by != "sandbox" and (system is None or system.kind != "scheduler"):
             raise _denied(
                 "identity.system.no_scheduler", "this system runs no flows", "该系统账号不能运行流向"

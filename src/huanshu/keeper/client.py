@@ -26,9 +26,11 @@ _SECONDS = 120.0
 class Keeper:
     """The keeper behind a Unix socket. Raises what the keeper raised; UnavailableError when it is down."""
 
-    def __init__(self, path: Path, acting_as: str | None = None) -> None:
+    def __init__(self, path: Path, acting_as: str | None = None, *, triggered_by: str | None = None) -> None:
+        """``triggered_by``: the Airflow user who started this run by hand; every claim about a flow then says so."""
         self._path = path
         self._acting_as = acting_as
+        self._triggered_by = triggered_by
         self._link: socket.socket | None = None
 
     def acting_as(self, person: str | None) -> Keeper:
@@ -37,7 +39,7 @@ class Keeper:
 
     def another(self) -> Keeper:
         """A client that asks the same for the same person, with a connection of its own (another process needs one)."""
-        return Keeper(self._path, self._acting_as)
+        return Keeper(self._path, self._acting_as, triggered_by=self._triggered_by)
 
     def close(self) -> None:
         if self._link is not None:
@@ -54,7 +56,10 @@ class Keeper:
     def append(self, claim: Mapping[str, Any], bitmap: bytes | None = None) -> Ticket:
         """Have an entry appended; returns when it is durable."""
         extra = {} if bitmap is None else {"bitmap": protocol.as_text(bitmap)}
-        answer = self._ask("append", claim=dict(claim), **extra)
+        told = dict(claim)
+        if self._triggered_by is not None and "flow" in told:
+            told["flow"] = {**told["flow"], "triggered_by": self._triggered_by}
+        answer = self._ask("append", claim=told, **extra)
         return Ticket(answer["index"], answer["leaf_hash"])
 
     def open_ticket(self, event: str, about: str) -> Ticket | None:

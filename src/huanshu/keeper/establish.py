@@ -5,6 +5,10 @@
 A *system* (a scheduler's account) names no person by itself; it may only run flows, in the name of
 whoever approved the flow's digest (see ``admission``). In a sandbox, the keeper's own OS user may act as a
 fictional person and says so in every entry; outside a sandbox asking to act is refused. No I/O here.
+
+A run that somebody started by hand in Airflow is that person's: the scheduler's account hands on the user whom Airflow
+authenticated (``triggered``). That gives less than the schedule has, never more: the flow's approval is asked for as
+well, and who started it must hold the flow's post.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ class Asker:
 
     person: str | None
     system: str | None
-    by: Literal["os", "sandbox"]
+    by: Literal["os", "sandbox", "airflow"]
     account: str
 
 
@@ -60,6 +64,24 @@ def establish(
     if sandbox and peer.uid == keeper_uid:
         return Asker(None, "sandbox", "sandbox", peer.account)
     raise _unestablished()
+
+
+def triggered(scheduler: Asker, account: str, policies: Policies) -> Asker:
+    """The person behind an Airflow user, as a scheduler's account names it. The caller has seen that it is one."""
+    for person in policies.persons.values():
+        if account and person.airflow_account == account:
+            return Asker(person.person, None, "airflow", account)
+    raise DeniedError(
+        "identity.airflow.unknown",
+        Text(
+            f"the Airflow user who started this run is nobody's account ({scheduler.account} asks)",
+            f"启动本次运行的 Airflow 用户未对应任何责任人（由 {scheduler.account} 提出）",
+        ),
+        remedy=Text(
+            "start it as a holder of the flow's post, whose airflow_account is in policies/persons.csv",
+            "请由流向责任岗位的任职者启动，其 airflow_account 须登记在 policies/persons.csv",
+        ),
+    )
 
 
 def _unestablished() -> DeniedError:

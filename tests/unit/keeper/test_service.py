@@ -283,6 +283,38 @@ def test_a_mark_is_checked_for_its_own_community_and_makes_no_key(keeper: Keeper
     assert not keeper.service.marked(OWNER, "p.tang", HERE, "resident", "b", mark)
 
 
+def test_a_run_by_hand_is_in_the_name_of_who_started_it_in_airflow(keeper: Keeper) -> None:
+    approved(keeper, DELIVERY)
+
+    def start(account: str | None, person: str | None = None) -> Any:
+        named = {} if account is None else {"triggered_by": account}
+        claim = {"event": "exchange.run.started", "flow": {"id": DELIVERY, "run": "r", **named}, "detail": {}}
+        index = keeper.service.append(OWNER, person, claim).index
+        return keeper.bodies()[index]
+
+    by_itself, by_hand = start(None), start("qh.lin")
+    assert (by_itself["person"], by_itself["established"]["by"]) == ("p.lin", "approval")
+    assert (by_hand["person"], by_hand["established"]) == ("p.lin", {"by": "airflow", "account": "qh.lin"})
+    assert by_hand["flow"]["approval"] == by_itself["flow"]["approval"]
+    assert "triggered_by" not in by_hand["flow"]
+    for account, code in (
+        ("admin", "airflow.unknown"),
+        ("", "airflow.unknown"),
+        ("qh.lin_ming", "post.not_held"),
+    ):
+        with pytest.raises(DeniedError, match=rf"identity\.{code}"):
+            start(account)
+    with pytest.raises(DeniedError, match=r"identity\.person\.stated"):
+        start("qh.lin", "p.tang")  # only a scheduler's account hands on what Airflow says
+    told = [b for b in keeper.bodies() if b["event"] == "access.request.denied"]
+    assert [b["person"] for b in told] == [
+        "p.lin",
+        "p.lin",
+        "p.lin_ming",
+        "p.tang",
+    ]  # of nobody's runs: the post's
+
+
 def test_a_recall_ends_with_what_replaces_its_records_not_with_as_many_others(keeper: Keeper) -> None:
     approved(keeper, DELIVERY)
     recalled(keeper)
