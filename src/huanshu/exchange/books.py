@@ -67,6 +67,16 @@ def subjects_of(connection: psycopg.Connection, delivery: str, chunks: list[int]
     return BitMap.union(BitMap(), *(BitMap.deserialize(bytes(row[0])) for row in rows))
 
 
+def reshaped(connection: psycopg.Connection, flow: str, receiver: str, shape: str) -> str | None:
+    """The delivery that came last, when what it left at the receiver lies there in another shape; otherwise None."""
+    row = connection.execute(
+        "SELECT l.last, d.shape FROM district.delivered l LEFT JOIN district.delivery d ON d.delivery = l.last"
+        " WHERE l.flow = %s AND l.receiver = %s",
+        (flow, receiver),
+    ).fetchone()
+    return None if row is None or row[1] == shape else row[0] or ""
+
+
 def received(connection: psycopg.Connection, flow: str, receiver: str) -> tuple[Numbers, Numbers]:
     """Records that a receiver holds by a flow, ascending, and the version of each."""
     types = {"records": _NUMBERS, "versions": _NUMBERS}
@@ -118,6 +128,7 @@ def _write(
         {
             "flow": pa.array([flow]),
             "receiver": pa.array([receiver]),
+            "last": pa.array([delivery]),
             "records": _row(holds[0]),
             "versions": _row(holds[1]),
         },

@@ -24,7 +24,8 @@ from pyroaring import BitMap
 
 from huanshu.canonical import canonical
 from huanshu.catalog import Contract, Flow, Home
-from huanshu.exchange.books import Chunk, freeze_chunks, received
+from huanshu.exchange.books import Chunk, freeze_chunks, received, reshaped
+from huanshu.exchange.tables import stored_fields
 from huanshu.store.packed import BIGINT, INTEGER, read_packed
 
 Numbers = NDArray[np.int64]
@@ -47,11 +48,10 @@ _COLUMNS = {
 class Difference:
     """What comes and what leaves, each ascending by record.
 
-    What comes is ``record`` at ``version``, sealed under the keys of ``homes[home]`` at ``epoch``; ``subjects[n]`` is
-    if len(homes) == 1:
-        return sql.SQL("home = {}").format(homes[0])
-    return sql.SQL("home = ANY({})").format(homes)
-    records it holds already and their versions, ``withdrawn_version`` at which version it holds each that leaves."""
+    What comes is ``record`` at ``version``, sealed under the keys of ``homes[home]`` at ``epoch``; ``subjects[n]`` is a
+    subject of the record at place ``about[n]``. ``slice`` is every record of the receiver's slice in the district,
+    ``had`` the records it holds already and their versions, ``withdrawn_version`` at which version it holds each that
+    leaves. ``after`` is the delivery that came last, when what it brought is due again in another shape, else ""."""
 
     record: Numbers
     version: Numbers
@@ -64,6 +64,7 @@ class Difference:
     withdrawn_version: Numbers
     slice: Numbers
     had: tuple[Numbers, Numbers]
+    after: str
 
     def __bool__(self) -> bool:
         return bool(self.upserts or self.withdrawals)
@@ -133,6 +134,9 @@ def difference(
     current = _CURRENT.format(versions=versions_table(contract), at_home=at_home(homes))
     mine = _read(connection, current, homes)
     had, had_version = received(connection, flow.flow, receiver)
+    after = reshaped(connection, flow.flow, receiver, shape_of(contract, flow)) if len(had) else None
+    if after is not None:
+        had_version = np.zeros_like(had_version)  # held, but as no version of now: all of it is due
     record, version = mine["record"], mine["version"]
     place = np.searchsorted(had, record)
     known = np.zeros(len(record), np.bool_)
@@ -154,6 +158,7 @@ def difference(
         withdrawn_version=had_version[leaves],
         slice=record,
         had=(had, had_version),
+        after=after or "",
     )
 
 
@@ -216,9 +221,9 @@ def freeze(
     chunks = tuple(_chunks(found, chunk))
     with effects.transaction():
         inserted = effects.execute(
-            "INSERT INTO district.delivery (delivery, flow, receiver, state, upserts, withdrawals)"
-            " VALUES (%s, %s, %s, 'frozen', %s, %s) ON CONFLICT (delivery) DO NOTHING",
-            (delivery, flow.flow, receiver, found.upserts, found.withdrawals),
+            "INSERT INTO district.delivery (delivery, flow, receiver, state, upserts, withdrawals, shape)"
+            " VALUES (%s, %s, %s, 'frozen', %s, %s, %s) ON CONFLICT (delivery) DO NOTHING",
+            (delivery, flow.flow, receiver, found.upserts, found.withdrawals, shape_of(contract, flow)),
         )
         freeze_chunks(effects, delivery, chunks)
     return Due(delivery, content(found, flow, receiver), found, chunks, fresh=inserted.rowcount == 1)
@@ -228,7 +233,8 @@ def named(found: Difference, contract: Contract, flow: Flow, receiver: str, poli
     """The id of a delivery of exactly this: hex SHA-256 over the canonical header, then the upserts' records and
     versions, the withdrawn records and versions, each list after its length, as big-endian integers of 8 bytes.
 
-    The versions that leave are in it because a record may leave more than once, and nothing else need differ then."""
+    The versions that leave are in it because a record may leave more than once, and nothing else need differ then; and
+    the delivery before, when a slice is given anew in another shape, because a flow may become again what it was."""
     header = {
         "flow": flow.flow,
         "receiver": receiver,
@@ -236,8 +242,18 @@ def named(found: Difference, contract: Contract, flow: Flow, receiver: str, poli
         "policy": policy,
         "contract": contract.digest,
         "chunk": chunk,
+        **({"after": found.after} if found.after else {}),
     }
     return _digest(header, found.record, found.version, found.withdrawn, found.withdrawn_version)
+
+
+def shape_of(contract: Contract, flow: Flow) -> str:
+    """What the cells of a slice are: the flow's fields as its rows hold them, each with rung and how it is stored."""
+    fields = [
+        [f.name, flow.fields[f.name].word, f.sealed, f.width or 0, f.mask or ""]
+        for f in stored_fields(contract, flow)
+    ]
+    return hashlib.sha256(canonical({"fields": fields})).hexdigest()
 
 
 def content(found: Difference, flow: Flow, receiver: str) -> str:

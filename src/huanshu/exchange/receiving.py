@@ -6,6 +6,8 @@ it, the inbox line says that the delivery has happened.
 
     first delivery   the staging gets its key and becomes the slice: no row is written twice
     later ones       the staging's rows replace theirs in the slice
+    other fields     the flow's fields changed: every row comes anew, and the staging becomes the slice again (a grant
+                     that the receiver's administrator gave on the old table is to be given again)
 
 Trust: who can change these tables can show this receiver old or missing rows (found by
 ``huanshu verify`` against the digests in the log); cells sealed for another place do not open.
@@ -27,7 +29,7 @@ from psycopg import sql
 from huanshu.catalog import Contract, Flow
 from huanshu.errors import InputError, TamperedError, Text
 from huanshu.exchange.digests import delivery_digest, slice_digest
-from huanshu.exchange.tables import create_receiver, existing, ready, receiver_tables, stored_fields
+from huanshu.exchange.tables import create_receiver, described, ready, receiver_tables, stored_fields
 from huanshu.store.blocks import Block, write_blocks
 from huanshu.store.copying import raw_table_rows
 
@@ -65,7 +67,8 @@ class Receiving:
             None  # digests of rows staged by the promoting transaction, in record order
         )
         self._made = False  # whether the staging was made by the promoting transaction
-        self._there: dict[str, bool] | None = None  # which tables are there, since they were last looked for
+        # Which tables are there, by their columns, since they were last looked for.
+        self._there: dict[str, tuple[str, ...]] | None = None
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -145,6 +148,8 @@ class Receiving:
             whole = slice_digest(digests)
             if self._sent is not None and self._digest_of("staging") != (len(digests), whole):
                 raise _incomplete(self._digest_of("staging")[0], len(withdrawn), upserts, withdrawals)
+            if still is None:
+                self._drop_unfit(self._tables.slice)
             fresh = self._empty()
             if still is None:
                 self._clear()
@@ -212,10 +217,17 @@ class Receiving:
         if not self._is_there(self._tables.inbox) or not self._is_there(self._tables.staged):
             create_receiver(self._connection, self._tables)
             self._there = None
+        self._drop_unfit(self._tables.staging)
         if not self._is_there(self._tables.staging):
             self._run("CREATE TABLE {staging} ({columns}) {rows}")
             self._there = None
             self._made = self._sent is not None
+
+    def _drop_unfit(self, table: sql.SQL) -> None:
+        """A table of other fields goes: a staging left by a flow that has changed, a slice that is replaced whole."""
+        if self._is_there(table) and self._columns_of(table) != self._tables.described:
+            self._connection.execute(sql.SQL("DROP TABLE {}").format(table))
+            self._there = None
 
     def _empty(self) -> bool:
         return (
@@ -240,10 +252,13 @@ class Receiving:
         self._there = None
 
     def _is_there(self, table: sql.SQL) -> bool:
+        return bool(self._columns_of(table))
+
+    def _columns_of(self, table: sql.SQL) -> tuple[str, ...]:
         """All four are looked for at once, again after a change of ours."""
         if self._there is None:
             tables = (self._tables.slice, self._tables.staging, self._tables.staged, self._tables.inbox)
-            self._there = existing(self._connection, tables)
+            self._there = described(self._connection, [table.as_string() for table in tables])
         return self._there[table.as_string()]
 
     def _merge(self, withdrawn: list[int]) -> None:

@@ -32,6 +32,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from huanshu.catalog import Contract, Field, Flow, Rung
+from huanshu.errors import ContentError, Where
+from huanshu.errors import Text as Message
 
 #: Ciphertext does not compress: a row stays whole up to a page, instead of being tried and torn at 2 kB.
 _ROWS: Final = sql.SQL("WITH (toast_tuple_target = 8160)")
@@ -107,7 +109,8 @@ def versions_table(contract: Contract, name: str) -> Table:
 class ReceiverTables:
     """Where one dataset lies at one receiver, as SQL that is ready to be put together.
 
-    ``columns`` are those of slice and staging, with their types; ``rows`` how their rows are stored."""
+    ``columns`` are those of slice and staging, with their types; ``described`` the same as PostgreSQL tells of them;
+    ``rows`` how their rows are stored."""
 
     schema: sql.SQL
     slice: sql.SQL
@@ -115,19 +118,20 @@ class ReceiverTables:
     staged: sql.SQL
     inbox: sql.SQL
     columns: sql.SQL
+    described: tuple[str, ...]
     rows: sql.SQL
 
 
 def receiver_tables(contract: Contract, flow: Flow, receiver: str) -> ReceiverTables:
     """Slice and staging of a flow's dataset at one receiver, and the receiver's lists."""
     schema = receiver_schema(receiver)
+    fields = stored_fields(contract, flow)
+    kinds: list[LiteralString] = ["text" if stored_plain(f, flow.fields[f.name]) else "bytea" for f in fields]
     cells = [
         sql.SQL("{} {}").format(
-            sql.Identifier(field.name),
-            sql.SQL("text" if stored_plain(field, flow.fields[field.name]) else "bytea")
-            + sql.SQL(" NOT NULL" if field.sealed else ""),
+            sql.Identifier(field.name), sql.SQL(kind) + sql.SQL(" NOT NULL" if field.sealed else "")
         )
-        for field in stored_fields(contract, flow)
+        for field, kind in zip(fields, kinds, strict=True)
     ]
     columns = [
         sql.SQL("record bigint NOT NULL, version integer NOT NULL, epoch integer NOT NULL"),
@@ -145,6 +149,14 @@ def receiver_tables(contract: Contract, flow: Flow, receiver: str) -> ReceiverTa
         staged=named("staged"),
         inbox=named("inbox"),
         columns=ready(sql.SQL(", ").join(columns)),
+        described=(
+            "record bigint",
+            "version integer",
+            "epoch integer",
+            *(f"{field.name} {kind}" for field, kind in zip(fields, kinds, strict=True)),
+            "delivery text",
+            "digest bytea",
+        ),
         rows=_ROWS,
     )
 
@@ -156,14 +168,18 @@ def ready(part: sql.Composable) -> sql.SQL:
 
 def exists(connection: psycopg.Connection, table: sql.SQL) -> bool:
     """Whether a receiver's table is there: staging and slice come with a delivery."""
-    return existing(connection, [table])[table.as_string()]
+    return bool(described(connection, [table.as_string()])[table.as_string()])
 
 
-def existing(connection: psycopg.Connection, tables: Sequence[sql.SQL]) -> dict[str, bool]:
-    """``exists`` of several, by their names."""
-    names = [table.as_string() for table in tables]
-    query = "SELECT to_regclass(name) IS NOT NULL FROM unnest(%s::text[]) WITH ORDINALITY AS t (name, n) ORDER BY n"
-    return {name: row[0] for name, row in zip(names, connection.execute(query, (names,)), strict=True)}
+def described(connection: psycopg.Connection, tables: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """By their names: names and types of each table's columns as they lie; nothing of one that is not there."""
+    query = """
+        SELECT ARRAY(SELECT attname || ' ' || format_type(atttypid, NULL) FROM pg_attribute
+                     WHERE attrelid = to_regclass(name) AND attnum > 0 AND NOT attisdropped ORDER BY attnum)
+        FROM unnest(%s::text[]) WITH ORDINALITY AS t (name, n) ORDER BY n
+    """
+    rows = connection.execute(query, (list(tables),))
+    return {name: tuple(row[0]) for name, row in zip(tables, rows, strict=True)}
 
 
 def create_receiver(connection: psycopg.Connection, tables: ReceiverTables) -> None:
@@ -175,12 +191,36 @@ def create_receiver(connection: psycopg.Connection, tables: ReceiverTables) -> N
 
 
 def create(connection: psycopg.Connection, *tables: Table) -> None:
-    """Create the tables' schema and the tables where they are missing; existing ones stay as they are."""
+    """Create the tables' schema and the tables where they are missing; existing ones stay as they are. ContentError
+    when one was made for other fields: what lies in it, sealed, cannot be given a field it never had."""
     for schema in {table.schema for table in tables if table.schema not in (None, "district")}:
         connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(str(schema))))
     for table in tables:
         connection.execute(_script(CreateTable(table, if_not_exists=True)))
+        _require_columns(connection, table)
         create_indexes(connection, table)
+
+
+def _require_columns(connection: psycopg.Connection, table: Table) -> None:
+    dialect: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
+    wanted = {f"{c.name} {c.type.compile(dialect).lower()}" for c in table.columns}
+    place = f"{table.schema}.{table.name}"
+    there = set(described(connection, [place])[place])
+    if wanted != there:
+        names = sorted({column.split(" ")[0] for column in wanted ^ there})
+        raise ContentError(
+            "exchange.dataset.reshaped",
+            Message(
+                f"the contract of {table.name} is not the one its records were stored by: {', '.join(names)}",
+                f"{table.name} 的数据契约与库中记录所依的不同：{'、'.join(names)}",
+            ),
+            remedy=Message(
+                "put the contract back; a dataset with other fields, or levels on the other side of 3, is a new one:"
+                " huanshu dataset new",
+                "恢复原契约；字段不同（或级别跨过 3 级）的数据须另建数据集：huanshu dataset new",
+            ),
+            where=Where(f"expectations/{table.name}/contract.yaml"),
+        )
 
 
 def create_indexes(connection: psycopg.Connection, table: Table) -> None:
