@@ -127,9 +127,10 @@ class AirflowService:
         """Wait for a run to end; returns its state."""
         end = time.monotonic() + _RUN_SECONDS
         while time.monotonic() < end:
-            state = str(self._ask("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")["state"])
-            if state in _ENDED:
-                return state
+            with contextlib.suppress(TimeoutError):  # a busy machine: asked again
+                state = str(self._ask("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")["state"])
+                if state in _ENDED:
+                    return state
             time.sleep(0.3)
         return "timeout"
 
