@@ -69,6 +69,7 @@ bench-delivery: $(STAMP) ## Intake and delivery beside bare copying, into benchm
 bench-log: $(STAMP) ## Appending, acknowledging, proving, who saw whom, into benchmarks/results (minutes)
 	$(BIN)/python benchmarks/log.py
 	$(BIN)/python benchmarks/who_saw.py
+	$(BIN)/python benchmarks/fsck.py
 
 full-scale: $(STAMP) ## The whole district once: simulate, intake, delivery, verifier (RECORDS=… for a short run)
 	@$(BIN)/python benchmarks/full_scale.py --records $(RECORDS)

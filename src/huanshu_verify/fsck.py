@@ -64,9 +64,10 @@ def _run(log: Log, rules: Sequence[Step], found: dict[str, str]) -> str | None:
     report.entries = report.since
     _begin(log, rules, found)
     memory = _memory(rules) if pinned == report.since else None
+    looking = [rule for rule in rules if type(rule).entry is not Step.entry]
     for entry in _entries(log, pinned or 0):
         report.entries += 1
-        for rule in rules:
+        for rule in looking:
             try:
                 rule.entry(entry)
             except _SHAPELESS as error:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,9 +90,11 @@ def _migrate(roles: dict[str, str]) -> list[str]:
         return migrate(owner)
 
 
-def create(settings: Settings) -> Deployment:
+def create(settings: Settings, fill: Callable[[str, str], None] | None = None) -> Deployment:
     """Make the state folder: servers, roles, tables, keys, head. Repeatable after a crash until
-    ``deployment.json`` is written, which is the last step. Leaves embedded servers running."""
+    ``deployment.json`` is written, which is the last step. Leaves embedded servers running.
+
+    ``fill`` is told each server's name and administrator's URL while its databases are empty (a restore)."""
     home = read_home(settings.home)
     for folder in (settings.state, settings.keeper_folder, settings.intake_folder, settings.reports_folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -106,6 +108,8 @@ def create(settings: Settings) -> Deployment:
     else:
         admin = settings.database_url
     prepare_district(admin, passwords)
+    if fill is not None:
+        fill(DISTRICT_SERVER, admin)
     roles = {role: role_url(admin, role, passwords) for role in DISTRICT_ROLES}
     _migrate(roles)
     stores = {"": roles["huanshu_courier"]}
@@ -117,6 +121,8 @@ def create(settings: Settings) -> Deployment:
             server = EmbeddedServer(server_folder(settings, name)).start()
             courier = new_passwords(RECEIVER_ROLES)
             prepare_receiver(server.admin_url, courier)
+            if fill is not None:
+                fill(name, server.admin_url)
             stores[name] = role_url(server.admin_url, "huanshu_courier", courier)
             embedded.append(name)
         else:

@@ -10,6 +10,7 @@ from huanshu.cli import (
     accesses,
     audits,
     authoring,
+    backups,
     cheats,
     checks,
     corrections,
@@ -57,6 +58,8 @@ app.add_typer(reports.app, name="report")
 app.add_typer(checks.domains, name="domains")
 for command in (checks.check, stacks.status, stacks.verify, stacks.up, stacks.demo, simulation.simulate):
     app.command()(command)
+app.command()(backups.backup)
+app.command()(backups.restore)
 app.command("init")(authoring.init)
 app.command("schema")(authoring.write_schema)
 flows.app.command("new")(authoring.new_flow)

@@ -65,6 +65,11 @@ log_statement = none
 """
 
 
+def programs() -> Path:
+    """Where PostgreSQL's own programs lie."""
+    return _BIN
+
+
 class EmbeddedServer:
     """A server over ``folder`` (made when missing). Use as a context manager, or ``start`` and ``stop``."""
 
