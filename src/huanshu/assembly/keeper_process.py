@@ -25,6 +25,7 @@ from huanshu.auditlog import (
 from huanshu.auditlog.witnesses import POLICY
 from huanshu.catalog import Home
 from huanshu.defects import silence
+from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.server import Server, forbid_core_files
 from huanshu.keeper.service import Parts, Service
@@ -46,6 +47,7 @@ def build_service(
     enforcer: Callable[[Home], Enforcer] | None = None,
     clock: Callable[[], datetime] | None = None,
     recalled: Callable[[Register, OpenBitmap], RecalledRecords] = RecalledRecords,
+    freshness: type[Freshness] = Freshness,
 ) -> Service:
     """The service over a deployment. All but the deployment is for a range's control arm and for tests."""
     settings = deployment.settings
@@ -75,7 +77,7 @@ def build_service(
             vault=vault,
             connect=lambda: connect(url),
             keeper_uid=os.geteuid(),
-            tending=Tending(writer, publisher, witnesses, now),
+            tending=Tending(writer, publisher, witnesses, now, freshness=freshness),
             recalled=recalled,
         )
     )

@@ -50,6 +50,8 @@ def create_head(signer: Signer, origin: str, head: HeadStore) -> None:
 _PROBE = 16 * 1024
 _COPY = "COPY log.entry (index, event, leaf, leaf_hash, once) FROM STDIN (FORMAT BINARY)"
 _INDEX, _LENGTH, _ABSENT = struct.Struct(">hiq"), struct.Struct(">i"), struct.pack(">i", -1)
+_UNLOGGED = """SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = 'log' AND c.relkind = 'r' AND c.relpersistence <> 'p'"""
 _LOCK = "SELECT pg_try_advisory_lock(hashtext('huanshu.log.writer'))"
 
 
@@ -355,6 +357,7 @@ class LogWriter:
         connection = self._connect()
         try:
             require_promises(connection)
+            _require_logged(connection)
             held = connection.execute(_LOCK).fetchone()
         except BaseException:
             connection.close()
@@ -401,6 +404,19 @@ class LogWriter:
                 f"日志有 {tree.size} 条，最后检查点覆盖 {row[0]} 条",
             )
         self._head.write(row[1])
+
+
+def _require_logged(connection: psycopg.Connection) -> None:
+    """Refuse tables that a crash would empty."""
+    row = connection.execute(_UNLOGGED).fetchone()
+    if row is None or row[0]:
+        raise UnavailableError(
+            "store.server.promises_nothing",
+            Text(
+                "a table of the log is unlogged: a crash would empty it", "日志表为 UNLOGGED，崩溃后会被清空"
+            ),
+            remedy=Text("ALTER TABLE … SET LOGGED", "请执行 ALTER TABLE … SET LOGGED"),
+        )
 
 
 def _copied(group: Sequence[tuple[Appended, Draft]]) -> bytes:

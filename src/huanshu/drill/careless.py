@@ -14,6 +14,7 @@ from huanshu.errors import Text
 from huanshu.exchange.corrections import Origin
 from huanshu.exchange.corrections.message import Message
 from huanshu.exchange.receiving import Numbers, Receiving, digested
+from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import RecalledRecords
 from huanshu.store.blocks import Block, write_blocks
 
@@ -44,6 +45,13 @@ class AllowsEverything(Enforcer):
             explanation=_YES,
             remedy=None,
         )
+
+
+class AlwaysFresh(Freshness):
+    """Evidence that never grows old."""
+
+    def require(self, checkpoint: timedelta, witness: timedelta | None) -> None:
+        """Whatever the ages are."""
 
 
 class StraightIntoTheSlice(Receiving):

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +25,7 @@ import psycopg
 from huanshu.access import Enforcer
 from huanshu.assembly import Deployment, Running, create, open_deployment
 from huanshu.assembly.fresh_home import FreshHome
-from huanshu.assembly.keeper_process import build_service
+from huanshu.assembly.keeper_process import build_service, clock_of
 from huanshu.assembly.sandbox import Sandbox, prepare
 from huanshu.assembly.verifying import verify_deployment
 from huanshu.auditlog import Entry, Register
@@ -33,6 +34,7 @@ from huanshu.catalog import Flow, Home
 from huanshu.exchange.intake import IntakeOutcome, run_intake
 from huanshu.exchange.runs import run_delivery
 from huanshu.keeper.client import Keeper
+from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.server import Server
 from huanshu.settings import Settings
@@ -43,7 +45,7 @@ CHUNK = 3  # records per loan: several chunks even of a small sample
 
 class Range:
     """Use as a context manager. ``enforcer`` replaces the keeper's decider, ``recalled`` its memory of recalls,
-    ``edit`` changes the copied home (control arms only)."""
+    ``freshness`` its judgement of ages, ``edit`` changes the copied home (control arms only)."""
 
     def __init__(
         self,
@@ -51,13 +53,15 @@ class Range:
         enforcer: Callable[[Home], Enforcer] | None = None,
         recalled: Callable[[Register, OpenBitmap], RecalledRecords] = RecalledRecords,
         edit: Callable[[Path], None] | None = None,
+        freshness: type[Freshness] = Freshness,
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="huanshu-range-"))
         for part in ("policies", "expectations", "dags", "audit"):
             shutil.copytree(home / part, self._folder / "home" / part)
         self.settings = Settings(self._folder / "home", self._folder / "state", "en")
         self._home = FreshHome(self.settings.home)
-        self._enforcer, self._recalled = enforcer, recalled
+        self._enforcer, self._recalled, self._freshness = enforcer, recalled, freshness
+        self._passed = timedelta(0)
         if edit is not None:
             edit(self.settings.home)
         self.deployment: Deployment
@@ -85,9 +89,23 @@ class Range:
 
     def start_keeper(self) -> None:
         """The keeper, in this process, behind its socket."""
-        service = build_service(self.deployment, enforcer=self._enforcer, recalled=self._recalled)
+        service = build_service(
+            self.deployment,
+            enforcer=self._enforcer,
+            clock=self.clock,
+            recalled=self._recalled,
+            freshness=self._freshness,
+        )
         self._server = Server(self.settings.keeper_socket, service)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def clock(self) -> datetime:
+        """The range's wall clock: this machine's, and what ``pass_`` has added."""
+        return clock_of(self._home())() + self._passed
+
+    def pass_(self, time: timedelta) -> None:
+        """Turn the range's wall clock; the one that nobody can set stays."""
+        self._passed += time
 
     def stop_keeper(self) -> None:
         if self._server is not None:

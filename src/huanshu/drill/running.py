@@ -5,14 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from huanshu.drill import correcting, erring, prying, storing, verbs
+from huanshu.drill import correcting, erring, prying, storing, verbs, witnessing
 from huanshu.drill.definition import Drill
 from huanshu.drill.verbs import Arm
 from huanshu.errors import ContentError, Text
 
 __all__ = ["Arm", "Outcome", "run_drill"]
 
-VERBS = {**verbs.VERBS, **correcting.VERBS, **erring.VERBS, **storing.VERBS, **prying.VERBS}
+VERBS = {
+    **verbs.VERBS,
+    **correcting.VERBS,
+    **erring.VERBS,
+    **storing.VERBS,
+    **prying.VERBS,
+    **witnessing.VERBS,
+}
 
 
 @dataclass(frozen=True, slots=True)

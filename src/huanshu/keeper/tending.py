@@ -47,10 +47,11 @@ class Tending:
         witnesses: Witnesses,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = boot_seconds,
+        freshness: type[Freshness] = Freshness,
     ) -> None:
         self._writer, self._publisher, self._witnesses = writer, publisher, witnesses
         self._clock, self._monotonic = clock, monotonic
-        self._freshness = Freshness(clock, monotonic)
+        self._freshness = freshness(clock, monotonic)
         self._publishing, self._asking = threading.Lock(), threading.Lock()
         self._published: str | None = None
         self._witnessed: Witnessed | None = None

@@ -12,6 +12,8 @@ from huanshu.errors import ContentError, Text, UnavailableError
 from huanshu.store.urls import redacted, require_near, require_protected
 
 _PROMISES = ("fsync", "full_page_writes", "synchronous_commit")
+#: What reads damaged pages as if they were sound.
+_LIES = ("ignore_checksum_failure", "zero_damaged_pages")
 _PATIENCE_SECONDS = 10
 
 
@@ -84,11 +86,17 @@ def available() -> Iterator[None]:
 
 
 def require_promises(connection: psycopg.Connection) -> None:
-    """Refuse a server that does not flush what it says it has flushed (DESIGN §11)."""
+    """Refuse a server that does not flush what it says it has flushed (DESIGN §11), or hides what was damaged."""
     rows = connection.execute(
-        "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", (list(_PROMISES),)
+        "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", ([*_PROMISES, *_LIES],)
     ).fetchall()
     kept = {name for name, setting in rows if setting != "off"}
+    if lies := ", ".join(sorted(kept & set(_LIES))):
+        raise UnavailableError(
+            "store.server.promises_nothing",
+            Text(f"the server runs with {lies} on", f"数据库开启了 {lies}"),
+            remedy=Text("switch them off; damage must be seen", "请关闭；损坏必须可见"),
+        )
     if broken := ", ".join(sorted(set(_PROMISES) - kept)):
         raise UnavailableError(
             "store.server.promises_nothing",

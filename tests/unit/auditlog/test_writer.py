@@ -113,6 +113,29 @@ def test_a_server_that_promises_nothing_is_refused(ground: Any) -> None:
     ground.started()
 
 
+@pytest.mark.parametrize(
+    ("spoil", "mend", "named"),
+    [
+        ("ALTER DATABASE huanshu SET zero_damaged_pages = on", "ALTER DATABASE huanshu RESET ALL", "zero_damaged_pages"),
+        ("ALTER DATABASE huanshu SET ignore_checksum_failure = on", "ALTER DATABASE huanshu RESET ALL", "ignore_checksum_failure"),
+        ("ALTER TABLE log.bitmap SET UNLOGGED", "ALTER TABLE log.bitmap SET LOGGED", "unlogged"),
+    ],
+)  # fmt: skip
+def test_a_server_that_hides_damage_or_forgets_in_a_crash_is_refused(
+    ground: Any, spoil: str, mend: str, named: str
+) -> None:
+    with connect(ground.tamper_url) as admin:
+        admin.execute(spoil.encode())
+    try:
+        with pytest.raises(UnavailableError, match=r"store\.server\.promises_nothing") as refused:
+            ground.started()
+        assert named in str(refused.value)
+    finally:
+        with connect(ground.tamper_url) as admin:
+            admin.execute(mend.encode())
+    ground.started()
+
+
 TABLES = ("entry", "checkpoint", "bitmap", "loan")
 
 
