@@ -95,3 +95,16 @@ def test_a_finding_that_names_no_owner_or_a_stranger_is_refused(place: Range, ch
         place.acting("p.chen").keeper.append({"event": "finding.case.opened", "detail": detail})
     with pytest.raises(DeniedError):
         place.acting("p.tang").keeper.append({"event": "finding.case.opened", "detail": {**detail, **change}})
+
+
+def test_a_drill_that_was_run_is_an_entry(place: Range, command: Callable[..., tuple[int, Any]]) -> None:
+    size = len(place.entries())
+    code, (outcome,) = command(place.settings, "huanshu --as p.chen drill run snooping_in_the_log")
+    assert code == 0
+    (entry,) = [e for e in place.entries()[size:] if e.event == "drill.run.completed"]
+    assert entry.body["person"] == "p.chen"
+    assert entry.body["detail"] == {
+        "drill": "snooping_in_the_log", "attack": "as_expected", "control": "as_expected", "twin": "as_expected",
+        "verdict": "passed",
+    }  # fmt: skip
+    assert outcome["drill"] == "snooping_in_the_log"

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from huanshu.assembly import running
 from huanshu.cli.context import CONTEXT
 from huanshu.drill import read_drills, run_drill
-from huanshu.errors import Text
+from huanshu.drill.running import Arm, Outcome
+from huanshu.errors import HuanshuError, Text
 
 app = typer.Typer(no_args_is_help=True, help="Attack drills. 演练。")
 
@@ -30,9 +32,9 @@ def run(
     names: Annotated[list[str] | None, typer.Argument(help="Drill ids (default: all).")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the steps only.")] = False,
 ) -> None:
-    """Run drills in a throw-away range: attack, control arm, legitimate twin.
+    """Run drills in a throw-away range: attack, control arm, legitimate twin. Where a deployment runs, its log is told.
 
-    Example: huanshu drill run cross_domain_read"""
+    Example: huanshu --as p.chen drill run cross_domain_read"""
     speech = CONTEXT.speech
     chosen = [d for d in read_drills(CONTEXT.settings.home) if not names or d.id in names]
     outcomes = []
@@ -50,6 +52,33 @@ def run(
                 Text(f"   {mark} {arm.name.en}: {arm.what.en}", f"   {mark} {arm.name.zh}：{arm.what.zh}"),
                 style=style,
             )
+    _tell_log(outcomes)
     speech.result(outcomes)
     if not all(outcome.held for outcome in outcomes):
         raise typer.Exit(1)
+
+
+def _tell_log(outcomes: list[Outcome]) -> None:
+    """An entry for each drill, in the name of whoever ran it. A drill needs no deployment; that is told then."""
+    if not outcomes:
+        return
+    try:
+        with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+            for outcome in outcomes:
+                arms = dict(zip(("attack", "control", "twin"), map(_word, outcome.arms), strict=True))
+                detail = {"drill": outcome.drill, **arms, "verdict": "passed" if outcome.held else "failed"}
+                here.keeper.append({"event": "drill.run.completed", "detail": detail})
+    except HuanshuError as error:
+        CONTEXT.speech.err.print(
+            CONTEXT.speech.say(
+                Text(
+                    f"not in any log: {error.explain('en')}",
+                    f"未写入日志：{error.explain('zh')}",
+                )
+            ),
+            markup=False,
+        )
+
+
+def _word(arm: Arm) -> str:
+    return "as_expected" if arm.as_expected else "not_as_expected"

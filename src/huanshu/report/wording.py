@@ -16,6 +16,7 @@ from huanshu.report.forms import same
 #: Why something was refused, not delivered or stopped. The code itself stands beneath the words on the page.
 REASONS: Final = {
     "access.request.denied": Text("not granted by the rules", "规则未授权"),
+    "alert": Text("an alert", "告警"),
     "approval.flow.ended": Text("the approval had no future end", "批准截止时间已过"),
     "approval.flow.other_digest": Text("the flow's file is not the one approved", "流向文件与所批准的不符"),
     "access.exposure.key": Text("a key that opens no resident's values", "该密钥不能开启居民数据"),
