@@ -1,9 +1,9 @@
 """All steps over one log, in one pass: memory does not grow with the entries, but for what a step says it keeps.
 
 From a database everything is seen as of one moment. What a run has verified can be given to a later one as its state,
-which then looks only at what came since. Trust: the state is the verifier's own and belongs where the log's writer
-cannot write. It counts only with a checkpoint in it that the log's key has signed over the very tree it describes, so
-nobody without that key can make one up; who can replace it by an older one makes the verifier look at more, not less.
+which then looks only at what came since. Trust: the tree in a state counts only beside a checkpoint of it that the
+log's key has signed, so without that key nobody can make the verifier go on from another log. What the state remembers
+of settlements, deliveries and batches is believed: the file belongs where the log's writer cannot write.
 """
 
 from __future__ import annotations

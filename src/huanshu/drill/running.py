@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from huanshu.drill import correcting, erring, prying, storing, verbs, witnessing
+from huanshu.drill import correcting, erring, prying, publishing, storing, verbs, witnessing
 from huanshu.drill.definition import Drill
 from huanshu.drill.verbs import Arm
 from huanshu.errors import ContentError, Text
@@ -19,6 +19,7 @@ VERBS = {
     **storing.VERBS,
     **prying.VERBS,
     **witnessing.VERBS,
+    **publishing.VERBS,
 }
 
 
