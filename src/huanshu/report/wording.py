@@ -48,6 +48,9 @@ REASONS: Final = {
     "exchange.staging.incomplete": Text("the staged data was incomplete", "暂存数据不完整"),
     "identity.person.missing": Text("no natural person behind it", "没有对应的责任人"),
     "identity.person.stated": Text("the person was only stated", "责任人仅为自称"),
+    "identity.airflow.unknown": Text(
+        "a run started in Airflow by nobody’s account", "启动运行的 Airflow 用户未对应责任人"
+    ),
     "identity.person.unestablished": Text("the person was not established", "责任人身份未确立"),
     "identity.post.not_held": Text("the person does not hold the post", "未任该岗位"),
     "keeper.append.stale_policy": Text("decided under superseded policies", "判定所依策略已失效"),
