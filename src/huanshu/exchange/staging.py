@@ -110,6 +110,9 @@ class Staging:
 
     def __init__(self, task: Task, part: Part, number: int, report: Report) -> None:
         self._task, self._part, self._report = task, part, report
+        if task.workers > 1:  # in a process of its own, where nothing came from another pool before
+            # The others give pages back between two stretches and take them anew: half as long again as the reading.
+            pa.set_memory_pool(pa.system_memory_pool())
         self._contract = task.contract
         self._versions = Versions(task.contract)
         # Connections of its own: those of the process it was forked from are that one's.
