@@ -14,6 +14,7 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,6 +50,8 @@ _SECONDS: Final = 5.0
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
+#: Witnesses asked side by side.
+_AT_ONCE: Final = 16
 #: Checkpoints whose cosignatures are still being gathered.
 _GATHERED: Final = 16
 _DAY: Final = 86_400
@@ -152,13 +155,21 @@ class Witnesses:
             self._asked_under, self._sizes, self._gathered = digest, {}, {}
         checkpoint = self._read(note)
         self._recall(policy)
-        for witness in policy.witnesses:
-            try:
-                about, lines = self._asked(witness, checkpoint, note)
-                self._gather(about, cosignatures(note_text(about), lines, [witness], self._check))
-            except (InputError, OSError, http.client.HTTPException):
-                continue
+        if policy.witnesses:
+            # Side by side: one that lets us wait keeps nobody else waiting.
+            with ThreadPoolExecutor(max_workers=min(len(policy.witnesses), _AT_ONCE)) as pool:
+                answers = pool.map(lambda witness: self._answer(witness, checkpoint, note), policy.witnesses)
+                for about, found in answers:
+                    self._gather(about, found)
         return self._best(policy)
+
+    def _answer(self, witness: Witness, checkpoint: Checkpoint, note: str) -> tuple[str, list[Cosignature]]:
+        """(the note it answered about, its good cosignature, if it gave one)."""
+        try:
+            about, lines = self._asked(witness, checkpoint, note)
+            return about, cosignatures(note_text(about), lines, [witness], self._check)
+        except (InputError, OSError, http.client.HTTPException):
+            return note, []
 
     def _gather(self, note: str, found: Sequence[Cosignature]) -> None:
         text = note_text(note)
