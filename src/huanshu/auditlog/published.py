@@ -46,7 +46,7 @@ class PublishedLog:
         """The text of a checkpoint file; None when nothing was published yet."""
         try:
             return (self.folder / name).read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # or there is no folder, and nothing can be published
             return None
 
     def tile(self, tile: Tile) -> bytes:

@@ -10,23 +10,44 @@ deliveries of one flow to one receiver exclude each other (``delivery``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import psycopg
-import pyarrow as pa
 from numpy.typing import NDArray
-from psycopg import sql
 from pyroaring import BitMap
 
-from huanshu.store.copying import copy_in, copy_out
+from huanshu.store.arrays import arrays
 
 Numbers = NDArray[np.int64]
 
-_NUMBERS = pa.list_(pa.int64())
-_CHUNK = sql.Identifier("district", "delivery_chunk")
-_DELIVERED = sql.Identifier("district", "delivered")
+_FREEZE = """
+    WITH noted AS (
+        INSERT INTO district.delivery (delivery, flow, receiver, state, upserts, withdrawals, shape)
+        VALUES (%s, %s, %s, 'frozen', %s, %s, %s) ON CONFLICT (delivery) DO NOTHING RETURNING 1
+    )
+    INSERT INTO district.delivery_chunk (delivery, chunk, records, versions, withdrawn, subjects)
+    VALUES (%s, %s, %s, %s, %s, %s)
+    ON CONFLICT (delivery, chunk) DO UPDATE SET (records, versions, withdrawn, subjects)
+        = (EXCLUDED.records, EXCLUDED.versions, EXCLUDED.withdrawn, EXCLUDED.subjects)
+    RETURNING EXISTS (SELECT FROM noted)
+"""
+_FREEZE_CHUNK = """
+    INSERT INTO district.delivery_chunk (delivery, chunk, records, versions, withdrawn, subjects)
+    VALUES (%s, %s, %s, %s, %s, %s)
+    ON CONFLICT (delivery, chunk) DO UPDATE SET (records, versions, withdrawn, subjects)
+        = (EXCLUDED.records, EXCLUDED.versions, EXCLUDED.withdrawn, EXCLUDED.subjects)
+"""
+_BOOK = """
+    WITH held AS (
+        INSERT INTO district.delivered (flow, receiver, records, versions, last) VALUES (%s, %s, %s, %s, %s)
+        ON CONFLICT (flow, receiver) DO UPDATE
+        SET (records, versions, last) = (EXCLUDED.records, EXCLUDED.versions, EXCLUDED.last)
+    )
+    UPDATE district.delivery SET state = 'arrived', settled_at = now() WHERE delivery = %s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +61,29 @@ class Chunk:
     subjects: BitMap
 
 
-def freeze_chunks(connection: psycopg.Connection, delivery: str, chunks: Iterable[Chunk]) -> None:
-    """Write a delivery's chunks; those of an earlier attempt at the same content are replaced."""
-    connection.execute("DELETE FROM district.delivery_chunk WHERE delivery = %s", (delivery,))
-    for chunk in chunks:
-        copy_in(
-            connection,
-            _CHUNK,
-            {
-                "delivery": pa.array([delivery]),
-                "chunk": pa.array([chunk.number], pa.int32()),
-                "records": _row(chunk.records),
-                "versions": _row(chunk.versions),
-                "withdrawn": _row(chunk.withdrawn),
-                "subjects": pa.array([chunk.subjects.serialize()], pa.binary()),
-            },
-        )
+def freeze(
+    connection: psycopg.Connection,
+    delivery: str,
+    flow: str,
+    receiver: str,
+    chunks: Sequence[Chunk],
+    numbers: tuple[int, int],
+    shape: str,
+) -> bool:
+    """Note a delivery and its chunks, in one commit; ``numbers`` are its upserts and withdrawals. Whether it is new:
+    those of an earlier attempt at the same content are replaced."""
+    with connection.transaction() if len(chunks) > 1 else nullcontext(), arrays(connection) as cursor:
+        row = cursor.execute(
+            _FREEZE, (delivery, flow, receiver, *numbers, shape, delivery, *_columns(chunks[0]))
+        ).fetchone()
+        for chunk in chunks[1:]:
+            cursor.execute(_FREEZE_CHUNK, (delivery, *_columns(chunk)))
+    assert row is not None  # RETURNING answers one row
+    return bool(row[0])
+
+
+def _columns(chunk: Chunk) -> tuple[int, Numbers, Numbers, Numbers, bytes]:
+    return chunk.number, chunk.records, chunk.versions, chunk.withdrawn, chunk.subjects.serialize()
 
 
 def subjects_of(connection: psycopg.Connection, delivery: str, chunks: list[int]) -> BitMap:
@@ -79,32 +107,38 @@ def reshaped(connection: psycopg.Connection, flow: str, receiver: str, shape: st
 
 def received(connection: psycopg.Connection, flow: str, receiver: str) -> tuple[Numbers, Numbers]:
     """Records that a receiver holds by a flow, ascending, and the version of each."""
-    types = {"records": _NUMBERS, "versions": _NUMBERS}
-    query = sql.SQL("SELECT records, versions FROM {} WHERE flow = {} AND receiver = {}")
-    for batch in copy_out(connection, query.format(_DELIVERED, flow, receiver), types):
-        return _numbers(batch.column("records")), _numbers(batch.column("versions"))
-    return np.empty(0, np.int64), np.empty(0, np.int64)
+    with arrays(connection) as cursor:
+        query = "SELECT records, versions FROM district.delivered WHERE flow = %s AND receiver = %s"
+        row = cursor.execute(query, (flow, receiver)).fetchone()
+    return (np.empty(0, np.int64), np.empty(0, np.int64)) if row is None else (row[0], row[1])
+
+
+def _carried(connection: psycopg.Connection, delivery: str) -> tuple[Numbers, Numbers, Numbers]:
+    """Records and versions that a frozen delivery brings, and the records it withdraws."""
+    with arrays(connection) as cursor:
+        query = "SELECT records, versions, withdrawn FROM district.delivery_chunk WHERE delivery = %s ORDER BY chunk"
+        rows = cursor.execute(query, (delivery,)).fetchall()
+    nothing = np.empty(0, np.int64)
+    records, versions, withdrawn = (
+        np.concatenate([nothing, *(row[column] for row in rows)]) for column in range(3)
+    )
+    return records, versions, withdrawn
 
 
 def book(connection: psycopg.Connection, flow: str, receiver: str, delivery: str) -> None:
     """The receiver now holds what the delivery brought, and no longer what it withdrew; the delivery has arrived."""
-    types = dict.fromkeys(("records", "versions", "withdrawn"), _NUMBERS)
-    query = sql.SQL("SELECT {} FROM {} WHERE delivery = {}").format(
-        sql.SQL(", ").join(map(sql.Identifier, types)), _CHUNK, delivery
+    carried = _carried(connection, delivery)
+    book_holding(
+        connection, flow, receiver, delivery, holding(received(connection, flow, receiver), *carried)
     )
-    with connection.transaction():
-        parts = pa.Table.from_batches(copy_out(connection, query, types), pa.schema(list(types.items())))
-        records, versions, withdrawn = (_numbers(parts.column(name).combine_chunks()) for name in types)
-        had = received(connection, flow, receiver)
-        _write(connection, flow, receiver, delivery, holding(had, records, versions, withdrawn))
 
 
 def book_holding(
     connection: psycopg.Connection, flow: str, receiver: str, delivery: str, holds: tuple[Numbers, Numbers]
 ) -> None:
-    """``book`` for who knows already what the receiver now holds: records and versions."""
-    with connection.transaction():
-        _write(connection, flow, receiver, delivery, holds)
+    """``book`` for who knows already what the receiver now holds: records and versions. One statement, one commit."""
+    with arrays(connection) as cursor:
+        cursor.execute(_BOOK, (flow, receiver, *holds, delivery, delivery))
 
 
 def holding(
@@ -118,34 +152,11 @@ def holding(
     return records[order], versions[order]
 
 
-def _write(
-    connection: psycopg.Connection, flow: str, receiver: str, delivery: str, holds: tuple[Numbers, Numbers]
-) -> None:
-    connection.execute("DELETE FROM district.delivered WHERE flow = %s AND receiver = %s", (flow, receiver))
-    copy_in(
-        connection,
-        _DELIVERED,
-        {
-            "flow": pa.array([flow]),
-            "receiver": pa.array([receiver]),
-            "last": pa.array([delivery]),
-            "records": _row(holds[0]),
-            "versions": _row(holds[1]),
-        },
-    )
-    connection.execute(
-        "UPDATE district.delivery SET state = 'arrived', settled_at = now() WHERE delivery = %s", (delivery,)
-    )
-
-
 def still_from(
     connection: psycopg.Connection, flow: str, receiver: str, delivery: str, *, arrived: bool
 ) -> Numbers:
     """Records that the receiver has as this delivery brought them; all it would bring, when it has not arrived."""
-    types = dict.fromkeys(("records", "versions"), _NUMBERS)
-    query = sql.SQL("SELECT records, versions FROM {} WHERE delivery = {}").format(_CHUNK, delivery)
-    parts = pa.Table.from_batches(copy_out(connection, query, types), pa.schema(list(types.items())))
-    records, versions = (_numbers(parts.column(name).combine_chunks()) for name in types)
+    records, versions, _ = _carried(connection, delivery)
     if not arrived:
         return records
     had, had_versions = received(connection, flow, receiver)
@@ -161,10 +172,7 @@ def replaced(
 ) -> Numbers:
     """Records of a recalled delivery that the receiver no longer has as it brought them, once ``carried`` (what comes
     and what leaves) has arrived."""
-    types = dict.fromkeys(("records", "versions"), _NUMBERS)
-    query = sql.SQL("SELECT records, versions FROM {} WHERE delivery = {}").format(_CHUNK, delivery)
-    parts = pa.Table.from_batches(copy_out(connection, query, types), pa.schema(list(types.items())))
-    records, versions = (_numbers(parts.column(name).combine_chunks()) for name in types)
+    records, versions, _ = _carried(connection, delivery)
     had, had_versions = received(connection, flow, receiver)
     if not len(had):
         return records
@@ -182,18 +190,8 @@ def forget(connection: psycopg.Connection, flow: str, receiver: str, delivery: s
         return
     had, versions = received(connection, flow, receiver)
     versions = np.where(np.isin(had, again), 0, versions)
-    with connection.transaction():
-        connection.execute(
+    with arrays(connection) as cursor:
+        cursor.execute(
             "UPDATE district.delivered SET versions = %s WHERE flow = %s AND receiver = %s",
-            (versions.tolist(), flow, receiver),
+            (versions, flow, receiver),
         )
-
-
-def _row(numbers: Numbers) -> pa.Array:
-    """One array for one row."""
-    return pa.ListArray.from_arrays(pa.array([0, len(numbers)], pa.int32()), pa.array(numbers, pa.int64()))
-
-
-def _numbers(column: pa.Array) -> Numbers:
-    found: Numbers = column.flatten().to_numpy(zero_copy_only=False)
-    return found

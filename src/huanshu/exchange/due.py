@@ -24,7 +24,8 @@ from pyroaring import BitMap
 
 from huanshu.canonical import canonical
 from huanshu.catalog import Contract, Flow, Home
-from huanshu.exchange.books import Chunk, freeze_chunks, received, reshaped
+from huanshu.exchange import books
+from huanshu.exchange.books import Chunk, received, reshaped
 from huanshu.exchange.tables import stored_fields
 from huanshu.store.packed import BIGINT, INTEGER, read_packed
 
@@ -219,14 +220,9 @@ def freeze(
         return None
     delivery = named(found, contract, flow, receiver, policy, chunk)
     chunks = tuple(_chunks(found, chunk))
-    with effects.transaction():
-        inserted = effects.execute(
-            "INSERT INTO district.delivery (delivery, flow, receiver, state, upserts, withdrawals, shape)"
-            " VALUES (%s, %s, %s, 'frozen', %s, %s, %s) ON CONFLICT (delivery) DO NOTHING",
-            (delivery, flow.flow, receiver, found.upserts, found.withdrawals, shape_of(contract, flow)),
-        )
-        freeze_chunks(effects, delivery, chunks)
-    return Due(delivery, content(found, flow, receiver), found, chunks, fresh=inserted.rowcount == 1)
+    numbers = (found.upserts, found.withdrawals)
+    fresh = books.freeze(effects, delivery, flow.flow, receiver, chunks, numbers, shape_of(contract, flow))
+    return Due(delivery, content(found, flow, receiver), found, chunks, fresh)
 
 
 def named(found: Difference, contract: Contract, flow: Flow, receiver: str, policy: str, chunk: int) -> str:
