@@ -15,8 +15,9 @@ import huanshu_verify
 ORIGIN = "qinghe.example/huanshu"
 PACKAGE = Path(huanshu_verify.__file__).parent
 MAY_IMPORT = {
-    "__future__", "argparse", "array", "base64", "binascii", "bisect", "collections", "cryptography", "dataclasses", "datetime", "hashlib",
-    "contextlib", "huanshu_verify", "json", "os", "pathlib", "psycopg", "re", "struct", "sys", "typing",
+    "__future__", "argparse", "array", "base64", "binascii", "bisect", "collections", "contextlib", "cryptography",
+    "dataclasses", "datetime", "hashlib", "huanshu_verify", "json", "os", "pathlib", "psycopg", "re", "struct", "sys",
+    "typing", "zipfile",
 }  # fmt: skip
 
 
