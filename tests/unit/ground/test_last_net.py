@@ -118,9 +118,10 @@ import contextlib, structlog, traceback
 from huanshu.airflow import tasks
 from airflow.sdk.exceptions import AirflowTaskTimeout, AirflowSkipException
 from airflow.sdk._shared.logging.structlog import structlog_processors
-tasks.connect = lambda settings: fault()
+tasks._triggered_by = lambda: None  # there is no run here
+tasks.connect = lambda *_, **__: fault()
 if {{interrupts}}:
-    def interrupted(*_):
+    def interrupted(*_, **__):
         try:
             fault()
         except Careless:
