@@ -20,6 +20,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from typing import cast
 
+import pyarrow as pa
+
 from huanshu import telemetry
 from huanshu.catalog import Flow
 from huanshu.defects import unforeseen
@@ -112,6 +114,9 @@ def _start(
 def _work(ground: Ground, flow: Flow, run: str, line: Connection, others: Sequence[Connection]) -> None:
     """A worker's life. Ctrl-C is for the parent, which lets the deliveries under way finish."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pa.set_memory_pool(
+        pa.system_memory_pool()
+    )  # the other one hands memory back to the kernel, and asks again
     for other in others:
         other.close()  # or a killed parent's lines would never end
     own = replace(ground, keeper=ground.keeper.another(), progress=_silent, workers=1)

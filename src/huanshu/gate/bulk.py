@@ -23,13 +23,14 @@ from huanshu.sealing import (
     KeyName,
     Keyring,
     mask_column,
-    open_padded,
+    open_columns,
     pad_column,
     seal_padded,
     token_column,
     unpad_column,
 )
 from huanshu.sealing.keys import data_key, token_key
+from huanshu.sealing.rows import GROWTH
 
 Bytes = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
@@ -101,42 +102,53 @@ class _Resealing:
     keys: Keyring
 
     def change(self, batch: Batch) -> None:
-        groups = list(_groups(batch.place))
-        for name, cells in batch.cells.items():
+        cells = {name: cells for name, cells in batch.cells.items() if not self._tokenised(name)}
+        padded = self._opened(batch, cells)
+        at_home = all(self.places[place] == self.receiver for place in np.unique(batch.place).tolist())
+        for name, sealed in cells.items():
             field, rung = self.contract.field(name), self.flow.fields[name]
-            if tokenised(field, rung):
-                key = self.keys[token_key(self.flow.purpose, str(field.link_kind))]
-                cells[:] = token_column(key, cells)
-            else:
-                self._cell(field, rung, batch, groups, cells)
+            if rung is Rung.REVEAL and at_home:
+                # Opened, so what was sealed is what it should be; and sealed again under the same key for the same
+                # place, row and rung it would be the same bytes (AES-SIV takes no nonce).
+                continue
+            plain = padded[name]
+            if rung is Rung.MASK:
+                assert (
+                    field.width is not None
+                )  # a sealed field without one is refused when the contract is read
+                plain = pad_column(mask_column(_mask(field), unpad_column(plain)), field.width)
+            key, context = self._under(field, self.receiver, rung)
+            seal_padded(key, context, batch.record, batch.version, plain, out=sealed)
+        for name in batch.cells.keys() - cells.keys():
+            key = self.keys[token_key(self.flow.purpose, str(self.contract.field(name).link_kind))]
+            batch.cells[name][:] = token_column(key, batch.cells[name])
         for name, text in batch.texts.items():
             batch.texts[name] = mask_column(_mask(self.contract.field(name)), text)
 
-    def _cell(
-        self, field: Field, rung: Rung, batch: Batch, groups: list[tuple[int, slice | Numbers]], cells: Bytes
-    ) -> None:
-        padded = self._opened(field, batch, groups, cells)
-        if rung is Rung.REVEAL and all(self.places[place] == self.receiver for place, _ in groups):
-            # Opened, so what was sealed is what it should be; and sealed again under the same key for the same place,
-            # row and rung it would be the same bytes (AES-SIV takes no nonce).
-            return
-        if rung is Rung.MASK:
-            assert field.width is not None  # a sealed field without one is refused when the contract is read
-            padded = pad_column(mask_column(_mask(field), unpad_column(padded)), field.width)
-        key, context = self._under(field, self.receiver, rung)
-        seal_padded(key, context, batch.record, batch.version, padded, out=cells)
+    def _tokenised(self, name: str) -> bool:
+        return tokenised(self.contract.field(name), self.flow.fields[name])
 
-    def _opened(
-        self, field: Field, batch: Batch, groups: list[tuple[int, slice | Numbers]], cells: Bytes
-    ) -> Bytes:
-        """Padded values in row order, opened in groups of one place."""
-        if len(groups) == 1:
-            key, context = self._under(field, self.places[groups[0][0]], Rung.REVEAL)
-            return open_padded(key, context, batch.record, batch.version, cells)
-        padded = np.empty((len(cells), max(0, cells.shape[1] - 16)), np.uint8)
-        for place, rows in groups:
-            key, context = self._under(field, self.places[place], Rung.REVEAL)
-            padded[rows] = open_padded(key, context, batch.record[rows], batch.version[rows], cells[rows])
+    def _opened(self, batch: Batch, cells: Mapping[str, Bytes]) -> dict[str, Bytes]:
+        """Padded values of every field in row order, opened in groups of one place."""
+
+        def opened(place: int, rows: Numbers | slice) -> list[Bytes]:
+            columns = [
+                (*self._under(self.contract.field(name), self.places[place], Rung.REVEAL), sealed[rows])
+                for name, sealed in cells.items()
+            ]
+            return open_columns(columns, batch.record[rows], batch.version[rows])
+
+        groups = np.unique(batch.place).tolist()
+        if len(groups) == 1:  # nearly always
+            return dict(zip(cells, opened(groups[0], slice(None)), strict=True))
+        padded = {
+            name: np.empty((len(sealed), max(0, sealed.shape[1] - GROWTH)), np.uint8)
+            for name, sealed in cells.items()
+        }
+        for place in groups:
+            rows = np.flatnonzero(batch.place == place)
+            for column, values in zip(padded.values(), opened(place, rows), strict=True):
+                column[rows] = values
         return padded
 
     def _under(self, field: Field, place: Place, rung: Rung) -> tuple[bytes, CellContext]:
@@ -144,15 +156,6 @@ class _Resealing:
         dataset = self.contract.dataset
         key = self.keys[data_key(home, dataset, field.name, epoch)]
         return key, CellContext(home, dataset, field.name, rung.word, epoch)
-
-
-def _groups(place: Numbers) -> Iterator[tuple[int, slice | Numbers]]:
-    """Which rows were sealed at which place. Mostly all at one."""
-    if len(place) and (place == place[0]).all():
-        yield int(place[0]), slice(None)
-        return
-    for number in np.unique(place).tolist():
-        yield number, np.flatnonzero(place == number)
 
 
 def _mask(field: Field) -> str:

@@ -7,7 +7,7 @@ Modules, each one idea: ``padding`` (fixed widths, absent values), ``cells`` (AE
 """
 
 from huanshu.sealing.cells import CellContext, open_column, seal_column
-from huanshu.sealing.columns import open_padded, seal_padded
+from huanshu.sealing.columns import open_columns, open_padded, seal_padded
 from huanshu.sealing.keys import KeyName, Keyring, new_key
 from huanshu.sealing.links import (
     LINK_KINDS,
@@ -36,6 +36,7 @@ __all__ = [
     "mask_column",
     "new_key",
     "open_column",
+    "open_columns",
     "open_padded",
     "pad_blocks",
     "pad_column",

@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 
 BLOCK: Final = 16
-_POLYNOMIAL: Final = 0x87  # x^128 = x^7 + x^2 + x + 1 (RFC 4493, 2.3)
+POLYNOMIAL: Final = 0x87  # x^128 = x^7 + x^2 + x + 1 (RFC 4493, 2.3)
 _ALL: Final = (1 << 128) - 1
-_ONE: Final = np.uint64(1)
-_TOP: Final = np.uint64(63)
 
 
 def block_cipher(key: bytes) -> Any:
@@ -36,18 +34,9 @@ def encrypt(cipher: Any, blocks: Bytes) -> Bytes:
     return out[: blocks.size].reshape(-1, BLOCK)
 
 
-def double_words(blocks: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Each block times x in GF(2^128) (RFC 5297, 2.3); ``uint64[n, 2]`` over the blocks' bytes as they lie."""
-    high, low = blocks[:, 0].byteswap(), blocks[:, 1].byteswap()
-    made = np.empty_like(blocks)
-    made[:, 0] = ((high << _ONE) | (low >> _TOP)).byteswap()
-    made[:, 1] = ((low << _ONE) ^ ((high >> _TOP) * np.uint64(_POLYNOMIAL))).byteswap()
-    return made
-
-
 def doubled(block: int) -> int:
     """One block times x, as the big-endian number that it is."""
-    return (block << 1) & _ALL ^ (_POLYNOMIAL if block >> 127 else 0)
+    return (block << 1) & _ALL ^ (POLYNOMIAL if block >> 127 else 0)
 
 
 def subkeys(cipher: Any) -> tuple[Bytes, Bytes]:
