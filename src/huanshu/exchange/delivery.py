@@ -15,7 +15,7 @@ dropped and ``.stopped`` names the subjects that were really opened.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -177,9 +177,10 @@ class _Delivery:
         opened = 0
         for chunk in due.chunks:
             if chunk.number not in there:
-                blocks = self._passage.blocks(self._reading, due, chunk, ticket)
                 count = len(chunk.records)
-                self._receiving.stage(due.delivery, chunk.number, blocks, count, chunk.withdrawn)
+                # Closed here, whatever happens: a fault would keep the copy open, and its connection waits for itself.
+                with closing(self._passage.blocks(self._reading, due, chunk, ticket)) as blocks:
+                    self._receiving.stage(due.delivery, chunk.number, blocks, count, chunk.withdrawn)
                 opened += count
                 self._ground.pause(f"c:chunk:{chunk.number}")
             self._ground.progress(self._receiver, chunk.number + 1, len(due.chunks))

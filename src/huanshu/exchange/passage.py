@@ -12,7 +12,8 @@ What was frozen is what is read: a row that is not the one that the chunk names 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 
 import numpy as np
 import psycopg
@@ -60,7 +61,9 @@ class Passage:
         self._shape = Shape(len(_BOUND) + len(fields) + 2, [*_BOUND, *widths])
         self._sources = [f"link_{f.name}" if tokenised(f, rung) else f.name for f, rung in fields]
 
-    def blocks(self, reading: psycopg.Connection, due: Due, chunk: Chunk, ticket: Ticket) -> Iterator[Block]:
+    def blocks(
+        self, reading: psycopg.Connection, due: Due, chunk: Chunk, ticket: Ticket
+    ) -> Generator[Block, None, None]:
         """The chunk's rows in record order, each as the receiver is to hold it but for its digest."""
         if not len(chunk.records):
             return
@@ -69,7 +72,7 @@ class Passage:
         places, place = _places(found.homes, found.home[here], found.epoch[here])
         held: list[tuple[Block, Heads]] = []
 
-        def batches() -> Iterator[Batch]:
+        def batches() -> Generator[Batch, None, None]:
             done = 0
             for block in read_blocks(reading, self._query(due, chunk)):
                 self._ground.pause(f"c:read:{chunk.number}")
@@ -91,19 +94,27 @@ class Passage:
                     texts=self._texts(block),
                 )
 
-        for batch in reseal(
-            self._ground.keeper, ticket, chunk.number, self._contract, self._flow, self._to, places, batches()
-        ):
-            block, heads = held.pop()
-            block.put_heads(heads)
-            if self._masked:
-                columns = block.texts(self._shape)
-                for name, text in batch.texts.items():
-                    columns[self._plain.index(name)] = text
-                block = block.with_texts(self._shape, columns)
-            self._ground.pause(f"c:opened:{chunk.number}")
-            yield block
-            self._ground.pause(f"c:written:{chunk.number}")
+        with closing(batches()) as opened:
+            for batch in reseal(
+                self._ground.keeper,
+                ticket,
+                chunk.number,
+                self._contract,
+                self._flow,
+                self._to,
+                places,
+                opened,
+            ):
+                block, heads = held.pop()
+                block.put_heads(heads)
+                if self._masked:
+                    columns = block.texts(self._shape)
+                    for name, text in batch.texts.items():
+                        columns[self._plain.index(name)] = text
+                    block = block.with_texts(self._shape, columns)
+                self._ground.pause(f"c:opened:{chunk.number}")
+                yield block
+                self._ground.pause(f"c:written:{chunk.number}")
 
     def _heads(self, block: Block) -> Heads:
         try:
