@@ -290,13 +290,13 @@ def stores(place: Range) -> str:
 
 
 def files(place: Range) -> dict[str, bytes]:
-    """The state folder's files but the servers' own, the log's head, and what the sender put there."""
+    """The state folder's files but the servers' own, the log's head, the published log, and what the sender put there."""
     state = place.settings.state
     return {
         str(path.relative_to(state)): path.read_bytes()
         for path in sorted(state.rglob("*"))
         if path.is_file()
-        and not {"servers", "intake"} & set(path.relative_to(state).parts)
+        and not {"servers", "intake", place.settings.log_folder.name} & set(path.relative_to(state).parts)
         and path.name != "head"
     }
 
