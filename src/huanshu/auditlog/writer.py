@@ -91,11 +91,13 @@ class LogWriter:
         self._clock = clock
         self._connection: psycopg.Connection | None = None
         self._reading: psycopg.Connection | None = None
-        #: Durable: what was acknowledged. Ahead: with what is staged. ``_staged`` changes under ``_mutex`` alone.
+        #: Durable: what was acknowledged. Ahead: with what is staged. ``_staged`` changes under ``_mutex`` alone, and
+        #: what is being committed is in ``_going`` from then on until it can be found in the database.
         self._tree, self._ahead = Frontier(), Frontier()
         self._last: datetime | None = None
         self._ahead_last: datetime | None = None
         self._staged: list[tuple[Appended, Draft]] = []
+        self._going: list[tuple[Appended, Draft]] = []
         self._generation = 0
         self._mutex, self._committing = threading.Lock(), threading.Lock()
 
@@ -208,7 +210,9 @@ class LogWriter:
 
     def find(self, once: str) -> Appended | None:
         """The entry appended under this idempotency key, if there is one; durable when this returns."""
-        if any(draft.once == once for _, draft in self._staged):
+        with self._mutex:
+            pending = any(draft.once == once for _, draft in (*self._going, *self._staged))
+        if pending:
             self.settle_all()
         connection = self._alive()
         row = connection.execute("SELECT leaf FROM log.entry WHERE once = %s", (once,)).fetchone()
@@ -269,15 +273,19 @@ class LogWriter:
                 return
             with self._mutex:
                 group, self._staged = self._staged, []
+                self._going = group
                 tree, last = self._ahead.copy(), self._ahead_last
-            note = self._signer.checkpoint_note(Checkpoint(self._origin, tree.size, tree.root))
-            self._commit(self._connection, group, tree.size, note)
             try:
-                self._head.write(note)
-            except OSError as error:
-                # The commit stands but was not acknowledged: the next ``start`` adopts it.
-                raise self._lost(error) from None
-            self._tree, self._last = tree, last
+                note = self._signer.checkpoint_note(Checkpoint(self._origin, tree.size, tree.root))
+                self._commit(self._connection, group, tree.size, note)
+                try:
+                    self._head.write(note)
+                except OSError as error:
+                    # The commit stands but was not acknowledged: the next ``start`` adopts it.
+                    raise self._lost(error) from None
+                self._tree, self._last = tree, last
+            finally:
+                self._going = []
 
     def record_loan(self, index: int, kind: str, chunk: int, fields: Sequence[str], amount: int) -> None:
         """Commit a row that says what is about to be lent against entry ``index``."""
@@ -299,7 +307,9 @@ class LogWriter:
         return {int(index): int(total) for index, total in rows}
 
     def bitmap(self, sealed_sha256: bytes) -> bytes:
-        """The sealed bytes that lie beside the log under this digest. TamperedError when they are gone."""
+        """The sealed bytes that lie beside the log under this digest. TamperedError when they are gone; an entry that
+        is staged binds what is only staged, so that is made durable first."""
+        self.settle_all()
         query = "SELECT sealed FROM log.bitmap WHERE sealed_sha256 = %s"
         row = self._alive().execute(query, (sealed_sha256,)).fetchone()
         if row is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import OrderedDict
@@ -214,6 +215,36 @@ def test_a_staged_idempotency_key_is_found_and_durable(ground: Any, make_draft: 
     found = writer.find("k/1")
     assert found is not None
     assert (found.entry, found.fresh) == (made.entry, False)
+    assert writer.size == 1
+
+
+def test_a_key_whose_group_is_being_committed_is_found(ground: Any, make_draft: Any) -> None:
+    """Callers look their key up under their owner's lock, while another's group is on its way to the disk."""
+    writer = ground.started()
+    ((made,), mark) = writer.stage([make_draft(0, "k/1")])
+    committing = threading.Thread(target=writer.settle, args=(mark,))
+    with connect(ground.tamper_url) as admin:
+        with admin.transaction():
+            admin.execute("LOCK TABLE log.checkpoint IN EXCLUSIVE MODE")
+            committing.start()
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while ground.rows(waiting) == [(0,)]:
+                time.sleep(0.01)
+            found: list[Any] = []
+            asking = threading.Thread(target=lambda: found.append(writer.find("k/1")))
+            asking.start()
+            asking.join(0.2)
+        asking.join()
+        committing.join()
+    assert [each and each.entry for each in found] == [made.entry], "a second entry under the same key"
+    assert writer.append([make_draft(1, "k/2")])[0].entry.index == 1
+
+
+def test_a_staged_bitmap_is_found_and_durable(ground: Any, make_draft: Any) -> None:
+    writer = ground.started()
+    draft = make_draft(0)
+    writer.stage([Draft(draft.body, None, b"sealed")])
+    assert writer.bitmap(hashlib.sha256(b"sealed").digest()) == b"sealed"
     assert writer.size == 1
 
 
