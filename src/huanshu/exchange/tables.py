@@ -183,7 +183,9 @@ def described(connection: psycopg.Connection, tables: Sequence[str]) -> dict[str
 
 
 def create_receiver(connection: psycopg.Connection, tables: ReceiverTables) -> None:
-    """Create the receiver's schema and its lists where they are missing. Staging and slice come with a delivery."""
+    """Create the receiver's schema and its lists where they are missing, in the caller's transaction. Staging and slice
+    come with a delivery. Flows of several datasets may come at once, and IF NOT EXISTS alone lets only one of them."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (tables.inbox.as_string(),))
     for statement in _LISTS:
         connection.execute(
             sql.SQL(statement).format(schema=tables.schema, staged=tables.staged, inbox=tables.inbox)
