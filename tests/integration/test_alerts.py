@@ -82,7 +82,7 @@ def test_nobody_settles_what_is_about_himself(place: Range) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"finding": "alert/Night/1"}, {"finding": "alert/x/1/张三"}, {"owner_post": "no.such"}, {"about": "990101195001010023"},
+        {"finding": "alert/Night/1"}, {"finding": "alert/x/1/张三"}, {"owner_post": "no.such"}, {"about": "990101195001010023"}, {"about": "log"}, {"about": "p.chen"},
         {"due": "2026-12-31T00:00:00"},
     ],
 )  # fmt: skip
@@ -95,6 +95,18 @@ def test_a_finding_that_names_no_owner_or_a_stranger_is_refused(place: Range, ch
         place.acting("p.chen").keeper.append({"event": "finding.case.opened", "detail": detail})
     with pytest.raises(DeniedError):
         place.acting("p.tang").keeper.append({"event": "finding.case.opened", "detail": {**detail, **change}})
+
+
+def test_a_finding_is_opened_under_no_other_findings_key(place: Range) -> None:
+    detail = {
+        "finding": "alert/night_access/2/p.luo", "kind": "alert", "due": "2026-12-31T00:00:00+08:00",
+        "owner_post": "district.security_officer", "about": "p.luo",
+    }  # fmt: skip
+    opened = {"event": "finding.case.opened", "detail": detail}
+    keeper = place.acting("p.chen").keeper
+    with pytest.raises(DeniedError, match=r"finding\.case\.unowned"):
+        keeper.append({**opened, "once": "finding.case.opened/alert/night_access/3/p.chen"})
+    keeper.append({**opened, "once": f"finding.case.opened/{detail['finding']}"})
 
 
 def test_a_drill_that_was_run_is_an_entry(place: Range, command: Callable[..., tuple[int, Any]]) -> None:

@@ -6,7 +6,7 @@
     owner: district.security_officer    the post that settles what is raised
     due: finding_due                    an obligation: until when
     when: threshold | first | unanswered | silence
-    match:                              an entry must fit every line; a line is a list of exact words
+    match:                              an entry must fit every line; a line is a list of exact words that exist
       event: [access.record.authorised]     also: how, person, post, domain, dataset, purpose, reason, rung
       between: ["22:00", "06:00"]           local time of day, over midnight too
     by: [person]                        what is counted apart: person, post, domain, dataset, purpose, flow, field
@@ -34,7 +34,8 @@ from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from huanshu.auditlog.events import EVENTS
+from huanshu.access.terms import READS, WRITES
+from huanshu.auditlog.events import EVENTS, HOW
 from huanshu.catalog import Home
 from huanshu.catalog.documents import Node, document
 from huanshu.catalog.folder import Folder
@@ -129,7 +130,7 @@ def read_alert(folder: Folder, home: Home, file: str) -> Alert:
         owner=_known(said["owner"], posts, "alert.owner.unknown", Text("no such post", "没有该岗位")),
         due=_known(said["due"], home.obligations, "alert.due.unknown", Text("no such obligation", "没有该义务")),
         when=when,
-        match=_match(said["match"]),
+        match=_match(said["match"], home),
         by=tuple(item.word(GROUPS) for item in said["by"].list()),
         count=cast("Literal['entries', 'subjects']", said["count"].word(("entries", "subjects")))
         if "count" in said
@@ -149,13 +150,29 @@ def _known(node: Node, known: Collection[str], code: str, what: Text) -> str:
     return found
 
 
-def _match(node: Node) -> Match:
+def _match(node: Node, home: Home) -> Match:
+    policies = home.policies
+    known: dict[str, Collection[str]] = {
+        "how": HOW,
+        "person": policies.persons,
+        "post": policies.posts,
+        "domain": policies.domains.by_code,
+        "dataset": home.contracts,
+        "purpose": policies.purposes,
+        "rung": {*READS, *WRITES},
+    }
     said = node.mapping(("event",), (*WORDS, "between"))
     events = frozenset(
         _known(item, EVENTS, "alert.event.unknown", Text("no such event", "没有该事件"))
         for item in said["event"].list()
     )
-    words = {name: frozenset(item.text() for item in said[name].list()) for name in WORDS if name in said}
+    words = {
+        name: frozenset(
+            item.word(known[name]) if name in known else item.text() for item in said[name].list()
+        )
+        for name in WORDS
+        if name in said
+    }
     between = None
     if "between" in said:
         start, *rest = (_clock(item) for item in said["between"].list())

@@ -51,7 +51,7 @@ def watch(alerts: Sequence[Alert], bodies: Iterable[Body], now: datetime, zone: 
             if _fits(alert.match, body, at, zone):
                 yield from watcher.see(body, at)
             elif isinstance(watcher, _Unanswered):
-                watcher.answered(body)
+                yield from watcher.answered(body, at)
     for _, watcher in watchers:
         yield from watcher.end(now)
 
@@ -146,15 +146,21 @@ class _Unanswered:
         self._open[int(body["index"])] = (at, _groups(self._alert, body)[0])
         yield from ()
 
-    def answered(self, body: Body) -> None:
+    def answered(self, body: Body, at: datetime) -> Iterator[Raised]:
+        """An answer that comes late takes nothing back: whether somebody watched in between must not matter."""
         cited = body["detail"].get("authorised") if isinstance(body["detail"], Mapping) else None
-        if isinstance(cited, int):
-            self._open.pop(cited, None)
+        if isinstance(cited, int) and cited in self._open:
+            yield from self._late(cited, at)
+            del self._open[cited]
 
     def end(self, now: datetime) -> Iterator[Raised]:
-        for index, (at, group) in self._open.items():
-            if at + self._alert.window <= now:
-                yield Raised(self._alert, group, index, at + self._alert.window, 0)
+        for index in self._open:
+            yield from self._late(index, now)
+
+    def _late(self, index: int, now: datetime) -> Iterator[Raised]:
+        asked, group = self._open[index]
+        if asked + self._alert.window <= now:
+            yield Raised(self._alert, group, index, asked + self._alert.window, 0)
 
 
 class _Silence:

@@ -10,6 +10,7 @@ from huanshu.assembly.keeper_process import clock_of
 from huanshu.assembly.running import Running
 from huanshu.auditlog.reader import read_by_event, read_entries
 from huanshu.catalog.working_days import due
+from huanshu.keeper.alerts import about_whom
 
 
 def raised(running: Running) -> list[Raised]:
@@ -36,7 +37,7 @@ def open_findings(running: Running, found: list[Raised]) -> Iterator[int]:
             "kind": "alert",
             "due": ends.isoformat(),
             "owner_post": each.alert.owner,
-            "about": _about(running, each),
+            "about": about_whom(each.finding, home.policies),
         }
         claim = {
             "event": "finding.case.opened",
@@ -44,10 +45,3 @@ def open_findings(running: Running, found: list[Raised]) -> Iterator[int]:
             "detail": detail,
         }
         yield running.keeper.append(claim).index
-
-
-def _about(running: Running, each: Raised) -> str:
-    """The person or domain that the group names; otherwise the log."""
-    policies = running.home.policies
-    known = [word for word in each.group if word in policies.persons or word in policies.domains.by_code]
-    return known[0] if known else "log"

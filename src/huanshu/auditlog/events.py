@@ -24,7 +24,7 @@ ALWAYS: Final = frozenset({"v", "index", "event", "at", "person", "established",
 LEAF_LIMIT: Final = 65_535
 _STRING_LIMIT: Final = 1_000
 _BREAKING: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_HOW: Final = frozenset({"moved", "viewed", "compared", "counted"})
+HOW: Final = frozenset({"moved", "viewed", "compared", "counted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def check(entry: Mapping[str, Any], text: str | None = None) -> None:
     if not isinstance(entry["detail"], Mapping) or not isinstance(entry["established"], Mapping):
         raise _refused("detail and established are objects")
     _names(f"{event} detail", entry["detail"], must_tell, may_tell)
-    if "how" in entry and entry["how"] not in _HOW:
+    if "how" in entry and entry["how"] not in HOW:
         raise _refused("unknown how")
     if entry["established"].keys() != _ESTABLISHED:
         raise _refused("established needs by and account")

@@ -1,7 +1,7 @@
 """Admission of the findings by which alerts speak (``alert/…``). Pure: no I/O, no clock.
 
     event                  who                                                bound to
-    finding.case.opened    a system that runs flows, or who may read the log  a post that exists, an obligation's end
+    finding.case.opened    a system that runs flows, or who may read the log  a post that exists, an end, whom its name names
     finding.case.settled   a holder of its owner post or a security officer,  an open finding, a word of a closed list
                            never whom it is about
 
@@ -15,6 +15,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from huanshu.catalog.nouns import Policies
 from huanshu.errors import DeniedError, Text
 from huanshu.keeper.establish import Asker
 from huanshu.keeper.tracing import reading_post
@@ -48,11 +49,12 @@ def _opened(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
     else:
         reading_post(admission, asker)
         said = admission.in_person(asker)
-    about = str(detail["about"])
+    about = about_whom(name, admission.home.policies)
     due = datetime.fromisoformat(str(detail["due"]))
-    known = {*admission.home.policies.domains.by_code, *admission.home.policies.persons, "log"}
-    if about not in known or due.utcoffset() is None:
+    if str(detail["about"]) != about or due.utcoffset() is None:
         raise _unowned()
+    if claim.get("once") not in (None, f"finding.case.opened/{name}"):
+        raise _unowned()  # under another finding's key that one could never be opened
     return {
         **said,
         "detail": {
@@ -63,6 +65,14 @@ def _opened(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
             "about": about,
         },
     }
+
+
+def about_whom(finding: str, policies: Policies) -> str:
+    """Whom a finding is about, by its name: the first person or domain of its group, otherwise the log. Not the word of
+    whoever opens it, who may be the one."""
+    group = finding.split("/", 3)[3].split("+") if finding.count("/") > 2 else []
+    known = (word for word in group if word in policies.persons or word in policies.domains.by_code)
+    return next(known, "log")
 
 
 def _settled(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:

@@ -94,6 +94,41 @@ def test_a_slip_is_an_error_with_its_line(home: Path, old: str, new: str, code: 
     assert fault.where.line
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [("how: [viewed]", "how: [veiwed]"), ("how: [viewed]", "dataset: [residents]"), ("how: [viewed]", "post: [nobody]"),
+     ("how: [viewed]", 'domain: ["990199"]'), ("how: [viewed]", "purpose: [upkeep]"), ("how: [viewed]", "rung: [reveil]"),
+     ("how: [viewed]", "person: [p.nobody]")],
+)  # fmt: skip
+def test_a_word_that_nothing_has_is_an_error_whatever_the_tests_say(home: Path, right: str, wrong: str) -> None:
+    """A rule about a word mistyped would never hold; tests with the same slip would not see it."""
+    file = home / "audit/alerts/mass_export.yaml"
+    text = file.read_text()
+    assert right in text
+    name, _, value = wrong.partition(": [")
+    said = f"fields: {{name: {value[:-1]}}}" if name == "rung" else f"{name}: {value[:-1]}"
+    text = text.replace(right, wrong).replace("how: viewed", said).replace("person: p.a", "post: x.y" if name == "person" else "person: p.a")
+    file.write_text(text)
+    (fault,) = sound_alerts(read_home(home))
+    assert fault.code == "content.word.unknown"
+    assert fault.where
+    assert fault.where.line
+
+
+def test_an_answer_that_comes_late_is_raised_whenever_one_looks(alerts: dict[str, Alert]) -> None:
+    rule = alerts["missing_receipt"]
+    asked = {"event": "exchange.delivery.authorised", "flow": {"id": "a.b_to_c"}, "domain": "990101001001"}
+    answer = {**asked, "event": "exchange.delivery.arrived", "detail": {"authorised": 0}}
+    day = 24 * 60
+    for minutes, raised in ((day - 1, 0), (day, 1), (3 * day, 1)):
+        log = [entry(0, 0, **asked), entry(1, minutes, **answer)]
+        now = datetime(2026, 7, 30, tzinfo=LOCAL)
+        assert len(list(watch([rule], log, now, ZONE))) == raised
+    between = datetime(2026, 7, 3, tzinfo=LOCAL)
+    early = [r.finding for r in watch([rule], [entry(0, 0, **asked)], between, ZONE)]
+    assert early == [r.finding for r in watch([rule], log, now, ZONE)]
+
+
 def test_a_stray_file_is_an_error(home: Path) -> None:
     (home / "audit/alerts/mass_export.yml").write_text("alert: x\n")
     (fault,) = sound_alerts(read_home(home))
