@@ -124,8 +124,11 @@ class Witnesses:
     def policy(self) -> tuple[str, WitnessPolicy]:
         """Hex SHA-256 of the policy's file, and the policy as the file is now; no file names nobody. ContentError when
         it cannot be read: then nobody has vouched."""
-        text = ""
-        if self._file.exists():
+        try:
+            self._file.lstat()
+        except FileNotFoundError:
+            text = ""
+        else:  # what is there and cannot be read names nobody's absence
             text = self._file.read_text(encoding="utf-8", errors="replace")
         digest = hashlib.sha256(text.encode()).hexdigest()
         if self._policy is None or self._policy[0] != digest:
@@ -240,7 +243,12 @@ class Witnesses:
         if asked is not None and (came := asked.with_suffix(".answer")).exists():
             about = asked.read_text(encoding="utf-8", errors="replace").partition("\n\n")[2]
             answered = _answer_file(came)
-            size = self._read(about).size
+            try:
+                size = self._read(about).size
+            except HuanshuError:  # not our request: whoever can write here must not be able to stop the keeper
+                asked.unlink()
+                came.unlink()
+                return note, ()
             if answered.status == 200:
                 self._sizes[witness.label] = size
             elif answered.status == 409:

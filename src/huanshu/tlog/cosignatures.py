@@ -21,6 +21,8 @@ from huanshu.tlog.notes import COSIGNATURE, DASH, key_id
 #: (public key, signature, message); raises InputError when the signature does not fit.
 Check = Callable[[bytes, bytes, bytes], None]
 _LENGTH = 4 + 8 + 64
+#: The last second of the year 9999: beyond it no calendar of ours goes.
+_LATEST = 253_402_300_799
 #: No honest witness answers at greater length.
 LARGEST_ANSWER = 16 * 1024
 
@@ -78,7 +80,7 @@ def cosignatures(
             if len(raw) != _LENGTH:
                 raise _malformed()
             (time,) = struct.unpack(">Q", raw[4:12])
-            if not 0 < time < 1 << 63:
+            if not 0 < time <= _LATEST:
                 raise _malformed()
             check(witness.public_key, raw[12:], cosigned_message(text, time))
             found[witness.label] = Cosignature(witness, time, line)

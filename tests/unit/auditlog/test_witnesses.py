@@ -17,8 +17,10 @@ from huanshu.auditlog.witnesses import FORK, check_urls
 from huanshu.errors import ContentError, TamperedError
 from huanshu.store import connect
 from huanshu.tlog import Checkpoint, ForkProof, Frontier, WitnessPolicy, parse_policy
+from huanshu.tlog.cosignatures import note_text
 from huanshu_witness.carrying import answer_files
 from huanshu_witness.deciding import SIZE_TYPE, Answer
+from huanshu_witness.notes import cosign
 from huanshu_witness.serving import WitnessServer
 from huanshu_witness.state import State, create
 
@@ -217,6 +219,8 @@ def test_a_lying_witness_stops_nobody(district: District, make_draft: Any, monke
     """Its word alone that it has seen more, or a note that the log never signed, counts for nothing."""
     note = district.append(make_draft, 3)
     liar = district.offices[0].server
+    state = district.offices[0].state
+    never = cosign(state.name, state.key, note_text(note), 1 << 62)  # in a year that no calendar has
     for answer, shown in (
         (Answer(409, "999\n", SIZE_TYPE), None),
         (Answer(409, "999\n", SIZE_TYPE), note.replace("\n3\n", "\n999\n")),
@@ -225,6 +229,7 @@ def test_a_lying_witness_stops_nobody(district: District, make_draft: Any, monke
         (Answer(200, note.split("\n\n")[1]), None),
         (Answer(200, "— " + "x" * 30_000), None),
         (Answer(409, "0009\n", SIZE_TYPE), None),
+        (Answer(200, never), None),
         (Answer(500), None),
     ):
         monkeypatch.setattr(liar, "decide", lambda _, answer=answer: answer)
@@ -266,6 +271,25 @@ def test_a_witness_without_a_line_is_asked_by_files(
     assert (folder / "5.add-checkpoint").read_text().startswith("old 3\n")
 
 
+@pytest.mark.parametrize("request_", ["", "rubbish", "old 0\n\nrubbish\n\n— x y\n", "old 0\n\na\n1\nx\n"])
+def test_whoever_carries_files_cannot_stop_the_keeper(
+    ground: Any, offices: list[Office], make_draft: Any, request_: str
+) -> None:
+    district = District(ground, offices)
+    a = offices[0]
+    district.file.write_text(f"witness a {a.state.vkey}\nquorum a\n")
+    note = district.append(make_draft, 2)
+    folder = ground.folder / "exchange" / "a"
+    folder.mkdir(parents=True)
+    (folder / "9.add-checkpoint").write_text(request_)
+    (folder / "9.answer").write_text("200\n— x y\n")
+    assert district.witnesses.round(note) is None
+    assert not list(folder.iterdir())
+    district.witnesses.round(note)
+    answer_files(a.state, folder)
+    assert district.witnesses.round(note) is not None
+
+
 def test_a_carried_answer_can_hold_a_rollback_against_us(
     ground: Any, offices: list[Office], make_draft: Any
 ) -> None:
@@ -302,6 +326,9 @@ def test_who_vouches_is_read_anew_when_the_file_changes(district: District, make
         district.witnesses.policy()
     district.file.unlink()
     assert district.witnesses.policy()[1] == WitnessPolicy()
+    district.file.symlink_to("elsewhere")  # what is there and cannot be read is not nobody
+    with pytest.raises(OSError, match=r"."):
+        district.witnesses.policy()
     for office in district.offices[1:]:
         office.open()
 
