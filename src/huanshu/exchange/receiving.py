@@ -99,6 +99,8 @@ class Receiving:
         """Chunks that are wholly in the staging (a chunk is staged in one transaction)."""
         if not self._is_there(self._tables.staged):
             return set()
+        if self._columns_of(self._tables.staging) != self._tables.described:
+            return set()  # made for other fields, or gone: what is told of its chunks lies nowhere
         return {row[0] for row in self._run("SELECT chunk FROM {staged} WHERE delivery = %s", delivery)}
 
     def stage(
@@ -220,6 +222,7 @@ class Receiving:
         self._drop_unfit(self._tables.staging)
         if not self._is_there(self._tables.staging):
             self._run("CREATE TABLE {staging} ({columns}) {rows}")
+            self._run("DELETE FROM {staged} WHERE dataset = %s", self._contract.dataset)
             self._there = None
             self._made = self._sent is not None
 
