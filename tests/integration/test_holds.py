@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyroaring import BitMap
 
 from huanshu.drill.range import CHUNK, Range
 from huanshu.errors import DeniedError, HeldError, InputError
@@ -88,7 +89,7 @@ def test_2_the_keeper_refuses_what_a_worker_would_slip_past(place: Range) -> Non
         "detail": {"delivery": "e" * 64, "content": "e" * 64, "receiver": A, "upserts": 1, "withdrawals": 0},
     }  # fmt: skip
     with pytest.raises(HeldError, match=r"exchange\.run\.held"):
-        place.acting().keeper.append(claim, b"\0")
+        place.acting().keeper.append(claim, BitMap().serialize())
     held = place.acting().keeper.holds(DELIVERY)[0]
     told = {
         "event": "exchange.run.released",

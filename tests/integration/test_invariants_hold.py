@@ -94,7 +94,7 @@ def test_1_an_entry_lends_only_what_it_names(place: Range, monkeypatch: pytest.M
         "event": "exchange.delivery.authorised", "flow": {"id": DELIVERY, "run": "x"}, "subjects": 0,
         "detail": {"delivery": "f" * 64, "content": "f" * 64, "receiver": A, "upserts": 0, "withdrawals": 0},
     }  # fmt: skip
-    ticket = keeper.append(claim, b"\0")
+    ticket = keeper.append(claim, BitMap().serialize())
     mine, theirs = data_key(A, "resident", "name", 1), data_key(B, "resident", "name", 1)
     keeper.lend(ticket, 0, [mine])
     for other in (

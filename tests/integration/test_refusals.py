@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyroaring import BitMap
 
 from huanshu.assembly import connect, create
 from huanshu.assembly.keeper_process import build_service
@@ -38,14 +39,14 @@ def test_nobody_settles_anothers_ticket(place: Range) -> None:
         "event": "exchange.delivery.authorised", "flow": {"id": DELIVERY, "run": "x"}, "subjects": 0,
         "detail": {"delivery": "e" * 64, "content": "e" * 64, "receiver": A, "upserts": 0, "withdrawals": 0},
     }  # fmt: skip
-    ticket = place.acting().keeper.append(claim, b"\0")
+    ticket = place.acting().keeper.append(claim, BitMap().serialize())
     told = {
         "event": "exchange.delivery.stopped", "subjects": 0, "ticket": {"index": ticket.index, "leaf_hash": ticket.leaf_hash},
         "detail": {"receiver": A, "reason": "mine", "chunks": 0},
     }  # fmt: skip
     with pytest.raises(DeniedError, match=r"identity\.post\.not_held"):
-        place.acting("p.tang").keeper.append(told, b"\0")
-    place.acting("p.lin").keeper.append(told, b"\0")
+        place.acting("p.tang").keeper.append(told, BitMap().serialize())
+    place.acting("p.lin").keeper.append(told, BitMap().serialize())
 
 
 def test_nobody_signs_for_what_did_not_arrive(place: Range) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pyroaring import BitMap
+
 from huanshu.catalog import Rung
 from huanshu.drill.careless import ForgetsRecalls
 from huanshu.drill.definition import Drill
@@ -184,10 +186,16 @@ def _past_the_judge(range_: Range, actors: Mapping[str, Any], held: Mapping[str,
         "event": "exchange.delivery.authorised",
         "flow": {"id": actors["delivery"], "run": "asks-nobody"},
         "subjects": 0,
-        "detail": {"delivery": delivery.ljust(64, "0"), "receiver": receiver, "upserts": 1, "withdrawals": 0},
+        "detail": {
+            "delivery": delivery.ljust(64, "0"),
+            "content": "0" * 64,
+            "receiver": receiver,
+            "upserts": 1,
+            "withdrawals": 0,
+        },
     }
     try:
-        keeper.append(claim, b"\0")
+        keeper.append(claim, BitMap().serialize())
     except HuanshuError as error:
         return error
     finally:

@@ -45,6 +45,8 @@ from huanshu.sealing import link as linked
 from huanshu.sealing.blobs import seal_blob
 from huanshu.sealing.keys import bitmap_key, data_key, link_key, quarantine_key, workbook_key
 
+#: What says whom it is about, though it be nobody: otherwise the question who saw whom would pass it over.
+_ABOUT_MANY = {"exchange.delivery.authorised", "exchange.delivery.stopped"}
 _BEFORE_ADOPTION = {"log.origin.created", "policy.bundle.adopted"}
 
 
@@ -419,6 +421,9 @@ class Service:
         self, asker: Asker, claim: Mapping[str, Any], bitmap: bytes | None, *, durable: bool = True
     ) -> Ticket:
         once = claim.get("once")
+        if once is not None and not _is_of(str(once), str(claim["event"])):
+            # Or whoever may log anything at all could take the key of what somebody else is about to tell.
+            raise refused("keeper.once.other", "its key names another event", "其幂等键属于另一事件")
         if once is not None and (found := self._parts.writer.find(str(once))) is not None:
             if found.entry.event != claim["event"]:
                 raise refused("keeper.once.other", "its key names another event", "其幂等键属于另一事件")
@@ -452,9 +457,11 @@ class Service:
         if claim["event"] == "policy.bundle.adopted":
             bundles.keep(self._parts.connect, self._home)
         sealed = None
+        if bitmap is None and body["event"] in _ABOUT_MANY:
+            raise ValueError("a delivery names its subjects")
         if bitmap is not None:
             member = "records" if claim["event"] == "exchange.delivery.recalled" else "subjects"
-            body[member], sealed = self._sealed(bitmap, int(claim.get(member, 0)))
+            body[member], sealed = self._sealed(bitmap)
         return self._write(body, once, sealed, durable=durable)
 
     def _write(
@@ -569,8 +576,10 @@ class Service:
                 found.append((name, self._parts.vault.key(name, born=False)))
         return found
 
-    def _sealed(self, bitmap: bytes, count: int) -> tuple[dict[str, Any], bytes]:
-        """The bitmap sealed for the log, and the member that binds it to its entry."""
+    def _sealed(self, bitmap: bytes) -> tuple[dict[str, Any], bytes]:
+        """The bitmap sealed for the log, and the member that binds it to its entry. Counted here: alerts go by the
+        number; and what is no bitmap would lie there for ever, in the way of every question who saw whom."""
+        count = len(BitMap.deserialize(bitmap))
         plain = hashlib.sha256(bitmap)
         name = bitmap_key(self._home.policies.keys.epoch)
         sealed = seal_blob(self._parts.vault.key(name), name, plain.hexdigest(), bitmap)
@@ -644,6 +653,12 @@ class Service:
         home = self._parts.read_home()
         if home is not self._home:
             self._home, self._enforcer = home, self._parts.enforcer(home)
+
+
+def _is_of(once: str, event: str) -> bool:
+    """Whether an idempotency key is of this event, or of a kind of events that it belongs to."""
+    kind = once.partition("/")[0]
+    return event == kind or event.startswith(f"{kind}.")
 
 
 def _proposed_by(body: Mapping[str, Any], cell: StoredCell) -> bool:

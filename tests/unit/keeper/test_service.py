@@ -33,6 +33,7 @@ from huanshu_witness.carrying import answer_files
 from huanshu_witness.state import State, create
 
 HERE = "990101001001"
+BITMAP = BitMap([1]).serialize()
 
 
 class Keeper:
@@ -109,7 +110,7 @@ def claim(event: str = "access.record.authorised", **changes: Any) -> dict[str, 
 
 
 def test_the_person_of_the_entry_opens_and_nobody_else(keeper: Keeper) -> None:
-    ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+    ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
     assert keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()]) == ["张三"]
     for other in ("p.luo", "p.chen", "p.ma", None):
         with pytest.raises(DeniedError, match=r"keeper\.ticket\.not_yours"):
@@ -118,7 +119,7 @@ def test_the_person_of_the_entry_opens_and_nobody_else(keeper: Keeper) -> None:
 
 
 def test_a_value_that_the_entry_does_not_name_is_not_opened(keeper: Keeper) -> None:
-    ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+    ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
     for cell in (keeper.cell(record=8), keeper.cell(field="employer")):
         with pytest.raises(DeniedError, match=r"keeper\.open\.not_named"):
             keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell(), cell])
@@ -126,11 +127,37 @@ def test_a_value_that_the_entry_does_not_name_is_not_opened(keeper: Keeper) -> N
 
 
 def test_nobody_gets_anothers_ticket_by_its_key(keeper: Keeper) -> None:
-    mine = claim(once="k/1")
-    ticket = keeper.service.append(OWNER, "p.tang", mine, b"bitmap")
-    assert keeper.service.append(OWNER, "p.tang", mine, b"bitmap") == ticket
+    mine = claim(once="access.record.authorised/1")
+    ticket = keeper.service.append(OWNER, "p.tang", mine, BITMAP)
+    assert keeper.service.append(OWNER, "p.tang", mine, BITMAP) == ticket
     with pytest.raises(DeniedError, match=r"keeper\.ticket\.not_yours"):
-        keeper.service.append(OWNER, "p.luo", mine, b"bitmap")
+        keeper.service.append(OWNER, "p.luo", mine, BITMAP)
+
+
+def test_nobody_takes_the_key_of_what_somebody_else_is_about_to_tell(keeper: Keeper) -> None:
+    built = {"event": "report.page.built", "detail": {"report": "x", "entries": 1, "sha256": "ab" * 32}}
+    size = len(keeper.events())
+    for key in ("exchange.delivery.arrived/abc", "reports/1", "report.page.builtin/1", "", "/"):
+        with pytest.raises(DeniedError, match=r"keeper\.once\.other"):
+            keeper.service.append(OWNER, "p.tang", {**built, "once": key})
+    assert len(keeper.events()) == size
+    for key in ("report.page/1", "report.page.built/1"):
+        assert keeper.service.append(OWNER, "p.tang", {**built, "once": key}).index == len(keeper.events()) - 1
+
+
+@pytest.mark.parametrize("bitmap", [b"", b"\0", b"bitmap", BITMAP[:-1], b"\xff" * 64])
+def test_what_is_no_bitmap_never_lies_beside_the_log(keeper: Keeper, bitmap: bytes) -> None:
+    """It could not be read again, and every later question who saw somebody would end there."""
+    size = len(keeper.events())
+    with pytest.raises(ValueError, match=r"."):
+        keeper.service.append(OWNER, "p.tang", claim(), bitmap)
+    assert len(keeper.events()) == size
+
+
+def test_the_keeper_counts_the_subjects_itself(keeper: Keeper) -> None:
+    """Alerts go by the number: a clerk who takes many and says one is counted all the same."""
+    keeper.service.append(OWNER, "p.tang", claim(subjects=1), BitMap(range(3000)).serialize())
+    assert keeper.bodies()[-1]["subjects"]["count"] == 3000
 
 
 def test_every_look_up_is_an_entry_of_its_own(keeper: Keeper) -> None:
@@ -164,7 +191,7 @@ def test_a_refusal_is_logged_whatever_was_asked_and_never_in_the_askers_words(
 
 
 def test_a_service_that_starts_again_knows_open_tickets_and_adoption(keeper: Keeper) -> None:
-    ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+    ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
     keeper.service.close()
     keeper.vault.use(connect(keeper.ground.keeper_url))
     keeper.service = keeper.started()
@@ -173,7 +200,7 @@ def test_a_service_that_starts_again_knows_open_tickets_and_adoption(keeper: Kee
 
 def test_openings_are_still_counted_after_a_new_start(keeper: Keeper) -> None:
     most = keeper.home.policies.keys.open_max_values
-    ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+    ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
     keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()] * most)
     keeper.service.close()
     keeper.vault.use(connect(keeper.ground.keeper_url))
@@ -183,7 +210,7 @@ def test_openings_are_still_counted_after_a_new_start(keeper: Keeper) -> None:
 
 
 def test_no_refusal_tells_a_value(keeper: Keeper) -> None:
-    ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+    ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
     keeper.ground.clock.at = keeper.ground.clock.at.replace(year=2027)
     with pytest.raises(HuanshuError) as refused:
         keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()])
@@ -237,6 +264,24 @@ def delivered(keeper: Keeper, delivery: str, content: str, **claimed: Any) -> No
     keeper.service.append(
         OWNER, None, {"event": "exchange.delivery.arrived", "ticket": named, "detail": told}
     )
+
+
+def test_a_delivery_that_names_nobody_is_not_authorised(keeper: Keeper) -> None:
+    """Its keys would be lent, and the question who saw whom would pass it over."""
+    approved(keeper, DELIVERY)
+    detail = {"delivery": "d" * 64, "content": "d" * 64, "receiver": HERE, "upserts": 1, "withdrawals": 0}
+    claimed = {"event": "exchange.delivery.authorised", "flow": {"id": DELIVERY, "run": "r"}, "detail": detail}
+    size = len(keeper.events())
+    with pytest.raises(ValueError, match=r"names its subjects"):
+        keeper.service.append(OWNER, None, claimed)
+    assert len(keeper.events()) == size
+    ticket = keeper.service.append(OWNER, None, claimed, BitMap([70]).serialize())
+    named = {"index": ticket.index, "leaf_hash": ticket.leaf_hash}
+    told = {"receiver": HERE, "reason": "x", "chunks": 0}
+    stopped = {"event": "exchange.delivery.stopped", "ticket": named, "detail": told}
+    with pytest.raises(ValueError, match=r"names its subjects"):
+        keeper.service.append(OWNER, None, stopped)
+    keeper.service.append(OWNER, None, stopped, BitMap().serialize())
 
 
 def recalled(keeper: Keeper) -> None:
@@ -424,7 +469,7 @@ def test_silence_is_never_normal(keeper: Keeper) -> None:
 
 def test_old_evidence_closes_what_is_sensitive_and_opens_again_by_itself(keeper: Keeper) -> None:
     keeper.ground.clock.pass_(16 * 60)
-    ticket = keeper.service.append(OWNER, "p.tang", claim(detail={"record": 7, "values": 1}), b"bitmap")
+    ticket = keeper.service.append(OWNER, "p.tang", claim(detail={"record": 7, "values": 1}), BITMAP)
     for sick in (keeper.without_disk(), keeper.without_database()):
         with sick:
             keeper.ground.clock.pass_(16 * 60)
@@ -433,7 +478,7 @@ def test_old_evidence_closes_what_is_sensitive_and_opens_again_by_itself(keeper:
                     keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()])
             with suppress(HuanshuError):
                 keeper.service.tend()
-        ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+        ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
         assert keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()]) == ["张三"]
     keeper.service.tend()
     (ended,) = [e for e in keeper.bodies() if e["event"] == "log.staleness.ended"]
@@ -446,7 +491,7 @@ def test_what_is_not_sensitive_goes_on(keeper: Keeper) -> None:
     with keeper.without_disk():
         keeper.ground.clock.pass_(16 * 60)
         assert keeper.service.status(OWNER, "p.tang")["person"] == "p.tang"
-        ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+        ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
         with pytest.raises(UnavailableError, match=r"auditlog\.log\.stale"):
             keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()])
         sought = claim("access.record.sought", detail={})
@@ -460,7 +505,7 @@ def test_a_clock_moved_a_day_is_an_entry_and_revives_nothing(keeper: Keeper, day
     ended by the log's own time has ended."""
     keeper.service.tend()
     keeper.ground.clock.pass_(1)
-    ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+    ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
     until = keeper.bodies()[-1]["detail"]["until"]
     keeper.ground.clock.at += timedelta(days=days)
     if days > 0:
@@ -480,7 +525,7 @@ def test_a_clock_moved_a_day_is_an_entry_and_revives_nothing(keeper: Keeper, day
 
 def test_a_log_found_changed_stops_the_keeper(keeper: Keeper) -> None:
     keeper.service.tend()
-    ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+    ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
     keeper.ground.tamper("UPDATE log.entry SET leaf = leaf || ' '::bytea WHERE index = 2")
     with pytest.raises(TamperedError, match=r"auditlog\.log\.not_ours"):
         keeper.service.tend()
@@ -494,7 +539,7 @@ def test_a_log_found_changed_stops_the_keeper(keeper: Keeper) -> None:
 def test_a_machine_set_back_does_not_start_on_newer_published_files(keeper: Keeper) -> None:
     """Database and keeper's folder of last week, published files of today: found at start."""
     older = keeper.head.read()
-    keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+    keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
     keeper.service.tend()
     keeper.service.close()
     keeper.ground.tamper(
@@ -512,7 +557,7 @@ def test_witnesses_once_named_must_have_seen_the_log_lately(keeper: Keeper) -> N
     create(folder / "w", "w.example/w", [keeper.ground.signer.vkey(keeper.home.log_origin)])
     with State(folder / "w") as witness:
         (folder / "witnesses.policy").write_text(f"witness w {witness.vkey}\nquorum w\n")
-        ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+        ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
         with pytest.raises(UnavailableError, match=r"auditlog\.log\.stale"):
             keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()])
         keeper.service.tend()
@@ -524,7 +569,7 @@ def test_witnesses_once_named_must_have_seen_the_log_lately(keeper: Keeper) -> N
         assert "w.example/w" in (folder / "log/checkpoint.witnessed").read_text()
         clock.pass_(15 * 60)
         keeper.service.tend()
-        later = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+        later = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
         with pytest.raises(UnavailableError, match=r"auditlog\.log\.stale"):
             keeper.service.open(OWNER, "p.tang", later, [keeper.cell()])
     (folder / "witnesses.policy").write_text("witness w\n")
@@ -543,7 +588,7 @@ def test_callers_at_once_each_get_their_own_durable_ticket(keeper: Keeper) -> No
 
     def caller() -> None:
         for _ in range(5):
-            ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+            ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
             ((stored,),) = keeper.ground.rows(
                 f"SELECT encode(leaf_hash, 'hex') FROM log.entry WHERE index = {ticket.index}"
             )
@@ -557,8 +602,8 @@ def test_callers_at_once_each_get_their_own_durable_ticket(keeper: Keeper) -> No
         thread.join()
     assert sorted(ticket.index for ticket in got) == list(range(2, 22))
     with keeper.without_database(), pytest.raises(UnavailableError):
-        keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
-    ticket = keeper.service.append(OWNER, "p.tang", claim(), b"bitmap")
+        keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
+    ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
     assert ticket.index == 22
     assert keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()]) == ["张三"]
     assert keeper.service.status(OWNER, "p.tang")["size"] == 23
