@@ -82,8 +82,8 @@ def test_nobody_settles_what_is_about_himself(place: Range) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"finding": "alert/Night/1"}, {"finding": "alert/x/1/张三"}, {"owner_post": "no.such"}, {"about": "990101195001010023"}, {"about": "log"}, {"about": "p.chen"},
-        {"due": "2026-12-31T00:00:00"},
+        {"finding": "alert/Night/1"}, {"finding": "alert/x/1/张三"}, {"owner_post": "no.such"}, {"about": "990101195001010023"},
+        {"about": "log"}, {"about": "p.chen"}, {"due": "2026-12-31T00:00:00"},
     ],
 )  # fmt: skip
 def test_a_finding_that_names_no_owner_or_a_stranger_is_refused(place: Range, change: dict[str, str]) -> None:

@@ -1,7 +1,7 @@
 """Admission of the findings by which alerts speak (``alert/…``). Pure: no I/O, no clock.
 
     event                  who                                                bound to
-    finding.case.opened    a system that runs flows, or who may read the log  a post that exists, an end, whom its name names
+    finding.case.opened    a system that runs flows, or who may read the log  a post that exists, whom its name names
     finding.case.settled   a holder of its owner post or a security officer,  an open finding, a word of a closed list
                            never whom it is about
 
