@@ -245,7 +245,9 @@ class Witnesses:
             answered = _answer_file(came)
             try:
                 size = self._read(about).size
-            except HuanshuError:  # not our request: whoever can write here must not be able to stop the keeper
+            except (
+                HuanshuError
+            ):  # not our request: whoever can write here must not be able to stop the keeper
                 asked.unlink()
                 came.unlink()
                 return note, ()

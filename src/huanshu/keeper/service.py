@@ -579,7 +579,10 @@ class Service:
     def _sealed(self, bitmap: bytes) -> tuple[dict[str, Any], bytes]:
         """The bitmap sealed for the log, and the member that binds it to its entry. Counted here: alerts go by the
         number; and what is no bitmap would lie there for ever, in the way of every question who saw whom."""
-        count = len(BitMap.deserialize(bitmap))
+        try:
+            count = len(BitMap.deserialize(bitmap))
+        except (ValueError, IndexError):
+            raise ValueError("this is no bitmap") from None
         plain = hashlib.sha256(bitmap)
         name = bitmap_key(self._home.policies.keys.epoch)
         sealed = seal_blob(self._parts.vault.key(name), name, plain.hexdigest(), bitmap)

@@ -100,7 +100,9 @@ def test_a_slip_is_an_error_with_its_line(home: Path, old: str, new: str, code: 
      ("how: [viewed]", 'domain: ["990199"]'), ("how: [viewed]", "purpose: [upkeep]"), ("how: [viewed]", "rung: [reveil]"),
      ("how: [viewed]", "person: [p.nobody]")],
 )  # fmt: skip
-def test_a_word_that_nothing_has_is_an_error_whatever_the_tests_say(home: Path, right: str, wrong: str) -> None:
+def test_a_word_that_nothing_has_is_an_error_whatever_the_tests_say(
+    home: Path, right: str, wrong: str
+) -> None:
     """A rule about a word mistyped would never hold; tests with the same slip would not see it."""
     file = home / "audit/alerts/mass_export.yaml"
     text = file.read_text()

@@ -41,9 +41,7 @@ def test_two_flows_make_a_receivers_lists_at_once(roles: dict[str, str], root: P
 
 
 @pytest.mark.parametrize("change", ["DROP TABLE {}", "ALTER TABLE {} ADD COLUMN other text"])
-def test_chunks_of_a_staging_that_is_gone_come_again(
-    roles: dict[str, str], root: Path, change: str
-) -> None:
+def test_chunks_of_a_staging_that_is_gone_come_again(roles: dict[str, str], root: Path, change: str) -> None:
     """As after an upgrade in the middle of a delivery, or a change of fields and back."""
     home = read_home(root)
     flow = next(flow for flow in home.flows.values() if flow.kind == "delivery")

@@ -142,7 +142,9 @@ def test_nobody_takes_the_key_of_what_somebody_else_is_about_to_tell(keeper: Kee
             keeper.service.append(OWNER, "p.tang", {**built, "once": key})
     assert len(keeper.events()) == size
     for key in ("report.page/1", "report.page.built/1"):
-        assert keeper.service.append(OWNER, "p.tang", {**built, "once": key}).index == len(keeper.events()) - 1
+        assert (
+            keeper.service.append(OWNER, "p.tang", {**built, "once": key}).index == len(keeper.events()) - 1
+        )
 
 
 @pytest.mark.parametrize("bitmap", [b"", b"\0", b"bitmap", BITMAP[:-1], b"\xff" * 64])
@@ -270,7 +272,11 @@ def test_a_delivery_that_names_nobody_is_not_authorised(keeper: Keeper) -> None:
     """Its keys would be lent, and the question who saw whom would pass it over."""
     approved(keeper, DELIVERY)
     detail = {"delivery": "d" * 64, "content": "d" * 64, "receiver": HERE, "upserts": 1, "withdrawals": 0}
-    claimed = {"event": "exchange.delivery.authorised", "flow": {"id": DELIVERY, "run": "r"}, "detail": detail}
+    claimed = {
+        "event": "exchange.delivery.authorised",
+        "flow": {"id": DELIVERY, "run": "r"},
+        "detail": detail,
+    }
     size = len(keeper.events())
     with pytest.raises(ValueError, match=r"names its subjects"):
         keeper.service.append(OWNER, None, claimed)
