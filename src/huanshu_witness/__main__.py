@@ -18,7 +18,7 @@ from huanshu_witness.serving import WitnessServer
 from huanshu_witness.state import State, StateError, create
 
 _EPILOG = """examples:
-  huanshu-witness init /srv/witness --name audit-office.example/w1 --log 'qinghe.huanshu.example/log+1a2b3c4d+AQ…'
+  huanshu-witness init /srv/witness --name audit-office.example/w1 --log 'district.example/log+1a2b3c4d+AQ…'
   huanshu-witness show /srv/witness
   huanshu-witness serve /srv/witness --port 7380
   huanshu-witness carry /srv/witness /media/stick

@@ -88,8 +88,8 @@ class Machine:
     def __init__(self, range_: Range) -> None:
         self._range, self._folder = range_, Path(tempfile.mkdtemp(prefix="huanshu-copy-"))
         settings = range_.settings
+        range_.stop_keeper()  # or it might append once more between the count and the copy
         self.size = len(range_.entries())
-        range_.stop_keeper()
         shutil.copytree(settings.log_folder, self._folder / "log")
         shutil.copy(settings.keeper_folder / "head", self._folder / "head")
         range_.start_keeper()
