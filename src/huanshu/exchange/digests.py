@@ -10,11 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-
-import pyarrow as pa
-
-from huanshu.store.copying import row_images
+from collections.abc import Iterable, Sequence
 
 _ABSENT = b"\xff\xff\xff\xff"
 _NUMBERS = struct.Struct(">IqIiIi")  # record, version and epoch, each after its length
@@ -31,11 +27,6 @@ def row_digest(record: int, version: int, epoch: int, cells: Sequence[str | byte
             digest.update(struct.pack(">I", len(raw)))
             digest.update(raw)
     return digest.digest()
-
-
-def row_digests(columns: Mapping[str, pa.Array]) -> list[bytes]:
-    """``row_digest`` of every row. ``columns`` begins with record (int64), version and epoch (int32)."""
-    return [hashlib.sha256(image).digest() for image in row_images(columns)]
 
 
 def delivery_digest(upserts: Iterable[bytes], withdrawn: Iterable[int]) -> bytes:

@@ -214,15 +214,9 @@ def _canonical(column: pa.Array) -> pa.Array:
     return column.cast(pa.large_binary()) if _known(column.type) in (*_TEXTS, *_BLOBS) else column
 
 
-def row_images(columns: Mapping[str, pa.Array]) -> Iterator[memoryview]:
-    """Each row's fields as COPY sends them, without the count before them: length (int32), bytes; -1 for NULL."""
-    for image, starts, ends in row_spans(columns):
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            yield image[start:end]
-
-
 def row_spans(columns: Mapping[str, pa.Array]) -> Iterator[tuple[memoryview, Counts, Counts]]:
-    """``row_images`` by chunk of rows: the bytes of them all, and where in them each row begins and ends."""
+    """Each row's fields as COPY sends them, without the count before them: length (int32), bytes; -1 for NULL. By chunk
+    of rows: the bytes of them all, and where in them each row begins and ends."""
     arrays = [_canonical(column) for column in columns.values()]
     for first in range(0, len(arrays[0]), _CHUNK_ROWS):
         image, offsets = _images([array.slice(first, _CHUNK_ROWS) for array in arrays])
