@@ -100,7 +100,7 @@ class Place:
             return district.execute(query.encode()).fetchall()
 
     def events(self, since: int = 0) -> list[str]:
-        return [e.event for e in self.range.entries()[since:]]
+        return [e.event for e in self.range.acts()[since:]]
 
 
 def change(
@@ -121,7 +121,7 @@ def place() -> Iterator[Place]:
 def test_a_correction_goes_all_the_way_and_comes_back(place: Place) -> None:
     record, version = next((r, v) for r, v in place.records() if place.value(r, "phone"))
     old = place.value(record, "phone")
-    size = len(place.range.entries())
+    size = len(place.range.acts())
     receipt = place.propose(change(record, "phone", "13900001111", version))
     assert (receipt.known, receipt.judged, receipt.count("proposed")) == (False, True, 1)
     (proposed,) = receipt.corrections
@@ -132,7 +132,7 @@ def test_a_correction_goes_all_the_way_and_comes_back(place: Place) -> None:
         "finding.case.opened",
         "correction.batch.judged",
     ]
-    entry = place.range.entries()[size]
+    entry = place.range.acts()[size]
     assert entry.body["person"] == CLERK[0]
     assert entry.body["how"] == "compared"
     assert entry.body["fields"]["phone"] == "propose"
@@ -249,7 +249,7 @@ def test_what_cannot_be_proposed_is_refused_unread(place: Place, field: str, val
 
 def test_nothing_proposable_is_denied_and_keeps_nothing(place: Place) -> None:
     record, version = place.records()[0]
-    size = len(place.range.entries())
+    size = len(place.range.acts())
     with pytest.raises(DeniedError, match=r"access\.request\.denied"):
         place.propose(change(record, "care_status", "10", version))
     place.sequence -= 1
@@ -301,9 +301,9 @@ def test_refusal_and_withdrawal(place: Place) -> None:
     with pytest.raises(InputError, match=r"correction\.change\.answered"):
         place.answer(accept, one)
     assert withdraw(place.ground(CLERK[0]), two.correction, CLERK[1]).state == "withdrawn"
-    size = len(place.range.entries())
+    size = len(place.range.acts())
     assert withdraw(place.ground(CLERK[0]), two.correction, CLERK[1]).state == "withdrawn"
-    assert len(place.range.entries()) == size
+    assert len(place.range.acts()) == size
     with pytest.raises(InputError, match=r"correction\.change\.answered"):
         withdraw(place.ground(CLERK[0]), one.correction, CLERK[1])
 
@@ -332,11 +332,11 @@ def test_the_same_batch_again_changes_nothing(place: Place) -> None:
     record, version = place.records()[0]
     raw = place.batch(change(record, "education", "20", version))
     first = propose(place.ground(CLERK[0]), raw, CLERK[1])
-    size, loans = len(place.range.entries()), place.range.loans()
+    size, loans = len(place.range.acts()), place.range.loans()
     again = propose(place.ground(CLERK[0]), json.dumps(json.loads(raw), indent=1).encode(), CLERK[1])
     assert again.known
     assert again.corrections == first.corrections
-    assert (len(place.range.entries()), place.range.loans()) == (size, loans)
+    assert (len(place.range.acts()), place.range.loans()) == (size, loans)
     # Its answer is for who may send it: signed by the community, handed in by somebody of the post.
     forged = json.dumps({**json.loads(raw), "signature": "0" * 128}).encode()
     for by, handed, error in (
@@ -358,7 +358,7 @@ def test_replay_gap_and_foreign_origin_are_held_with_a_finding(place: Place) -> 
     last = place.sequence
 
     def held(raw: bytes, post: tuple[str, str] = CLERK) -> tuple[str, list[str]]:
-        before, size = place.rows("SELECT count(*) FROM district.correction"), len(place.range.entries())
+        before, size = place.rows("SELECT count(*) FROM district.correction"), len(place.range.acts())
         with pytest.raises(InputError) as refused:
             propose(place.ground(post[0]), raw, post[1])
         assert place.rows("SELECT count(*) FROM district.correction") == before

@@ -84,9 +84,9 @@ def place() -> Iterator[Place]:
 
 
 def test_making_one_is_a_logged_access_and_shows_each_field_at_its_rung(place: Place) -> None:
-    size = len(place.range.entries())
+    size = len(place.range.acts())
     made = place.issue()
-    (entry,) = place.range.entries()[size:]
+    (entry,) = place.range.acts()[size:]
     assert entry.event == "access.workbook.authorised"
     assert (entry.body["person"], entry.body["how"], entry.body["purpose"]) == (
         CLERK[0],
@@ -119,12 +119,12 @@ def test_making_one_is_a_logged_access_and_shows_each_field_at_its_rung(place: P
 
 
 def test_a_dry_run_opens_and_logs_nothing(place: Place) -> None:
-    size, loans = len(place.range.entries()), place.range.loans()
+    size, loans = len(place.range.acts()), place.range.loans()
     made = place.issue(dry_run=True)
     assert (made.content, made.entry_index) == (b"", None)
     assert made.rows > 2
     assert "phone" in made.proposable
-    assert (len(place.range.entries()), place.range.loans()) == (size, loans)
+    assert (len(place.range.acts()), place.range.loans()) == (size, loans)
 
 
 def test_twelve_edits(place: Place) -> None:
@@ -159,11 +159,11 @@ def test_twelve_edits(place: Place) -> None:
         "phone": "correction.field.changed",
     }
 
-    size, count = len(place.range.entries()), place.corrections()
+    size, count = len(place.range.acts()), place.corrections()
     again = place.submit(raw)
     assert again.known
     assert again.corrections == receipt.corrections
-    assert (len(place.range.entries()), place.corrections()) == (size, count)
+    assert (len(place.range.acts()), place.corrections()) == (size, count)
     for by, error in ((THEIRS, InputError), ((THEIRS[0], CLERK[1]), DeniedError)):
         with pytest.raises(error):  # nobody else learns what became of it
             place.submit(raw, by)
@@ -173,10 +173,10 @@ def test_twelve_edits(place: Place) -> None:
     assert other.getvalue() != raw
     assert place.submit(other.getvalue()).count("proposed") == 0
 
-    size = len(place.range.entries())
+    size = len(place.range.acts())
     with pytest.raises(InputError, match=r"correction\.origin\.foreign"):
         place.submit(Book(made.content).saved(), THEIRS)
-    assert [e.event for e in place.range.entries()[size:]] == ["correction.batch.held", "finding.case.opened"]
+    assert [e.event for e in place.range.acts()[size:]] == ["correction.batch.held", "finding.case.opened"]
     assert place.corrections() >= count
 
     # Answered in the next workbook, and the corrected record is in it after the ordinary delivery.
@@ -258,10 +258,10 @@ def bomb() -> bytes:
     ids=["empty", "no zip", "large", "bomb"],
 )
 def test_what_is_no_workbook_is_refused_early(place: Place, raw: bytes, code: str) -> None:
-    size = len(place.range.entries())
+    size = len(place.range.acts())
     with pytest.raises(InputError, match=rf"correction\.workbook\.{code}"):
         place.submit(raw)
-    assert len(place.range.entries()) == size
+    assert len(place.range.acts()) == size
 
 
 def test_a_foreign_spreadsheet_is_refused(place: Place) -> None:

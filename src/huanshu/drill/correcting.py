@@ -55,10 +55,10 @@ def correction_out_of_turn(home: Path, drill: Drill) -> list[Arm]:
             attempt(batch(1)) is None and attempt(batch(2)) is None and _kept(range_) == 2,
             Text("the community's own batches are let in, one after another", "本社区批次按序接收"),
         )
-        size, loans, kept = len(range_.entries()), range_.loans(), _kept(range_)
+        size, loans, kept = len(range_.acts()), range_.loans(), _kept(range_)
         attacks = (batch(1), batch(9), batch(3, theirs))
         codes = [error.code for raw in attacks if isinstance(error := attempt(raw), InputError)]
-        events = [entry.event for entry in range_.entries()[size:]]
+        events = [entry.event for entry in range_.acts()[size:]]
         stopped = (
             tuple(codes) == _HELD
             and events == ["correction.batch.held", "finding.case.opened"] * 3

@@ -38,11 +38,11 @@ def swapped_communities(home: Path, drill: Drill) -> list[Arm]:
         )
         before = {code: range_.slice_records(actors["dataset"], code) for code in (one, other)}
         range_.take_in(actors["intake"], 3, _extract(home, actors, elsewhere=1, swapped=True))
-        size, loans = len(range_.entries()), range_.loans()
+        size, loans = len(range_.acts()), range_.loans()
         held = _delivered(range_, actors)
-        events = [entry.event for entry in range_.entries()[size:]]
+        events = [entry.event for entry in range_.acts()[size:]]
         numbers: Mapping[str, Any] = next(
-            (e.body["detail"] for e in range_.entries()[size:] if e.event == "exchange.run.held"), {}
+            (e.body["detail"] for e in range_.acts()[size:] if e.event == "exchange.run.held"), {}
         )
         named = {reason["about"] for reason in numbers.get("reasons", [])}
         past = _past_the_judge(range_, actors, numbers)
@@ -94,10 +94,10 @@ def recalled_delivery(home: Path, drill: Drill) -> list[Arm]:
             actors["domain"],
             "drill",
         )
-        size, loans = len(range_.entries()), range_.loans()
+        size, loans = len(range_.acts()), range_.loans()
         refused = _look(range_, actors, record)
         again = _delivered(range_, actors)
-        events = [entry.event for entry in range_.entries()[size:]]
+        events = [entry.event for entry in range_.acts()[size:]]
         stopped = (
             opened_before is None
             and [(o.person, o.subjects) for o in made.opened] == [(actors["person"], 1)]

@@ -31,7 +31,7 @@ def repeated_denials(home: Path, drill: Drill) -> list[Arm]:
         once = _denied(range_, actors, 1) and not raised(range_.acting())
         twin = Arm(TWIN, once, Text("one slip raises nothing", "偶然一次被拒不触发告警"))
         denied = _denied(range_, actors, _TRIES)
-        size = len(range_.entries())
+        size = len(range_.acts())
         running = range_.acting()
         opened = list(open_findings(running, raised(running)))
         finding = next((f for f in running.keeper.findings() if f["kind"] == "alert"), {})
@@ -66,11 +66,11 @@ def snooping_in_the_log(home: Path, drill: Drill) -> list[Arm]:
     with Range(home) as range_:
         range_.take_in(actors["intake"])
         record = range_.due_records(actors["dataset"], actors["domain"])[0][0]
-        size = len(range_.entries())
+        size = len(range_.acts())
         clerk = _asked(range_, actors, actors["person"], actors["post"], record)
         borrowed = _asked(range_, actors, actors["person"], actors["auditor_post"], record)
         caseless = _asked(range_, actors, actors["auditor"], actors["auditor_post"], record, case="")
-        told = [(e.event, e.body["person"]) for e in range_.entries()[size:]]
+        told = [(e.event, e.body["person"]) for e in range_.acts()[size:]]
         stopped = (
             isinstance(clerk, DeniedError)
             and isinstance(borrowed, DeniedError)

@@ -57,14 +57,14 @@ def cross_domain_read(home: Path, drill: Drill) -> list[Arm]:
         receivers = (actors["domain"], actors["victim"])
         before, size, loans = (
             range_.state_digest(actors["dataset"], receivers),
-            len(range_.entries()),
+            len(range_.acts()),
             range_.loans(),
         )
         across = _attempt(range_, actors, actors["victim"], theirs)
         beside = _attempt(range_, actors, actors["domain"], theirs)
         nothing = _attempt(range_, actors, actors["domain"], 10**9)
-        events = [entry.event for entry in range_.entries()[size:]]
-        persons = {entry.body["person"] for entry in range_.entries()[size:]}
+        events = [entry.event for entry in range_.acts()[size:]]
+        persons = {entry.body["person"] for entry in range_.acts()[size:]}
         stopped = (
             isinstance(across, DeniedError)
             and isinstance(beside, InputError)
