@@ -152,8 +152,8 @@ _ESTABLISHED: Final = frozenset({"by", "account"})
 def check(entry: Mapping[str, Any], text: str | None = None) -> None:
     """Raises InputError ``auditlog.entry.refused`` unless the entry has exactly the shape of its event.
 
-    ``text``, the entry's JSON, spares looking at every string: where it is short, printable and escapes nothing, none
-    is too long and none holds a control character."""
+    ``text``, the entry's JSON, spares looking at every string: where it escapes nothing, what lies between its quotes
+    are the strings, and where it is printable none holds a control character."""
     event = entry.get("event")
     names = _NAMES.get(str(event))
     if names is None:
@@ -169,7 +169,7 @@ def check(entry: Mapping[str, Any], text: str | None = None) -> None:
         raise _refused("established needs by and account")
     if not entry["person"]:
         raise _refused("no natural person")
-    if text is None or len(text) > _STRING_LIMIT or "\\" in text or not text.isprintable():
+    if text is None or "\\" in text or not _printable(text) or not _short(text):
         _strings(entry)
 
 
@@ -179,6 +179,16 @@ def _names(what: str, there: Mapping[str, Any], must: frozenset[str], may: froze
     if missing := sorted(must - there.keys()):
         raise _refused(f"{what} lacks {', '.join(missing)}")
     raise _refused(f"{what} may not hold {', '.join(sorted(there.keys() - may))}")
+
+
+def _printable(text: str) -> bool:
+    """Of ASCII text in which JSON escaped nothing, only DEL is left to look for: a tenth of the time."""
+    return "\x7f" not in text if text.isascii() else text.isprintable()
+
+
+def _short(text: str) -> bool:
+    """Whether no string of text in which JSON escaped nothing is too long."""
+    return len(text) <= _STRING_LIMIT or max(map(len, text.split('"'))) <= _STRING_LIMIT
 
 
 def _strings(value: Any) -> None:
