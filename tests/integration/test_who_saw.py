@@ -275,6 +275,15 @@ def test_what_is_withheld_needs_two_persons_and_ends(
     assert withhold("p.tang", "p.xu")[0] == 5
     assert withhold("p.chen", officers[0])[0] == 5  # no auditor
     assert withhold("p.chen", "p.xu", until="2039-01-01")[0] == 5
+    for absent in (len(place.entries()), 10**6, -1):  # what is yet to come is not kept from anybody
+        detail = {
+            "entry": absent,
+            "reason": "CPL 54",
+            "reviewer": "p.xu",
+            "until": "2027-06-30T00:00:00+08:00",
+        }
+        with pytest.raises(DeniedError, match=r"access\.sighting\.not_yet"):
+            place.acting("p.chen").keeper.append({"event": "access.sighting.withheld", "detail": detail})
     code, made = withhold("p.chen", "p.xu")
     assert code == 0
     assert told_views() == 3  # not before it is confirmed

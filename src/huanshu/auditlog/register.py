@@ -44,6 +44,7 @@ class Register:
     """Fold every entry through ``apply``, in index order."""
 
     def __init__(self) -> None:
+        self.size = 0
         self.policy_digest: str | None = None
         #: In whose name the platform speaks for itself: who adopted the rules in force, before that who began the log.
         self.answerable: str | None = None
@@ -58,6 +59,7 @@ class Register:
 
     def apply(self, entry: Entry) -> None:
         detail = entry.body["detail"]
+        self.size = entry.index + 1
         self.holds.apply(entry)
         match entry.event:
             case "log.origin.created":
@@ -122,8 +124,9 @@ class Register:
         return self._withheld.get(index)
 
     def withheld(self, at: datetime) -> dict[int, Withholding]:
-        """Entry → the withholding that is confirmed and in force."""
-        return {each.entry: each for each in self._withheld.values() if each.confirmed and each.until > at}
+        """Entry → the withholding that is confirmed and in force; of what was there when it was proposed."""
+        found = (each for each in self._withheld.values() if each.confirmed and each.until > at)
+        return {each.entry: each for each in found if each.entry < each.index}
 
     @property
     def findings(self) -> list[Mapping[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, cast, get_args
@@ -18,15 +20,16 @@ from huanshu.auditlog.witnesses import POLICY
 from huanshu.catalog import Home
 from huanshu.cli.context import CONTEXT
 from huanshu.cli.speech import plain
-from huanshu.errors import InputError, Text
+from huanshu.errors import InputError, Text, UnavailableError
 from huanshu.exchange.retention import delete, look
 from huanshu.gate.exposure import AskedExposure, Kind, exposure
-from huanshu.gate.replay import replay
+from huanshu.gate.replay import Replayed, replay
 from huanshu.keeper.alerts import DISPOSITIONS
 from huanshu.report.bundle import evidence, named_files
 from huanshu.report.export import Format, export
 from huanshu.report.incident import draft
 
+_PATIENCE_SECONDS = 5.0
 _YES = {True: Text("allowed", "允许"), False: Text("denied", "拒绝")}
 _AGREES = Text("the rules of then explain what the log says", "当时的规则与日志记载一致")
 _DIFFERS = Text(
@@ -94,7 +97,9 @@ def show_replay(
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
         _reading(here, "replay", case, index, index)
         with here.district() as district:
-            found = replay(here.home, district, index)
+            published = PublishedLog(here.deployment.settings.log_folder)
+            vkey = str(here.keeper.status()["vkey"])
+            found = _when_published(lambda: replay(here.home, published, vkey, district, index))
     speech = CONTEXT.speech
     speech.table(
         Text(
@@ -317,6 +322,18 @@ def _reading(here: Running, tool: str, case: str, first: int, last: int) -> int:
     """The entry that says who reads the log, what for and how far; appended before anything is read."""
     detail = {"tool": tool, "case": case, "first": first, "last": last}
     return here.keeper.append({"event": "log.entries.read", "detail": detail}).index
+
+
+def _when_published(ask: Callable[[], Replayed]) -> Replayed:
+    """An entry of a moment ago is asked about again until the keeper has published it."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return ask()
+        except UnavailableError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 def _instant(home: Home, text: str) -> datetime:

@@ -1,11 +1,13 @@
 """A past decision, made again under the rules that were current then, and under those of now.
 
-1. The entry names post, domain, dataset, fields, purpose, instant and the digest of the bundle in force.
-2. The last ``policy.bundle.adopted`` before it must name the same digest: that entry made the bundle current.
+1. The entry, and the adoption of its bundle, must lie byte for byte under the log's published checkpoint: a decision
+   that was changed in the database is not replayed, it is told.
+2. The entry names post, domain, dataset, fields, purpose, instant and the digest of the bundle in force. The last
+   ``policy.bundle.adopted`` before it must name the same digest: that entry made the bundle current.
 3. The bundle kept beside the log must have this digest; it is unpacked into a folder of its own and read as any home.
 4. The same decider decides, at the same instant. What it says now is compared with what the log says it said then.
 
-Replaying opens nothing and changes nothing. It believes entries as they lie in the database, as every reader does.
+Replaying opens nothing and changes nothing. What is younger than the published checkpoint waits for the next one.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ import psycopg
 
 from huanshu.access import Enforcer, PlanRequest
 from huanshu.access.terms import READS, WRITES
-from huanshu.auditlog import Entry
+from huanshu.auditlog import Entry, PublishedLog
 from huanshu.catalog import Home, Rung, read_bundle
 from huanshu.catalog.bundle import unpack_bundle
-from huanshu.errors import InputError, TamperedError, Text
+from huanshu.errors import InputError, TamperedError, Text, UnavailableError
+from huanshu.gate.proofs import prove
 from huanshu.store.queries import load
 
 _QUERIES = load(__package__, "replay.sql")
@@ -77,9 +80,12 @@ class Replayed:
         return self.logged == self.allowed_then or self.reason not in ("", "access.request.denied")
 
 
-def replay(home: Home, connection: psycopg.Connection, index: int) -> Replayed:
-    """Replay the decision of one entry. InputError when it is none, or its bundle was never kept."""
-    body = _entry(connection, index)
+def replay(
+    home: Home, published: PublishedLog, vkey: str, connection: psycopg.Connection, index: int
+) -> Replayed:
+    """Replay the decision of one entry. InputError when it is none, or its bundle was never kept; TamperedError when
+    the published log has another entry there; UnavailableError while it is younger than the published checkpoint."""
+    body, adoption = _proven(published, vkey, connection, index)
     requests = list(_requests(body))
     if not requests:
         raise InputError(
@@ -93,7 +99,7 @@ def replay(home: Home, connection: psycopg.Connection, index: int) -> Replayed:
             ),
         )
     digest = str(body["policy"])
-    adopted = _adopted(connection, index, digest)
+    adopted = _adopted(adoption, index, digest)
     zone = ZoneInfo(home.timezone)
     now = Enforcer(home.policies, home.contracts, zone=zone)
     with _kept(connection, digest) as folder:
@@ -117,15 +123,29 @@ def replay(home: Home, connection: psycopg.Connection, index: int) -> Replayed:
     )
 
 
-def _entry(connection: psycopg.Connection, index: int) -> Mapping[str, Any]:
-    row = connection.execute(_QUERIES["entry"], (index,)).fetchone()
-    if row is None:
+def _proven(
+    published: PublishedLog, vkey: str, connection: psycopg.Connection, index: int
+) -> tuple[Mapping[str, Any], Entry | None]:
+    """The body of the entry, and the adoption that was in force when it was appended; both as they were published."""
+    there, adopted = connection.execute(_QUERIES["there"], (index, index)).fetchone() or (False, None)
+    if not there:
         raise InputError(
             "audit.entry.unknown",
             Text(f"the log has no entry {index}", f"日志中没有条目 {index}"),
             remedy=Text("see: huanshu status for its size", "日志长度见：huanshu status"),
         )
-    return Entry.of(bytes(row[0])).body
+    found = prove(published, vkey, connection, [index] if adopted is None else [index, adopted])
+    if found.pending:
+        raise UnavailableError(
+            "audit.replay.unpublished",
+            Text(
+                f"entry {index} is younger than the published checkpoint of {found.size} entries",
+                f"条目 {index} 晚于已公布的检查点（{found.size} 条）",
+            ),
+            remedy=Text("the keeper publishes every second: run again", "钥匙保管每秒公布，请稍后重试"),
+        )
+    entries = {proven.index: Entry.of(proven.leaf) for proven in found.proven}
+    return entries[index].body, None if adopted is None else entries[adopted]
 
 
 def _requests(body: Mapping[str, Any]) -> Iterator[PlanRequest]:
@@ -157,10 +177,9 @@ def _decide(enforcer: Enforcer, requests: Sequence[PlanRequest]) -> Iterator[Dec
             )
 
 
-def _adopted(connection: psycopg.Connection, index: int, digest: str) -> int:
-    row = connection.execute(_QUERIES["adopted"], (index,)).fetchone()
-    entry = None if row is None else Entry.of(bytes(row[0]))
-    if entry is None or entry.body["detail"]["digest"] != digest:
+def _adopted(entry: Entry | None, index: int, digest: str) -> int:
+    """The column says where to look; what is there speaks for itself."""
+    if entry is None or entry.event != "policy.bundle.adopted" or entry.body["detail"]["digest"] != digest:
         raise TamperedError(
             "audit.replay.other_policy",
             Text(

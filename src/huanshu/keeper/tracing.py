@@ -121,11 +121,16 @@ def _withheld(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any
         raise _denied(
             "access.sighting.reviewer", "the reviewer is an auditor, and somebody else", "复核人须为另一名审计人员"
         )  # fmt: skip
+    entry = int(detail["entry"])
+    if not 0 <= entry < admission.register.size:  # what has not happened yet cannot be weighed by anybody
+        raise _denied(
+            "access.sighting.not_yet", "only an entry that is in the log can be withheld", "仅可对日志中的条目不予告知"
+        )  # fmt: skip
     return {
         **admission.in_person(asker),
         "post": post,
         "detail": {
-            "entry": int(detail["entry"]),
+            "entry": entry,
             "reason": in_words(claim, "reason"),
             "reviewer": reviewer,
             "until": until.isoformat(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from huanshu.auditlog import Entry, Register
@@ -59,3 +60,14 @@ def test_findings_stay_open_until_settled() -> None:
         *opened, ("finding.case.settled", {"finding": "one"}), ("finding.case.settled", {"finding": "?"})
     )
     assert [(f["finding"], f["opened"]) for f in register.findings] == [("two", 1)]
+
+
+def test_a_withholding_of_what_was_not_there_yet_keeps_nothing() -> None:
+    of = {"reason": "r", "reviewer": "p.xu", "until": UNTIL}
+    register = folded(
+        *(("report.page.built", {}) for _ in range(3)),
+        ("access.sighting.withheld", {**of, "entry": 1}), ("access.sighting.confirmed", {"withheld": 3, "entry": 1}),
+        ("access.sighting.withheld", {**of, "entry": 7}), ("access.sighting.confirmed", {"withheld": 5, "entry": 7}),
+    )  # fmt: skip
+    assert register.size == 7
+    assert set(register.withheld(datetime.fromisoformat("2026-01-01T00:00:00+08:00"))) == {1}
