@@ -69,7 +69,8 @@ def fill(running: Running, flow: Flow, records: int, seed: int = 7, communities:
             numbers = rows["record"].to_numpy()
             places = gate.Places(homes, [*starts, size], numbers, np.ones(size, np.int32))
             made = {
-                name: np.empty((size, width), np.uint8) for name, width in gate.cell_widths(contract).items()
+                name: np.empty((size, width), np.uint8)
+                for name, width in gate.cell_widths(contract, keys).items()
             }
             gate.seal_rows(keys, contract, epoch, places, rows, made)
             cells = {f.name: as_bytes(made[f.name]) if f.sealed else rows[f.name] for f in contract.fields}

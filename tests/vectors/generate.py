@@ -18,10 +18,11 @@ from huanshu.auditlog import Signer
 from huanshu.canonical import canonical
 from huanshu.exchange import written
 from huanshu.exchange.digests import delivery_digest, row_digest, slice_digest
-from huanshu.sealing import CellContext, content_mark, link, seal_column, token
+from huanshu.sealing import LINK_KINDS, CellContext, content_mark, link, seal_column, token
 from huanshu.sealing.blobs import seal_blob
 from huanshu.sealing.keys import KeyName, Root
 from huanshu.sealing.padding import pad
+from huanshu.sealing.suites import SM4_MARK
 from huanshu.store.copying import row_spans
 from huanshu.tlog import (
     Checkpoint,
@@ -44,7 +45,14 @@ SEED = bytes(range(32))
 ORIGIN = "qinghe.example/huanshu"
 
 
-def sealing() -> dict[str, Any]:
+SM_KEY, SM_MAC_KEY, SM_OTHER_MAC_KEY = (
+    SM4_MARK + bytes(range(start, start + size)) for start, size in ((0, 32), (0, 16), (16, 16))
+)
+
+
+def sealing(
+    seal_key: bytes = SIV_KEY, mac_key: bytes = MAC_KEY, token_key: bytes = OTHER_MAC_KEY
+) -> dict[str, Any]:
     cells = []
     for domain, field, rung, epoch, width, record, version, value in (
         ("990101001001", "name", "reveal", 1, 60, 1, 1, "张三"),
@@ -55,7 +63,7 @@ def sealing() -> dict[str, Any]:
         ("990101001002", "phone", "reveal", 2**32 - 1, 11, 2**64 - 1, 2**32 - 1, "13800000000"),
     ):
         context = CellContext(domain, "resident", field, rung, epoch)
-        (cell,) = seal_column(SIV_KEY, context, width, [record], [version], [value])
+        (cell,) = seal_column(seal_key, context, width, [record], [version], [value])
         cells.append({
             "domain": domain, "dataset": "resident", "field": field, "rung": rung, "epoch": epoch, "width": width,
             "record": record, "version": version, "value": value, "padded": pad(value, width).hex(),
@@ -63,22 +71,57 @@ def sealing() -> dict[str, Any]:
         })  # fmt: skip
     names = ("data/990101001001/resident/name/1", "link/citizen_number")
     wrapped = [
-        {"name": name, "key": key.hex(), "wrapped": Root(SIV_KEY).wrap(KeyName(name), key).hex()}
+        {"name": name, "key": key.hex(), "wrapped": Root(seal_key).wrap(KeyName(name), key).hex()}
         for name, key in zip(names, (SIV_KEY[::-1], MAC_KEY[::-1]), strict=True)
     ]
-    blob = seal_blob(SIV_KEY, KeyName("bitmap/1"), "ab" * 32, b"bitmap")
-    linked = link(MAC_KEY, "citizen_number", " 99010119900101001x ")
+    blob = seal_blob(seal_key, KeyName("bitmap/1"), "ab" * 32, b"bitmap")
+    links = []
+    for kind, value in (
+        ("citizen_number", " 99010119900101001x "), ("citizen_number", "９９０１０１19900101001Ｘ"),
+        ("credit_code", "91990101ma0000000x"), ("person_number", "P-1"), ("record_number", ""),
+        ("phone", "+86 138-0000-0000"), ("phone", "8613800000000"), ("phone", "86139000"),
+    ):  # fmt: skip
+        linked = link(mac_key, kind, value)
+        links.append({
+            "kind": kind, "value": value, "folded": LINK_KINDS[kind](value),
+            "link": linked.hex(), "token": token(token_key, linked).hex(),
+        })  # fmt: skip
     values = ["张三", None, "", "1"]
     return {
-        "siv_key": SIV_KEY.hex(), "mac_key": MAC_KEY.hex(), "token_key": OTHER_MAC_KEY.hex(), "cells": cells,
+        "siv_key": seal_key.hex(), "mac_key": mac_key.hex(), "token_key": token_key.hex(), "cells": cells,
         "wrapped_keys": wrapped,
         "blobs": [{"name": "bitmap/1", "place": "ab" * 32, "bytes": b"bitmap".hex(), "blob": blob.hex()}],
-        "links": [{
-            "kind": "citizen_number", "value": " 99010119900101001x ", "folded": "99010119900101001X",
-            "link": linked.hex(), "token": token(OTHER_MAC_KEY, linked).hex(),
-        }],
-        "content_marks": [{"values": values, "mark": content_mark(MAC_KEY, values).hex()}],
+        "links": links,
+        "content_marks": [{"values": values, "mark": content_mark(mac_key, values).hex()}],
+        "refused": _refused(cells),
     }  # fmt: skip
+
+
+def _refused(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first cell in other places and times, and changed: a reader refuses each alike."""
+    here = {name: value for name, value in cells[0].items() if name not in {"value", "padded", "width"}}
+    raw = bytes.fromhex(here["cell"])
+    changes: list[tuple[str, dict[str, Any]]] = [
+        (f"another {name}", {name: value})
+        for name, value in {
+            "domain": "990101001002", "dataset": "enterprise", "field": "phone", "rung": "mask", "epoch": 2,
+            "record": 2, "version": 2,
+        }.items()
+    ]  # fmt: skip
+    changes += [
+        (f"bit {bit} of byte {at}", {"cell": (raw[:at] + bytes([raw[at] ^ 1 << bit]) + raw[at + 1 :]).hex()})
+        for at, bit in ((0, 7), (11, 0), (12, 0), (16, 3), (len(raw) - 17, 0), (len(raw) - 1, 0))
+    ]
+    changes += [
+        (f"{size} bytes of it", {"cell": raw[:size].hex()}) for size in (0, 11, 15, 16, 27, len(raw) - 1)
+    ]
+    changes += [("a byte after it", {"cell": raw.hex() + "00"})]
+    return [{"why": why, **here, **change} for why, change in changes]
+
+
+def sealing_sm() -> dict[str, Any]:
+    """The same under keys of the SM profile."""
+    return sealing(SM_KEY, SM_MAC_KEY, SM_OTHER_MAC_KEY)
 
 
 def log() -> dict[str, Any]:
@@ -211,7 +254,13 @@ def _written() -> dict[str, Any]:
     }  # fmt: skip
 
 
-VECTORS = {"sealing.json": sealing, "log.json": log, "digests.json": digests, "tiles.json": tiles}
+VECTORS = {
+    "sealing.json": sealing,
+    "sealing_sm.json": sealing_sm,
+    "log.json": log,
+    "digests.json": digests,
+    "tiles.json": tiles,
+}
 
 
 def main() -> None:

@@ -195,7 +195,7 @@ def _malformed(file: str, what: Text) -> ContentError:
 def _make_keys(settings: Settings, home: Home) -> None:
     folder = settings.keeper_folder
     if not (folder / "root.key").exists():
-        create_root(folder / "root.key")
+        create_root(folder / "root.key", home.policies.keys.profile)
     if not (folder / "log.key").exists():
         create_signing_key(folder / "log.key")
     head = HeadFile(folder / "head")

@@ -76,10 +76,8 @@ def root_key_problem(path: Path) -> Text | None:
         return Text(f"the root key file {path.name} is missing", f"根密钥文件 {path.name} 缺失")
     except OSError:
         return None  # another user's folder: only the keeper can say
-    if seen.st_size != ROOT_KEY_BYTES:
-        return Text(
-            f"{path.name} is not {ROOT_KEY_BYTES} bytes", f"{path.name} 长度不是 {ROOT_KEY_BYTES} 字节"
-        )
+    if seen.st_size not in ROOT_KEY_BYTES.values():
+        return Text(f"{path.name} has not the length of a root key", f"{path.name} 不是根密钥的长度")
     if stat.S_IMODE(seen.st_mode) & 0o077:
         return Text(
             f"{path.name} is readable by others (needs mode 0600)", f"{path.name} 可被他人读取（须为 0600）"

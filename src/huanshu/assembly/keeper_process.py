@@ -30,7 +30,7 @@ from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.server import Server, forbid_core_files
 from huanshu.keeper.service import Parts, Service
 from huanshu.keeper.tending import Tending
-from huanshu.keeper.vault import Vault, load_root
+from huanshu.keeper.vault import Vault, load_root, require_profile
 from huanshu.store import connect
 from huanshu.tlog import Checkpoint
 
@@ -68,7 +68,9 @@ def build_service(
     witnesses = Witnesses(
         settings.home / POLICY, published, read_checkpoint, require_signature, settings.state / "witnesses"
     )
-    vault = Vault(load_root(settings.keeper_folder / "root.key"), connect(url))
+    root = load_root(settings.keeper_folder / "root.key")
+    require_profile(root, home())
+    vault = Vault(root, connect(url))
     return Service(
         Parts(
             read_home=home,

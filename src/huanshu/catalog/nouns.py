@@ -362,7 +362,7 @@ class KeyPolicy:
     """policies/keys.yaml: which root provider, algorithm profile and epoch are in force."""
 
     root_provider: Literal["file"]
-    profile: Literal["aes"]
+    profile: Literal["aes", "sm"]
     epoch: int
     lend_max_seconds: int
     open_max_values: int

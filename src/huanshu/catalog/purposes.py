@@ -72,7 +72,7 @@ def read_keys(folder: Folder) -> KeyPolicy:
     members = root.mapping(("root_provider", "profile", "epoch", "lend_max_seconds", "open_max_values"))
     return KeyPolicy(
         root_provider=cast("Literal['file']", members["root_provider"].word(("file",))),
-        profile=cast("Literal['aes']", members["profile"].word(("aes",))),
+        profile=cast("Literal['aes', 'sm']", members["profile"].word(("aes", "sm"))),
         epoch=members["epoch"].integer(1, 1_000_000),
         lend_max_seconds=members["lend_max_seconds"].integer(1, MAX_LEND_SECONDS),
         open_max_values=members["open_max_values"].integer(1, MAX_OPEN_VALUES),

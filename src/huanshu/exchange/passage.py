@@ -30,13 +30,13 @@ from huanshu.exchange.ground import Ground
 from huanshu.exchange.tables import stored_fields, stored_plain
 from huanshu.gate.bulk import Batch, Place, reseal, tokenised
 from huanshu.keeper.tickets import Ticket
+from huanshu.sealing.suites import growth_of
 from huanshu.store.blocks import Block, Heads, Shape, read_blocks
 
 Numbers = NDArray[np.int64]
 
-#: Widths of record, version and epoch, and what is sealed beside a value: its end (padding) and its SIV.
+#: Widths of record, version and epoch.
 _BOUND = (8, 4, 4)
-_SEALED = 17
 _TOKEN = 16
 _DIGEST = bytes(32)
 
@@ -53,8 +53,9 @@ class Passage:
         self._fixed = [field.name for field, rung in fields if not stored_plain(field, rung)]
         self._plain = [field.name for field, rung in fields if stored_plain(field, rung)]
         self._masked = [name for name in self._plain if flow.fields[name] is Rung.MASK]
+        beside = 1 + growth_of(ground.home.policies.keys.profile)  # its end (padding), and what sealing adds
         widths = [
-            _TOKEN if tokenised(field, rung) else (field.width or 0) + _SEALED
+            _TOKEN if tokenised(field, rung) else (field.width or 0) + beside
             for field, rung in fields
             if not stored_plain(field, rung)
         ]

@@ -259,14 +259,15 @@ class Staging:
             "mark": np.take(self._judged.marks, rows, axis=0),
             **links,
         }
-        widths = {name: cells.shape[-1] for name, cells in bound.items()} | gate.cell_widths(contract)
+        cell_widths = gate.cell_widths(contract, keys)
+        widths = {name: cells.shape[-1] for name, cells in bound.items()} | cell_widths
         plain = {f.name: columns[f.name] for f in contract.fields if not f.sealed}
         text = {"home": columns[contract.home_field], **plain, "subjects": about}
         image = Image(len(rows), widths, text)
         assert image.names == bound_columns(contract)  # a row's digest covers them in this order
         for name, cells in bound.items():
             image.fill(name, cells)
-        sealed = {name: image.cells(name) for name in gate.cell_widths(contract)}
+        sealed = {name: image.cells(name) for name in cell_widths}
         places = gate.Places(chunk.homes, chunk.starts, records, versions)
         gate.seal_rows(keys, contract, task.epoch, places, columns, sealed)
         return image

@@ -30,7 +30,6 @@ from huanshu.sealing import (
     unpad_column,
 )
 from huanshu.sealing.keys import data_key, token_key
-from huanshu.sealing.rows import GROWTH
 
 Bytes = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
@@ -109,7 +108,7 @@ class _Resealing:
             field, rung = self.contract.field(name), self.flow.fields[name]
             if rung is Rung.REVEAL and at_home:
                 # Opened, so what was sealed is what it should be; and sealed again under the same key for the same
-                # place, row and rung it would be the same bytes (AES-SIV takes no nonce).
+                # place, row and rung it would be the same bytes (``cells``: no nonce is drawn).
                 continue
             plain = padded[name]
             if rung is Rung.MASK:
@@ -142,7 +141,7 @@ class _Resealing:
         if len(groups) == 1:  # nearly always
             return dict(zip(cells, opened(groups[0], slice(None)), strict=True))
         padded = {
-            name: np.empty((len(sealed), max(0, sealed.shape[1] - GROWTH)), np.uint8)
+            name: np.empty((len(sealed), max(0, sealed.shape[1] - self.keys.growth)), np.uint8)
             for name, sealed in cells.items()
         }
         for place in groups:

@@ -26,7 +26,7 @@ from huanshu.sealing import (
 )
 from huanshu.sealing.blobs import seal_blob
 from huanshu.sealing.keys import content_key, data_key, link_key, quarantine_key
-from huanshu.sealing.rows import GROWTH, Sealed, seal_fields
+from huanshu.sealing.rows import Sealed, seal_fields
 
 Bytes = NDArray[np.uint8]
 #: Text columns, each perhaps with a dictionary.
@@ -83,9 +83,9 @@ class Places:
     versions: NDArray[np.int32]
 
 
-def cell_widths(contract: Contract) -> dict[str, int]:
-    """Bytes of a cell of each sealed field."""
-    return {field.name: _size(field) + GROWTH for field in contract.sealed_fields}
+def cell_widths(contract: Contract, keys: Keyring) -> dict[str, int]:
+    """Bytes of a cell of each sealed field under these keys."""
+    return {field.name: _size(field) + keys.growth for field in contract.sealed_fields}
 
 
 def seal_rows(

@@ -14,15 +14,18 @@ from pathlib import Path
 
 import psycopg
 
+from huanshu.catalog import Home
 from huanshu.errors import Text, UnavailableError
-from huanshu.sealing.keys import ROOT_KEY_BYTES, KeyName, Root, new_key, new_root_key
+from huanshu.sealing.keys import KeyName, Root, new_key, new_root_key
+from huanshu.sealing.suites import Profile
 
 
-def create_root(path: Path) -> None:
-    """Write a fresh root key; refuses to replace one. Durable before it returns."""
+def create_root(path: Path, profile: Profile = "aes") -> None:
+    """Write a fresh root key of this profile, which is then that of all keys; refuses to replace one. Durable before
+    it returns."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(new_root_key())
+        file.write(new_root_key(profile))
         file.flush()
         os.fsync(file.fileno())
 
@@ -36,9 +39,28 @@ def load_root(path: Path) -> Root:
         raise _unusable(path, "cannot be read", "无法读取") from None
     if stat.S_IMODE(mode.st_mode) & 0o077:
         raise _unusable(path, "is readable by others (needs mode 0600)", "可被他人读取（须为 0600）")
-    if len(raw) != ROOT_KEY_BYTES:
-        raise _unusable(path, f"is not {ROOT_KEY_BYTES} bytes", f"长度不是 {ROOT_KEY_BYTES} 字节")
-    return Root(raw)
+    root = Root(raw)
+    if not root.whole:
+        raise _unusable(path, "has not the length of a root key", "不是根密钥的长度")
+    return root
+
+
+def require_profile(root: Root, home: Home) -> None:
+    """Nobody changes the algorithms by changing a file: UnavailableError when the key policy wants others than the
+    root key was made for."""
+    wanted = home.policies.keys.profile
+    if wanted != root.profile:
+        raise UnavailableError(
+            "keeper.profile.other",
+            Text(
+                f"policies/keys.yaml wants profile {wanted}; this deployment's keys are of profile {root.profile}",
+                f"policies/keys.yaml 要求算法套件 {wanted}，本部署的密钥属于 {root.profile}",
+            ),
+            remedy=Text(
+                f"write profile: {root.profile}, or make a new deployment of the other profile",
+                f"请写 profile: {root.profile}，或以另一套件新建部署",
+            ),
+        )
 
 
 class Vault:
@@ -71,6 +93,11 @@ class Vault:
         return {name: self._plain[name] for name in names}
 
     @property
+    def profile(self) -> Profile:
+        """Of what algorithms its keys are."""
+        return self._root.profile
+
+    @property
     def closed(self) -> bool:
         """Whether its connection is gone."""
         return self._connection.closed
@@ -89,7 +116,7 @@ class Vault:
         if gone := sorted(set(names).intersection(existing) - set(found)):
             raise _missing(gone[0])
         if unborn := sorted(set(names) - set(found)):
-            wrapped = [self._root.wrap(name, new_key(name)) for name in unborn]
+            wrapped = [self._root.wrap(name, new_key(name, self._root.profile)) for name in unborn]
             with self._connection.transaction():
                 self._connection.execute(
                     "INSERT INTO keys.wrapped (name, wrapped) SELECT * FROM unnest(%s::text[], %s::bytea[])"

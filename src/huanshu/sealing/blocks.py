@@ -1,7 +1,7 @@
-"""AES blocks by the column: the library's block cipher over ``uint8[n, 16]``, and AES-CMAC (RFC 4493) over messages.
+"""Blocks by the column: the library's block cipher over ``uint8[n, 16]``, and CMAC (RFC 4493) over messages.
 
 Row *i* of the result belongs to row *i* of what was given. Messages may differ in length: the *j*-th blocks of all
-messages that have one are one AES call, and a message that has ended keeps its state. AES itself is the library's;
+messages that have one are one call, and a message that has ended keeps its state. AES and SM4 are the library's;
 XOR and doubling are numpy. Agreement with the library's CMAC, message by message, is tested.
 """
 
@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 from numpy.typing import NDArray
+
+from huanshu.sealing.suites import block_algorithm
 
 Bytes = NDArray[np.uint8]
 
@@ -23,12 +24,13 @@ _ALL: Final = (1 << 128) - 1
 
 
 def block_cipher(key: bytes) -> Any:
-    """AES under this key, for ``encrypt``: the block function of CMAC and CTR, never a mode of its own."""
-    return Cipher(AES(key), ECB()).encryptor()  # noqa: S305
+    """The cipher of this key (``suites``), for ``encrypt``: the block function of CMAC and CTR, never a mode of its
+    own."""
+    return Cipher(block_algorithm(key), ECB()).encryptor()  # noqa: S305
 
 
 def encrypt(cipher: Any, blocks: Bytes) -> Bytes:
-    """AES of each 16-byte row."""
+    """The cipher of each 16-byte row."""
     out = np.empty(blocks.size + BLOCK - 1, np.uint8)
     cipher.update_into(np.ascontiguousarray(blocks), out)
     return out[: blocks.size].reshape(-1, BLOCK)
@@ -47,7 +49,7 @@ def subkeys(cipher: Any) -> tuple[Bytes, Bytes]:
 
 
 def mac_column(key: bytes, flat: Bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Bytes:
-    """AES-CMAC of every message ``flat[starts[i] : starts[i] + lengths[i]]``, as ``uint8[n, 16]``."""
+    """CMAC of every message ``flat[starts[i] : starts[i] + lengths[i]]``, as ``uint8[n, 16]``."""
     if not len(starts):
         return np.empty((0, BLOCK), np.uint8)
     cipher = block_cipher(key)

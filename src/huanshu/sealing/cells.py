@@ -1,14 +1,15 @@
-"""Sealing a column of cells: AES-SIV (RFC 5297), one place and one time per ciphertext.
+"""Sealing a column of cells, one value at a time: one place and one time per ciphertext.
 
 Rules
-    The S2V input of a cell is the vector (context, row, padded value):
+    With a cell go two associated strings, context and row:
     ``context``  ``huanshu/cell/1`` and then domain, dataset, field, rung, each as uint32-be length ‖ UTF-8,
                  then the key version (epoch) as uint32-be; one constant per column;
     ``row``      record as uint64-be ‖ record version as uint32-be.
-    The cell is SIV (16 bytes) ‖ ciphertext; it grows a padded value by exactly 16 bytes.
+    AES-SIV (RFC 5297): SIV (16 bytes) ‖ ciphertext. SM4-CCM (RFC 8998, ``ccm``): nonce (12) ‖ ciphertext ‖ tag (16).
+    Which of the two is the key's to say (``suites``).
 Theory
-    AES-SIV is deterministic: equal cells arise only for equal (context, row, value), and a row is never
-    sealed twice with different values under one version. There is no nonce to manage or repeat.
+    Both are deterministic as they are used here: equal cells arise only for equal (context, row, value). There is no
+    nonce to manage, and none that a restored snapshot or a repeated write could repeat.
     The rung is part of the context, so a revealed cell does not fit where a masked one belongs.
 
 Every refusal is the same error; which cell it was is known to the caller and belongs in the log only.
@@ -22,10 +23,10 @@ from dataclasses import dataclass
 from itertools import repeat
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from huanshu.errors import TamperedError, Text
 from huanshu.sealing.padding import pad, unpad
+from huanshu.sealing.suites import aead
 
 _VERSION = b"huanshu/cell/1"
 _ROW = struct.Struct(">QI")
@@ -56,8 +57,8 @@ def seal_column(
     versions: Sequence[int],
     values: Sequence[str | None],
 ) -> list[bytes]:
-    """Seal ``values[i]`` for (``records[i]``, ``versions[i]``). ``key`` is 64 bytes (AES-256-SIV)."""
-    cipher, constant = AESSIV(key), context.bound()
+    """Seal ``values[i]`` for (``records[i]``, ``versions[i]``)."""
+    cipher, constant = aead(key), context.bound()
     rows = map(_ROW.pack, records, versions)
     padded = map(pad, values, repeat(width))
     return [cipher.encrypt(value, [constant, row]) for value, row in zip(padded, rows, strict=True)]
@@ -71,7 +72,7 @@ def open_column(
     cells: Sequence[bytes],
 ) -> list[str | None]:
     """Inverse of ``seal_column``. Raises TamperedError (one shape, no detail) if any cell does not fit."""
-    cipher, constant = AESSIV(key), context.bound()
+    cipher, constant = aead(key), context.bound()
     rows = map(_ROW.pack, records, versions)
     try:
         return [unpad(cipher.decrypt(cell, [constant, row])) for cell, row in zip(cells, rows, strict=True)]
@@ -87,7 +88,7 @@ def bound_row(record: int, version: int) -> bytes:
 def open_one(key: bytes, context: CellContext, row: bytes, cell: bytes) -> bytes:
     """The padded value of one cell. TamperedError (one shape, no detail) if it does not fit."""
     try:
-        return AESSIV(key).decrypt(cell, [context.bound(), row])
+        return aead(key).decrypt(cell, [context.bound(), row])
     except (InvalidTag, ValueError):
         raise refused() from None
 

@@ -1,7 +1,7 @@
-"""AES-SIV (RFC 5297) over one column: the same bytes as ``cells``, for thousands of values at once.
+"""Sealing one column: the same bytes as ``cells``, for thousands of values at once.
 
 A *padded column* is ``uint8[n, w]`` (``padding``; ``w`` is the field's width and one more), a *sealed column*
-``uint8[n, w + 16]``: SIV ‖ ciphertext. Key, context and rows are those of ``cells``. The work is ``rows``'s; below
+``uint8[n, w + growth]`` (``suites``). Key, context and rows are those of ``cells``. The work is ``rows``'s; below
 ``_FEW`` values one by one is faster, with the same bytes.
 
 Every refusal is ``cells.refused()``: one shape for a changed value, place, time or key, never which row.
@@ -13,16 +13,17 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from numpy.typing import NDArray
 
 from huanshu.sealing.blocks import BLOCK
 from huanshu.sealing.cells import CellContext, bound_row, open_one, refused
-from huanshu.sealing.rows import Sealed, blocks_for, open_fields, seal_fields
+from huanshu.sealing.rows import Sealed, open_fields, seal_fields
+from huanshu.sealing.s2v import blocks_for
+from huanshu.sealing.suites import Suite, aead, suite_of
 
 Bytes = NDArray[np.uint8]
 
-_FEW: Final = 64
+_FEW: Final = {Suite.AES_SIV: 64, Suite.SM4_CCM: 8}
 
 
 def seal_padded(
@@ -33,12 +34,13 @@ def seal_padded(
     padded: Bytes,
     out: Bytes | None = None,
 ) -> Bytes:
-    """``uint8[n, w + 16]`` from ``uint8[n, w]``; ``key`` is 64 bytes, row *i* bound to its record and version.
+    """``uint8[n, w + growth]`` from ``uint8[n, w]``; row *i* bound to its record and version.
     Written to ``out`` when it is given, which may be part of wider rows."""
     rows, width = padded.shape
-    sealed = np.empty((rows, BLOCK + width), np.uint8) if out is None else out
-    if rows < _FEW:
-        cipher, constant = AESSIV(key), context.bound()
+    suite = suite_of(key)
+    sealed = np.empty((rows, suite.growth + width), np.uint8) if out is None else out
+    if rows < _FEW[suite]:
+        cipher, constant = aead(key), context.bound()
         for i in range(rows):
             row = bound_row(int(records[i]), int(versions[i]))
             sealed[i] = np.frombuffer(cipher.encrypt(padded[i].tobytes(), [constant, row]), np.uint8)
@@ -63,10 +65,11 @@ def open_columns(
     versions: NDArray[np.int32],
 ) -> list[Bytes]:
     """``open_padded`` of several columns of the same rows, each with its key and context: together for less."""
-    sizes = [sealed.shape[1] - BLOCK for _, _, sealed in columns]
+    suites = [suite_of(key) for key, _, _ in columns]
+    sizes = [sealed.shape[1] - suite.growth for suite, (_, _, sealed) in zip(suites, columns, strict=True)]
     if any(size < 1 for size in sizes):
         raise refused()
-    if len(records) < _FEW:
+    if len(records) < min((_FEW[suite] for suite in suites), default=0):
         return [_one_by_one(key, context, records, versions, sealed) for key, context, sealed in columns]
     fields = [
         Sealed(key, context, size, np.empty((len(records), blocks_for(size) * BLOCK), np.uint8), sealed)
@@ -84,4 +87,5 @@ def _one_by_one(
         open_one(key, context, bound_row(int(record), int(version)), cell.tobytes())
         for record, version, cell in zip(records, versions, sealed, strict=True)
     ]
-    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), sealed.shape[1] - BLOCK)
+    size = sealed.shape[1] - suite_of(key).growth
+    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), size)

@@ -1,37 +1,40 @@
 """Names and wrapping of keys.
 
-A key's *name* says everything it may be used for, and wrapping binds it: AES-SIV (RFC 5297, made for key
-wrapping) under the root key with the name as associated data. A wrapped key moved under another name
-does not unwrap. Keys are random; nothing is derived, so destroying one wrapped key destroys its data.
+A key's *name* says everything it may be used for, and wrapping binds it: deterministic authenticated encryption
+(AES-SIV, RFC 5297, made for key wrapping; SM4-CCM under profile sm) under the root key with the name bound.
+A wrapped key moved under another name does not unwrap. Keys are random; nothing is derived, so destroying one wrapped
+key destroys its data.
 
-    data/<domain>/<dataset>/<field>/<epoch>   64 bytes, AES-256-SIV, cells of one field of one domain
-    quarantine/<dataset>/<epoch>              64 bytes, sealed source rows
-    bitmap/<epoch>                            64 bytes, subject bitmaps beside the log
-    link/<kind>                               32 bytes, AES-256-CMAC
-    token/<purpose>/<kind>                    32 bytes, AES-256-CMAC
-    content/<dataset>                         32 bytes, AES-256-CMAC
-    workbook/<domain>/<dataset>               32 bytes, AES-256-CMAC
+    data/<domain>/<dataset>/<field>/<epoch>   to seal: cells of one field of one domain
+    quarantine/<dataset>/<epoch>              to seal: source rows
+    bitmap/<epoch>                            to seal: subject bitmaps beside the log
+    link/<kind>                               a MAC
+    token/<purpose>/<kind>                    a MAC
+    content/<dataset>                         a MAC
+    workbook/<domain>/<dataset>               a MAC
+
+Of what algorithm a key is, and how long, says ``suites``: it is born of its root key's profile.
 
 The ``repr`` of everything here is free of key bytes.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NewType
+from typing import Final, Literal, NewType
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from huanshu.errors import TamperedError, Text
+from huanshu.sealing.suites import Profile, aead, fresh, suite_of
 
 KeyName = NewType("KeyName", str)
 
-_SIZES: Final = {"data": 64, "quarantine": 64, "bitmap": 64, "link": 32, "token": 32, "content": 32,
-                 "workbook": 32}  # fmt: skip
-ROOT_KEY_BYTES: Final = 64
+_USES: Final[Mapping[str, Literal["seal", "mac"]]] = {
+    "data": "seal", "quarantine": "seal", "bitmap": "seal", "link": "mac", "token": "mac", "content": "mac",
+    "workbook": "mac",
+}  # fmt: skip
 
 
 def data_key(domain: str, dataset: str, field_name: str, epoch: int) -> KeyName:
@@ -62,13 +65,17 @@ def workbook_key(domain: str, dataset: str) -> KeyName:
     return KeyName(f"workbook/{domain}/{dataset}")
 
 
-def new_key(name: KeyName) -> bytes:
-    """Fresh random bytes of the size that the name's use asks for."""
-    return secrets.token_bytes(_SIZES[name.split("/", 1)[0]])
+def new_key(name: KeyName, profile: Profile = "aes") -> bytes:
+    """A fresh random key for what the name says, of this profile."""
+    return fresh(profile, _USES[name.split("/", 1)[0]])
 
 
-def new_root_key() -> bytes:
-    return secrets.token_bytes(ROOT_KEY_BYTES)
+#: How long a root key is, with its mark.
+ROOT_KEY_BYTES: Final[Mapping[Profile, int]] = {"aes": 64, "sm": 36}
+
+
+def new_root_key(profile: Profile = "aes") -> bytes:
+    return fresh(profile, "seal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +84,25 @@ class Root:
 
     _key: bytes = field(repr=False)
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is a root key at all: as long as one, and marked as its profile's are."""
+        try:
+            return len(self._key) == ROOT_KEY_BYTES[self.profile]
+        except ValueError:
+            return False
+
+    @property
+    def profile(self) -> Profile:
+        """Of which all keys are that it wraps."""
+        return suite_of(self._key).profile
+
     def wrap(self, name: KeyName, key: bytes) -> bytes:
-        return AESSIV(self._key).encrypt(key, [b"huanshu/wrap/1", name.encode()])
+        return aead(self._key).encrypt(key, [b"huanshu/wrap/1", name.encode()])
 
     def unwrap(self, name: KeyName, wrapped: bytes) -> bytes:
         try:
-            return AESSIV(self._key).decrypt(wrapped, [b"huanshu/wrap/1", name.encode()])
+            return aead(self._key).decrypt(wrapped, [b"huanshu/wrap/1", name.encode()])
         except (InvalidTag, ValueError):
             raise TamperedError(
                 "sealing.key.refused",
@@ -99,6 +119,12 @@ class Keyring:
     """Keys on loan for one chunk. Hand it over, use it, drop it; it never prints."""
 
     _keys: Mapping[KeyName, bytes] = field(repr=False)
+
+    @property
+    def growth(self) -> int:
+        """By how many bytes the cells of its data keys, which are of one profile, are longer than padded values."""
+        (growth,) = {suite_of(key).growth for name, key in self._keys.items() if name.startswith("data/")}
+        return growth
 
     def __getitem__(self, name: KeyName) -> bytes:
         try:

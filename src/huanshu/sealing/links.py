@@ -1,4 +1,4 @@
-"""Links, tokens and content marks: AES-CMAC (RFC 4493) values that compare without being seen.
+"""Links, tokens and content marks: CMAC values (RFC 4493; AES or SM4, as the key says) that compare unseen.
 
 ``link``  16 bytes over the normalised identifier, one key per identifier kind; never leaves the district
           store. ``token`` 16 bytes over a link under a *purpose's* key: what the ``match`` rung hands out.
@@ -18,11 +18,11 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 from numpy.typing import NDArray
 
 from huanshu.sealing.blocks import BLOCK, block_cipher, encrypt, mac_column, subkeys
+from huanshu.sealing.suites import block_algorithm
 from huanshu.store.framing import Frames, joined
 
 Bytes = NDArray[np.uint8]
@@ -59,18 +59,18 @@ _PLAIN: Final[Mapping[Callable[[str], str], str]] = {_folded: "^[!-~]*$", _phone
 
 
 def _mac(key: bytes, message: bytes) -> bytes:
-    mac = CMAC(AES(key))
+    mac = CMAC(block_algorithm(key))
     mac.update(message)
     return mac.finalize()
 
 
 def link(key: bytes, kind: str, value: str) -> bytes:
-    """16 bytes; ``key`` is 32 bytes. ``KeyError`` for a kind without a normalisation."""
+    """16 bytes. ``KeyError`` for a kind without a normalisation."""
     return _mac(key, LINK_KINDS[kind](value).encode())
 
 
 def token(key: bytes, linked: bytes) -> bytes:
-    """16 bytes over a link under a purpose's 32-byte key."""
+    """16 bytes over a link under a purpose's key."""
     return _mac(key, linked)
 
 

@@ -5,7 +5,7 @@ Lengths count characters, as there. A test holds every mask of the one against t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -13,15 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from huanshu.sealing.masks import mask
+from huanshu.sealing.masks import COMPOUND_SURNAMES, DEPTHS, DOTS, ENDS, SHAPES, mask
 
 Bytes = NDArray[np.uint8]
 Counts = NDArray[np.int64]
 
-#: After which an address ends, nearest first.
-_ROADS: Final = tuple(mark.encode() for mark in ("路", "街道", "社区", "村"))
-
 _NOTHING: Final = pa.scalar("", pa.large_string())
+_COMPOUND: Final = pa.array(sorted(COMPOUND_SURNAMES), pa.large_string())
 
 
 def mask_column(name: str, values: pa.Array) -> pa.Array:
@@ -53,10 +51,20 @@ def _ends(head: int, tail: int) -> Callable[[pa.Array], pa.Array]:
 
 
 def _name(text: pa.Array) -> pa.Array:
-    length = pc.utf8_length(text)
-    rest = _stars(pc.max_element_wise(pc.subtract(length, 1), 0))
-    kept = pc.binary_join_element_wise(pc.utf8_slice_codeunits(text, start=0, stop=1), rest, _NOTHING)
-    return pc.if_else(pc.greater(length, 1), kept, _whole(text))
+    length, two = pc.utf8_length(text), pc.utf8_slice_codeunits(text, start=0, stop=2)
+    compound = pc.and_(pc.greater(length, 2), pc.is_in(two, value_set=_COMPOUND))
+    head = pc.if_else(compound, two, pc.utf8_slice_codeunits(text, start=0, stop=1))
+    rest = _stars(pc.subtract(length, pc.utf8_length(head)))
+    dotted = pc.match_substring(text, DOTS[0])
+    for dot in DOTS[1:]:
+        dotted = pc.or_(dotted, pc.match_substring(text, dot))
+    if pc.any(dotted).as_py():
+        behind = pc.if_else(
+            compound, pc.utf8_slice_codeunits(text, start=2), pc.utf8_slice_codeunits(text, start=1)
+        )
+        rest = pc.if_else(dotted, pc.replace_substring_regex(behind, f"[^{DOTS}]", "*"), rest)
+    masked = pc.binary_join_element_wise(head, rest, _NOTHING)
+    return pc.if_else(pc.equal(masked, text), _whole(text), masked)
 
 
 def _birth_date(text: pa.Array) -> pa.Array:
@@ -67,21 +75,36 @@ def _birth_date(text: pa.Array) -> pa.Array:
     return pc.if_else(shaped, kept, _whole(text))
 
 
-def _address(text: pa.Array) -> pa.Array:
-    """Down to the road or community, hiding house and room."""
-    ends, odd = _first_ends(text)
+def _shaped(pattern: str) -> Callable[[pa.Array], pa.Array]:
+    def masked(text: pa.Array) -> pa.Array:
+        found = pc.extract_regex(text, f"^{pattern}$")
+        k0, h0, k1, h1, k2 = (found.field(name) for name in ("k0", "h0", "k1", "h1", "k2"))
+        kept = pc.binary_join_element_wise(k0, _whole(h0), k1, _whole(h1), k2, _NOTHING)
+        return pc.if_else(found.is_valid(), kept, _whole(text))
+
+    return masked
+
+
+def _address(name: str) -> Callable[[pa.Array], pa.Array]:
+    """Down to a mark, hiding what comes after."""
+    marks = [mark.encode() for mark in DEPTHS[name]]
+    return lambda text: _cut(name, marks, text)
+
+
+def _cut(name: str, marks: Sequence[bytes], text: pa.Array) -> pa.Array:
+    ends, odd = _first_ends(text, marks)
     head = _beginnings(text, ends)
     masked = pc.if_else(pa.array(ends > 0), _keep(text, head, 0), _whole(text))
     if odd.any():
         # A mark at the beginning does not count, and neither does that mark further on: rare, so one by one.
         others = pa.array(
-            [mask("address", value) for value in text.filter(pa.array(odd)).to_pylist()], masked.type
+            [mask(name, value) for value in text.filter(pa.array(odd)).to_pylist()], masked.type
         )
         masked = pc.replace_with_mask(masked, pa.array(odd), others)
     return masked
 
 
-def _first_ends(text: pa.Array) -> tuple[Counts, NDArray[np.bool_]]:
+def _first_ends(text: pa.Array, marks: Sequence[bytes]) -> tuple[Counts, NDArray[np.bool_]]:
     """Where the nearest mark ends, in bytes; 0 without one. And which addresses begin with a mark.
 
     UTF-8 never has the beginning of one character inside another, so bytes are compared, of all addresses at once."""
@@ -89,8 +112,8 @@ def _first_ends(text: pa.Array) -> tuple[Counts, NDArray[np.bool_]]:
     if not len(flat):
         return np.zeros(len(text), np.int64), np.zeros(len(text), np.bool_)
     found = np.zeros(len(flat), np.uint8)
-    longer = np.append(flat, np.zeros(max(map(len, _ROADS)), np.uint8))
-    for mark in _ROADS:
+    longer = np.append(flat, np.zeros(max(map(len, marks)), np.uint8))
+    for mark in marks:
         here = flat == mark[0]
         for after, byte in enumerate(mark[1:], 1):
             here &= longer[after : after + len(flat)] == byte
@@ -133,11 +156,10 @@ def _present(text: pa.Array) -> NDArray[np.bool_]:
 
 
 _COLUMNS: Final[Mapping[str, Callable[[pa.Array], pa.Array]]] = {
-    "citizen_number": _ends(6, 4),
     "name": _name,
-    "phone": _ends(3, 4),
     "birth_date": _birth_date,
-    "household_number": _ends(0, 3),
-    "address": _address,
+    **{name: _ends(*kept) for name, kept in ENDS.items()},
+    **{name: _address(name) for name in DEPTHS},
+    **{name: _shaped(pattern) for name, pattern in SHAPES.items()},
     "all": _whole,
 }

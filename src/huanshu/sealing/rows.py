@@ -1,13 +1,9 @@
-"""AES-SIV (RFC 5297) over whole records: many fields of the same rows at once, from and to where the cells lie.
+"""Sealing whole records by column: many fields of the same rows at once, from and to where the cells lie.
 
 Rules
     The bytes are those of ``cells``; tests hold the two side by side. A field's *text* is its padded column
-    (``padding``), each row extended with zeros to whole AES blocks: ``uint8[n, 16 * b]``, C-contiguous.
-Theory
-    What a row costs is not AES (3 ns a block) but numpy going over the blocks between two AES calls. So nothing here
-    walks rows of bytes: blocks lie one after the other, a constant is laid out as often as there are rows before it
-    is mixed in, and sixteen bytes move as one item. Fields of less than a block, most of a record, share every
-    step but the AES calls. S2V is written once for them and once for longer ones, and both ways go through it.
+    (``padding``), each row extended with zeros to whole blocks: ``uint8[n, 16 * b]``, C-contiguous.
+    What a field is sealed with, its key says (``suites``): AES-SIV is here, SM4-CCM in ``ccm_rows``.
 Limits
     Keys and widths are what is given; there is no error to raise here. ``columns`` is the same for one field, with one.
 """
@@ -16,19 +12,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from huanshu.sealing.blocks import BLOCK, POLYNOMIAL, block_cipher, doubled
+from huanshu.sealing import ccm_rows
+from huanshu.sealing.blocks import BLOCK, block_cipher
 from huanshu.sealing.cells import CellContext
-from huanshu.sealing.padding import END
+from huanshu.sealing.s2v import (
+    Room,
+    S2v,
+    blocks_for,
+    bound_rows,
+    by_block,
+    clear,
+    fill,
+    move,
+    tags_long,
+    tags_short,
+)
+from huanshu.sealing.suites import Suite, suite_of
 
 Bytes = NDArray[np.uint8]
 
-#: By how much a cell is longer than a padded value.
-GROWTH: Final = BLOCK
 #: Rows at a time: their blocks stay in the second-level cache.
 _GROUP: Final = 2048
 _COUNTER: Final = np.frombuffer(bytes([255] * 8 + [127, 255, 255, 255] * 2), np.uint8)  # RFC 5297, 2.5
@@ -39,7 +46,7 @@ class Sealed:
     """One field of some rows: its text, its cells, and the key between them.
 
     ``size`` is the padded length of its values (``text`` has as many bytes a row, and zeros), ``cells`` a view of
-    ``uint8[n, size + 16]`` whose rows may lie apart."""
+    ``uint8[n, size + growth]`` (``suites``) whose rows may lie apart."""
 
     key: bytes
     context: CellContext
@@ -49,65 +56,60 @@ class Sealed:
 
 
 def seal_fields(fields: Sequence[Sealed], records: NDArray[np.int64], versions: NDArray[np.int32]) -> None:
-    """Fill the ``cells`` of every field. Keys are 64 bytes; row *i* of each is bound to its record and version."""
-    short, long = _prepared(fields)
+    """Fill the ``cells`` of every field; row *i* of each is bound to its record and version."""
+    prepared = _Prepared(fields)
     for here, rows in _groups(records, versions):
-        _seal_short(short, rows, here)
-        for siv, field in long:
+        _seal_short(prepared.short, rows, here)
+        for siv, field in prepared.long:
             _seal_long(siv, field, rows, here)
+        for ccm, field in prepared.ccm:
+            ccm.seal(rows, field.text[here], field.cells[here])
 
 
 def open_fields(fields: Sequence[Sealed], records: NDArray[np.int64], versions: NDArray[np.int32]) -> bool:
     """Fill the ``text`` of every field, the inverse of ``seal_fields``. False when one cell does not fit its key,
     context, record or version: then every text is zeros, and which cell it was is not told."""
-    short, long = _prepared(fields)
+    prepared = _Prepared(fields)
     fits = True
     for here, rows in _groups(records, versions):
-        fits &= _open_short(short, rows, here)
-        for siv, field in long:
+        fits &= _open_short(prepared.short, rows, here)
+        for siv, field in prepared.long:
             fits &= _open_long(siv, field, rows, here)
+        for ccm, field in prepared.ccm:
+            fits &= ccm.open(rows, field.cells[here], field.text[here])
     if not fits:
         for field in fields:
             field.text.fill(0)
     return fits
 
 
-def _prepared(fields: Sequence[Sealed]) -> tuple[list[tuple[_Siv, Sealed]], list[tuple[_Siv, Sealed]]]:
-    """Fields of less than a block, and longer ones."""
-    short = [(_Siv(field), field) for field in fields if field.size < BLOCK]
-    return short, [(_Siv(field), field) for field in fields if field.size >= BLOCK]
+class _Prepared:
+    """What each field needs once, by the way it is sealed: AES-SIV of less than a block, of more; SM4-CCM."""
+
+    def __init__(self, fields: Sequence[Sealed]) -> None:
+        siv = [field for field in fields if suite_of(field.key) is Suite.AES_SIV]
+        self.short = [(_Siv(field), field) for field in siv if field.size < BLOCK]
+        self.long = [(_Siv(field), field) for field in siv if field.size >= BLOCK]
+        self.ccm = [
+            (ccm_rows.Ccm(field.key, field.context, field.size), field)
+            for field in fields
+            if suite_of(field.key) is Suite.SM4_CCM
+        ]
 
 
 def _groups(records: NDArray[np.int64], versions: NDArray[np.int32]) -> Iterator[tuple[slice, Bytes]]:
     for first in range(0, len(records), _GROUP):
         here = slice(first, first + _GROUP)
-        yield here, _rows(records[here], versions[here])
-
-
-def blocks_for(size: int) -> int:
-    """How many AES blocks hold that many bytes."""
-    return -(-size // BLOCK)
+        yield here, bound_rows(records[here], versions[here])
 
 
 class _Siv:
-    """What S2V needs once for a key, a context and a size."""
+    """The two ciphers of AES-SIV (RFC 5297): the key's first half for S2V, the second for the key stream."""
 
     def __init__(self, field: Sealed) -> None:
         half = len(field.key) // 2
-        mac, self.counter = block_cipher(field.key[:half]), block_cipher(field.key[half:])
-        self.mac = mac
-        whole = doubled(_encrypt_one(mac, 0))  # K1 of RFC 4493
-        padded = doubled(whole)
-        zero = _encrypt_one(mac, whole)
-        chain = doubled(doubled(zero) ^ _cmac(mac, field.context.bound(), whole, padded))
-        self.row = _block(padded)  # a row's associated data is twelve bytes and RFC 4493's padding
-        if field.size < BLOCK:  # xorend pads: dbl(D) ^ (text ‖ 10…0), one whole block
-            end = END << 8 * (BLOCK - 1 - field.size)
-            self.last = _block(doubled(chain) ^ whole ^ end)
-        else:
-            rest = field.size % BLOCK
-            self.last = _block(padded ^ END << 8 * (BLOCK - 1 - rest) if rest else whole)
-        self.chain = _block(chain)
+        self.counter = block_cipher(field.key[half:])
+        self.s2v = S2v(block_cipher(field.key[:half]), field.context, field.size)
 
 
 # -- fields of less than a block: one step for all of them, but for AES, whose key differs ----------------
@@ -119,12 +121,12 @@ def _seal_short(fields: Sequence[tuple[_Siv, Sealed]], rows: Bytes, here: slice)
     text = np.empty((len(fields), len(rows), BLOCK), np.uint8)
     for n, (_, field) in enumerate(fields):
         text[n] = field.text[here]
-    tags = _tags_short(fields, rows, text)
+    tags = tags_short([siv.s2v for siv, _ in fields], rows, text)
     text ^= _stream_short(fields, tags)
     for n, (_, field) in enumerate(fields):
         cells = field.cells[here]
-        _move(tags[n], cells[:, :BLOCK])
-        _move(text[n, :, : field.size], cells[:, BLOCK:])
+        move(tags[n], cells[:, :BLOCK])
+        move(text[n, :, : field.size], cells[:, BLOCK:])
 
 
 def _open_short(fields: Sequence[tuple[_Siv, Sealed]], rows: Bytes, here: slice) -> bool:
@@ -134,38 +136,21 @@ def _open_short(fields: Sequence[tuple[_Siv, Sealed]], rows: Bytes, here: slice)
     tags, text = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
     for n, (_, field) in enumerate(fields):
         cells = field.cells[here]
-        _move(cells[:, :BLOCK], tags[n])
-        _move(cells[:, BLOCK:], text[n, :, : field.size])
+        move(cells[:, :BLOCK], tags[n])
+        move(cells[:, BLOCK:], text[n, :, : field.size])
     text ^= _stream_short(fields, tags)
     for n, (_, field) in enumerate(fields):
-        _clear(text[n, :, field.size :])
-    fits = bool((_tags_short(fields, rows, text) == tags).all())
+        clear(text[n, :, field.size :])
+    fits = bool((tags_short([siv.s2v for siv, _ in fields], rows, text) == tags).all())
     for n, (_, field) in enumerate(fields):
         field.text[here] = text[n]
     return fits
 
 
-def _tags_short(fields: Sequence[tuple[_Siv, Sealed]], rows: Bytes, text: Bytes) -> Bytes:
-    """S2V (RFC 5297, 2.4), as ``uint8[fields, n, 16]``."""
-    mixed, made = np.empty(text.shape, np.uint8), _Room(text.shape)
-    for n, (siv, _) in enumerate(fields):
-        _fill(mixed[n], siv.row)
-        mixed[n] ^= rows
-        made.encrypt(siv.mac, mixed[n], n)
-    _double_all(made.blocks, mixed)
-    mixed ^= text
-    for n, (siv, _) in enumerate(fields):
-        _fill(made.blocks[n], siv.last)
-    mixed ^= made.blocks
-    for n, (siv, _) in enumerate(fields):
-        made.encrypt(siv.mac, mixed[n], n)
-    return made.blocks
-
-
 def _stream_short(fields: Sequence[tuple[_Siv, Sealed]], tags: Bytes) -> Bytes:
     """The key stream (RFC 5297, 2.5)."""
-    counters, stream = np.empty(tags.shape, np.uint8), _Room(tags.shape)
-    _fill(counters, _COUNTER)
+    counters, stream = np.empty(tags.shape, np.uint8), Room(tags.shape)
+    fill(counters, _COUNTER)
     counters &= tags
     for n, (siv, _) in enumerate(fields):
         stream.encrypt(siv.counter, counters[n], n)
@@ -176,14 +161,14 @@ def _stream_short(fields: Sequence[tuple[_Siv, Sealed]], tags: Bytes) -> Bytes:
 
 
 def _seal_long(siv: _Siv, field: Sealed, rows: Bytes, here: slice) -> None:
-    text = _by_block(field.text[here])
-    tags = _tags_long(siv, field.size, rows, text)
+    text = by_block(field.text[here])
+    tags = tags_long(siv.s2v, rows, text)
     text ^= _stream_long(siv, tags, len(text))
     cells = field.cells[here]
-    _move(tags, cells[:, :BLOCK])
+    move(tags, cells[:, :BLOCK])
     for block, start in enumerate(range(BLOCK, field.size + BLOCK, BLOCK)):
         part = cells[:, start : start + BLOCK]
-        _move(text[block, :, : part.shape[1]], part)
+        move(text[block, :, : part.shape[1]], part)
 
 
 def _open_long(siv: _Siv, field: Sealed, rows: Bytes, here: slice) -> bool:
@@ -192,45 +177,24 @@ def _open_long(siv: _Siv, field: Sealed, rows: Bytes, here: slice) -> bool:
         np.empty((len(rows), BLOCK), np.uint8),
         np.empty((blocks_for(field.size), *rows.shape), np.uint8),
     )
-    _move(cells[:, :BLOCK], tags)
+    move(cells[:, :BLOCK], tags)
     for block, start in enumerate(range(BLOCK, field.size + BLOCK, BLOCK)):
         part = cells[:, start : start + BLOCK]
-        _move(part, text[block, :, : part.shape[1]])
+        move(part, text[block, :, : part.shape[1]])
     text ^= _stream_long(siv, tags, len(text))
     if field.size % BLOCK:
-        _clear(text[-1, :, field.size % BLOCK :])
-    fits = bool((_tags_long(siv, field.size, rows, text) == tags).all())
+        clear(text[-1, :, field.size % BLOCK :])
+    fits = bool((tags_long(siv.s2v, rows, text) == tags).all())
     field.text[here].view("V16")[...] = text.view("V16")[:, :, 0].T
     return fits
-
-
-def _tags_long(siv: _Siv, size: int, rows: Bytes, text: Bytes) -> Bytes:
-    """S2V (RFC 5297, 2.4), as ``uint8[n, 16]``."""
-    count, blocks, rest = len(rows), len(text), size % BLOCK
-    mixed, room = np.empty((count, BLOCK), np.uint8), _Room((1, count, BLOCK))
-    state: Bytes = room.blocks[0]
-    _fill(mixed, siv.row)
-    mixed ^= rows
-    room.encrypt(siv.mac, mixed, 0)
-    _fill(mixed, siv.chain)
-    mixed ^= state  # D, which goes over the last sixteen bytes of the text
-    ends = _by_block(_shifted(mixed, rest)) if rest else _by_block(mixed)
-    ends ^= text[-len(ends) :]
-    _fill(mixed, siv.last)
-    ends[-1] ^= mixed
-    for block in range(blocks):
-        place = block - (blocks - len(ends))
-        source = text[block] if place < 0 else ends[place]
-        room.encrypt(siv.mac, source if block == 0 else np.bitwise_xor(state, source, out=mixed), 0)
-    return state
 
 
 def _stream_long(siv: _Siv, tags: Bytes, blocks: int) -> Bytes:
     """The key stream (RFC 5297, 2.5), as ``uint8[blocks, n, 16]``."""
     count = len(tags)
-    counters, stream = np.empty((blocks, count, BLOCK), np.uint8), _Room((1, blocks * count, BLOCK))
+    counters, stream = np.empty((blocks, count, BLOCK), np.uint8), Room((1, blocks * count, BLOCK))
     first = counters[0]
-    _fill(first, _COUNTER)
+    fill(first, _COUNTER)
     first &= tags
     counters[1:] = first
     if blocks > 1:
@@ -239,95 +203,3 @@ def _stream_long(siv: _Siv, tags: Bytes, blocks: int) -> Bytes:
             counters[block].view(">u4")[:, 3] = low + np.uint32(block)
     stream.encrypt(siv.counter, counters, 0)
     return stream.blocks.reshape(counters.shape)
-
-
-# -- blocks ---------------------------------------------------------------------------------------------
-
-
-class _Room:
-    """Where AES writes: ``blocks`` of a shape, and the slack that the library asks for behind them."""
-
-    def __init__(self, shape: tuple[int, int, int]) -> None:
-        self._flat = np.empty(int(np.prod(shape)) + BLOCK - 1, np.uint8)
-        self._step = shape[1] * BLOCK
-        self.blocks: Bytes = self._flat[: 1 - BLOCK].reshape(shape)
-
-    def encrypt(self, cipher: Any, blocks: Bytes, number: int) -> None:
-        """AES of ``blocks`` into the blocks of that number."""
-        start = number * self._step
-        cipher.update_into(blocks, self._flat[start : start + self._step + BLOCK - 1])
-
-
-def _rows(records: NDArray[np.int64], versions: NDArray[np.int32]) -> Bytes:
-    """The row's associated data in its CMAC block: record ‖ version (12 bytes), then RFC 4493's padding."""
-    block = np.zeros((len(records), 4), ">u4")
-    block[:, 0] = records >> 32
-    block[:, 1] = records & 0xFFFFFFFF
-    block[:, 2] = versions
-    block[:, 3] = END << 24
-    return block.view(np.uint8)
-
-
-def _fill(blocks: Bytes, block: Bytes) -> None:
-    """The same block everywhere."""
-    blocks.view("V16")[...] = block.view("V16")
-
-
-def _move(source: Bytes, target: Bytes) -> None:
-    """Rows of bytes, each as one item; the rows of either may lie apart."""
-    item = f"V{source.shape[1]}"
-    target.view(item)[...] = source.view(item)
-
-
-def _clear(rows: Bytes) -> None:
-    """Zeros in every row."""
-    item = f"V{rows.shape[-1]}"
-    rows.view(item)[...] = np.zeros(rows.shape[-1], np.uint8).view(item)
-
-
-def _by_block(rows: Bytes) -> Bytes:
-    """``uint8[n, 16 * b]`` → ``uint8[b, n, 16]``, always a copy."""
-    items = np.array(rows.view("V16").T, order="C")
-    return items.view(np.uint8).reshape(*items.shape, BLOCK)
-
-
-def _shifted(blocks: Bytes, by: int) -> Bytes:
-    """``uint8[n, 32]``: each block, ``by`` bytes further to the right."""
-    wide = np.zeros((len(blocks), 2 * BLOCK), np.uint8)
-    _move(blocks, wide[:, by : by + BLOCK])
-    return wide
-
-
-def _double_all(blocks: Bytes, out: Bytes) -> None:
-    """Each block times x (RFC 5297, 2.3): all bytes as one row, then the place where two blocks meet put right."""
-    flat, made = blocks.reshape(-1), out.reshape(-1)
-    high = (flat >= END).view(np.uint8)
-    np.add(flat, flat, out=made)
-    made[:-1] |= high[1:]
-    last = flat[BLOCK - 1 :: BLOCK]
-    made[BLOCK - 1 :: BLOCK] = (last + last) ^ (high[::BLOCK] * np.uint8(POLYNOMIAL))
-
-
-# -- one block, as a number: a key's constants ----------------------------------------------------------
-
-
-def _encrypt_one(cipher: Any, block: int) -> int:
-    return int.from_bytes(cipher.update(block.to_bytes(BLOCK)))
-
-
-def _cmac(cipher: Any, message: bytes, whole: int, padded: int) -> int:
-    """RFC 4493."""
-    count = max(1, blocks_for(len(message)))
-    complete = len(message) == count * BLOCK
-    text = message if complete else (message + bytes([END])).ljust(count * BLOCK, b"\0")
-    state = 0
-    for start in range(0, len(text), BLOCK):
-        state ^= int.from_bytes(text[start : start + BLOCK])
-        if start == len(text) - BLOCK:
-            state ^= whole if complete else padded
-        state = _encrypt_one(cipher, state)
-    return state
-
-
-def _block(number: int) -> Bytes:
-    return np.frombuffer(number.to_bytes(BLOCK), np.uint8)

@@ -59,7 +59,7 @@ def mac(key: str, message: bytes) -> str:
 
 
 def test_our_code_makes_every_stored_vector_again(generator: ModuleType) -> None:
-    assert len(generator.VECTORS) == 4
+    assert len(generator.VECTORS) == 5
     for name, make in generator.VECTORS.items():
         assert json.loads(json.dumps(make())) == stored(name), name
 
@@ -97,7 +97,8 @@ def test_links_tokens_and_marks_with_bare_cmac() -> None:
     assert SEALING["links"]
     assert SEALING["content_marks"]
     for given in SEALING["links"]:
-        assert unicodedata.normalize("NFKC", given["value"]).strip().upper() == given["folded"]
+        if given["kind"] != "phone":  # of telephones the second implementation speaks (test_reader)
+            assert unicodedata.normalize("NFKC", given["value"]).strip().upper() == given["folded"]
         assert mac(SEALING["mac_key"], given["folded"].encode()) == given["link"]
         assert mac(SEALING["token_key"], bytes.fromhex(given["link"])) == given["token"]
     for given in SEALING["content_marks"]:
