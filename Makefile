@@ -8,7 +8,7 @@ INTO   := VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: faults bench-delivery bench-log full-scale help setup demo demo-real up check test test-slow crash format lock clean
+.PHONY: bench-access differential faults bench-delivery bench-log full-scale help setup demo demo-real up check test test-slow crash format lock clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ test: $(STAMP) ## The tests, two files at a time
 test-slow: $(STAMP) ## The long campaigns
 	$(BIN)/pytest -q -m slow
 
+differential: $(STAMP) ## Casbin with its index beside Casbin alone: 50 000 random requests, and planted faults
+	$(BIN)/pytest -q -m "slow or not slow" tests/unit/access/test_index_differential.py tests/unit/access/test_access_differential.py
+
 crash: $(STAMP) ## kill -9 everywhere, many times
 	$(BIN)/pytest -q -m "slow or not slow" tests/faults
 
@@ -61,6 +64,7 @@ faults: $(STAMP) ## 100 000 entries under random kills; the publisher struck at 
 	$(BIN)/pytest -q -m slow tests/faults/test_log_under_kills.py tests/faults/test_publisher_system_calls.py
 
 RECORDS ?= 1300000
+RULES ?= 100000
 
 bench-delivery: $(STAMP) ## Intake and delivery beside bare copying, into benchmarks/results (RECORDS=… for a short run)
 	$(BIN)/python benchmarks/intake.py --records $(RECORDS)
@@ -70,6 +74,16 @@ bench-log: $(STAMP) ## Appending, acknowledging, proving, who saw whom, into ben
 	$(BIN)/python benchmarks/log.py
 	$(BIN)/python benchmarks/who_saw.py
 	$(BIN)/python benchmarks/fsck.py
+
+# oso wants a cffi that our cryptography no longer takes: it has an environment of its own, by its own lock.
+OSO := $(VENV)/oso/.installed
+$(OSO): benchmarks/oso.lock | $(STAMP)
+	@$(PYTHON) -m venv $(VENV)/oso
+	@$(VENV)/oso/bin/pip --disable-pip-version-check install --quiet --require-hashes -r benchmarks/oso.lock
+	@touch $@
+
+bench-access: $(STAMP) $(OSO) ## Deciding beside pycasbin, cedarpy and oso, into benchmarks/results (RULES=… for a short run)
+	$(BIN)/python benchmarks/access.py --rules $(RULES) --oso $(VENV)/oso/bin/python
 
 full-scale: $(STAMP) ## The whole district once: simulate, intake, delivery, verifier (RECORDS=… for a short run)
 	@$(BIN)/python benchmarks/full_scale.py --records $(RECORDS)

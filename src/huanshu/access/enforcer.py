@@ -2,7 +2,7 @@
 
     1. Is the question in order? (``query``; exact identifiers, a held post, a valid purpose)
     2. Does the field offer that rung? (the contract)
-    3. Casbin decides. (``casbin_scan``)
+    3. Casbin decides. (``rulebook``; over the candidates of its index)
     4. Until when, and if not, why not? (``explain``)
 
 Expiry is judged against the instant asked, in every decision. All that is remembered between questions is a plan that
@@ -11,17 +11,23 @@ was allowed, for the local day it was asked on: rules, holdings and purposes beg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
+from typing import Final
 
 from huanshu.access import explain
 from huanshu.access.alike import marker
-from huanshu.access.casbin_scan import CasbinScan
 from huanshu.access.decisions import Decision, NearestMiss, Plan, PlanRequest, Request
+from huanshu.access.nearest import Nearest
 from huanshu.access.query import Disorder, Query, Standing, check_field, stand
+from huanshu.access.rulebook import Rulebook
 from huanshu.access.terms import READS, Terms, offers
 from huanshu.catalog.nouns import Contract, Policies, Rule, Rung
 from huanshu.errors import Text
+
+_DOWNWARD: Final = tuple(reversed(READS.items()))
+#: Plans kept at once; a day's questions of a district are some thousands.
+_REMEMBERED: Final = 20_000
 
 
 class Enforcer:
@@ -41,7 +47,8 @@ class Enforcer:
         self._terms = Terms(policies.domains, contracts)
         self._allowed: dict[tuple[object, ...], Plan] = {}
         self._markers: dict[tuple[str, str], Callable[[str], object]] = {}
-        self._scan = CasbinScan(policies.model, policies.rules, policies.holdings, self._terms)
+        self._rulebook = Rulebook(policies.model, policies.rules, policies.holdings, self._terms)
+        self._nearest = Nearest(self._rulebook.rules, self._terms)
 
     def decide(self, request: Request) -> Decision:
         """The decision for one field."""
@@ -60,6 +67,8 @@ class Enforcer:
         if known is None:
             known = self._plan(request)
             if known.allowed:
+                if len(self._allowed) >= _REMEMBERED:
+                    self._allowed.clear()
                 self._allowed[key] = known
         return known
 
@@ -103,42 +112,52 @@ class Enforcer:
         if (disorder := check_field(standing, field, action)) is not None:
             return explain.disordered(disorder)
         query = standing.query(field, action, self._policies.domains[standing.holding.domain].kind)
+        candidates = self._rulebook.candidates(query)
         if not offers(standing.contract.field(field), action):
-            return explain.not_offered(standing, query, self._granted(standing, query, None))
-        allowed, rule = self._scan.decide(query)
-        granted = self._granted(standing, query, allowed)
+            return explain.not_offered(standing, query, self._granted(standing, query, None, candidates))
+        allowed, rule = self._rulebook.decide_over(candidates, query)
+        granted = self._granted(standing, query, allowed, candidates)
         if allowed and rule is not None:
-            return explain.allowed(standing, query, rule, granted, self._last_day(standing, query, rule))
+            last_day = self._last_day(standing, query, rule, candidates)
+            return explain.allowed(standing, query, rule, granted, last_day)
         if rule is not None:
             return explain.denied_by(standing, query, rule, granted)
-        return explain.unmatched(standing, query, self._scan.rules, self._terms, granted)
+        return explain.unmatched(standing, query, self._nearest, granted)
 
-    def _granted(self, standing: Standing, query: Query, allowed: bool | None) -> Rung | None:
+    def _granted(
+        self, standing: Standing, query: Query, allowed: bool | None, candidates: Sequence[int]
+    ) -> Rung | None:
         """The highest rung Casbin grants and the field offers. Whoever may read at a rung may read at every
-        lower one (``Terms.serves``), so only rungs on the other side of the answer known are asked."""
+        lower one (``Terms.serves``), so only rungs on the other side of the answer known are asked, and none above
+        the highest that some candidate allows. The candidates are those of every rung: no rung is part of what rules
+        are filed by."""
         asked = READS.get(query.action)
         if asked is None:
             return None
+        if asked is Rung.REVEAL and allowed:
+            return asked
+        rules = [self._rulebook.rules[number] for number in candidates]
+        allows = [READS[rule.action] for rule in rules if rule.effect == "allow" and rule.action in READS]
+        highest = max(allows, default=0)
         field = standing.contract.field(query.field)
-        for rung in reversed(Rung):
-            if rung == asked and allowed:
+        for word, rung in _DOWNWARD:
+            if rung is asked and allowed:
                 return rung
             known_denied = allowed is False and rung >= asked
-            if known_denied or not offers(field, rung.word):
+            if rung > highest or known_denied or not offers(field, word):
                 continue
-            if self._scan.decide(query._replace(action=rung.word))[0]:
+            if self._rulebook.decide_over(candidates, query._replace(action=word))[0]:
                 return rung
         return None
 
-    def _last_day(self, standing: Standing, query: Query, rule: Rule) -> date:
+    def _last_day(self, standing: Standing, query: Query, rule: Rule, candidates: Sequence[int]) -> date:
         """An allow ends with rule, holding or purpose — or the day before a deny that outranks it begins."""
         days = [rule.valid_until, standing.last_day]
-        for earlier in self._scan.rules:
+        for number in candidates:
+            earlier = self._rulebook.rules[number]
             if earlier is rule:
                 break
-            if earlier.effect == "deny" and explain.starts_later(
-                earlier, query, self._terms, standing.holding.role
-            ):
+            if earlier.effect == "deny" and explain.starts_later(earlier, query, self._terms):
                 days.append(earlier.valid_from - timedelta(days=1))
         return min(days)
 

@@ -6,21 +6,20 @@ Casbin called are asked again, rule by rule, to find the allow rule that lacks l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from datetime import date
 from typing import Final
 
-from huanshu.access.casbin_scan import kind_of
 from huanshu.access.decisions import Decision, MissKind, NearestMiss
+from huanshu.access.nearest import NEARNESS, Nearest
 from huanshu.access.query import Disorder, Query, Standing
+from huanshu.access.rulebook import kind_of
 from huanshu.access.terms import READS, Terms, offers
 from huanshu.catalog.nouns import Rule, Rung
 from huanshu.errors import Text
 
-#: Nearest first, among rules that lack equally many: first what a renewal or a lower rung would settle.
-_NEARNESS: Final[Sequence[MissKind]] = ("expired", "not_yet", "rung", "reach", "purpose", "field", "action")
 #: Kinds that are said only of fields that exist.
-OF_KNOWN_FIELDS: Final = frozenset({"not_offered", "explicit_deny", "no_role", *_NEARNESS})
+OF_KNOWN_FIELDS: Final = frozenset({"not_offered", "explicit_deny", "no_role", *NEARNESS})
 _ACTION_ZH: Final = {
     "count": "计数",
     "match": "比对",
@@ -108,19 +107,16 @@ def denied_by(standing: Standing, query: Query, rule: Rule, granted: Rung | None
     )
 
 
-def unmatched(
-    standing: Standing, query: Query, rules: Iterable[Rule], terms: Terms, granted: Rung | None
-) -> Decision:
+def unmatched(standing: Standing, query: Query, nearest: Nearest, granted: Rung | None) -> Decision:
     """The denial because no rule says yes: the nearest miss, and the smallest grant that would do."""
     role = standing.holding.role
-    allows = [rule for rule in rules if rule.effect == "allow" and rule.dataset == query.dataset]
-    mine = [rule for rule in allows if _same_role(rule, role, query)]
+    miss = nearest.miss(query, role)
     subject = _subject(standing, query)
     near: Rule | None
     kind: MissKind
     also: tuple[MissKind, ...]
-    if mine:
-        lacks, rule = min(((_lacks(rule, query, terms), rule) for rule in mine), key=_nearness)
+    if miss is not None:
+        lacks, rule = miss
         reasons = [_REASONS[kind](rule) for kind in lacks]
         what = Text(
             f"{subject.en}: denied. The nearest rule, {rule.where}, " + " and ".join(r.en for r in reasons),
@@ -128,7 +124,7 @@ def unmatched(
         )
         near, kind, also = rule, lacks[0], tuple(lacks[1:])
     else:
-        near, kind, also = _held_by_others(allows, query, terms), "no_role", ()
+        near, kind, also = nearest.held_by_others(query), "no_role", ()
         what = _no_role(subject, role, query, near)
     file = f"policies/rules/{query.kind}.csv"
     grant = _smallest_grant(standing, query, near)
@@ -138,52 +134,14 @@ def unmatched(
     )
 
 
-def starts_later(rule: Rule, query: Query, terms: Terms, role: str) -> bool:
-    """True when only the rule's beginning keeps it from speaking to this question."""
-    return (
-        _same_role(rule, role, query)
-        and rule.dataset == query.dataset
-        and _lacks(rule, query, terms) == ["not_yet"]
-    )
+def starts_later(rule: Rule, query: Query, terms: Terms) -> bool:
+    """True when only its beginning keeps a candidate (``Rulebook.candidates``) from speaking to this question.
+
+    A candidate has the question's dataset, purpose, kind, role, field and reach."""
+    return rule.valid_from.isoformat() > query.on and terms.serves(rule.effect, rule.action, query.action)
 
 
-# -- finding the nearest rule -------------------------------------------------------------------------
-
-
-def _same_role(rule: Rule, role: str, query: Query) -> bool:
-    """A rule speaks to a role, or to one post by name: Casbin's ``g(x, x, d)`` holds always."""
-    return rule.role in (role, query.post) and kind_of(rule) == query.kind
-
-
-def _lacks(rule: Rule, query: Query, terms: Terms) -> list[MissKind]:
-    """What keeps a rule of the asker's role and dataset from speaking to the question, nearest first."""
-    lacks: set[MissKind] = set(_lacks_of_any_role(rule, query, terms))
-    if not terms.reaches(rule.reach, query.home, query.domain):
-        lacks.add("reach")
-    return [kind for kind in _NEARNESS if kind in lacks]
-
-
-def _lacks_of_any_role(rule: Rule, query: Query, terms: Terms) -> Iterable[MissKind]:
-    if rule.valid_until.isoformat() < query.on:
-        yield "expired"
-    if rule.valid_from.isoformat() > query.on:
-        yield "not_yet"
-    if not terms.serves(rule.effect, rule.action, query.action):
-        yield "rung" if rule.action in READS and query.action in READS else "action"
-    if rule.purpose != query.purpose:
-        yield "purpose"
-    if not terms.covers(rule.field, query.dataset, query.field):
-        yield "field"
-
-
-def _nearness(candidate: tuple[list[MissKind], Rule]) -> tuple[int, list[int]]:
-    lacks, _ = candidate
-    return len(lacks), sorted((_NEARNESS.index(kind) for kind in lacks), reverse=True)
-
-
-def _held_by_others(allows: Iterable[Rule], query: Query, terms: Terms) -> Rule | None:
-    """A rule that gives another role what is asked, somewhere."""
-    return next((rule for rule in allows if not [*_lacks_of_any_role(rule, query, terms)]), None)
+# -- the grant ----------------------------------------------------------------------------------------
 
 
 def _smallest_grant(standing: Standing, query: Query, near: Rule | None) -> str:

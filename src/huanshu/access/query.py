@@ -20,6 +20,7 @@ from huanshu.errors import Text
 
 _IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*|[0-9]{12}|[0-9]{15}")
 _ALPHABET: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
+_ACTIONS: Final = dict.fromkeys((*READS, *sorted(WRITES)))
 _MEMBERS: Final = {
     "post": "岗位",
     "domain": "域",
@@ -146,14 +147,22 @@ def stand(
 
 def check_field(standing: Standing, field: str, action: str) -> Disorder | None:
     """Whether one field and what is asked of it are in order."""
-    names = [known.name for known in standing.contract.fields]
-    return check_token("field", field, names) or check_token("action", action, [*READS, *sorted(WRITES)])
+    return check_token("field", field, standing.contract.by_name) or check_token("action", action, _ACTIONS)
 
 
 def check_token(member: str, token: object, known: Collection[str]) -> Disorder | None:
     """An identifier exactly as it is registered; the token itself is never repeated."""
     if not isinstance(token, str):
         return _not_canonical(member, Text("it is not text", "不是文本"))
+    if _IDENTIFIER.fullmatch(token) is None:
+        return _misshapen(member, token)
+    if token not in known:
+        zh = _MEMBERS[member]
+        return Disorder("unknown", Text(f"no such {member} exists here", f"没有这个{zh}"), hint(token, known))
+    return None
+
+
+def _misshapen(member: str, token: str) -> Disorder:
     for position, character in enumerate(token, 1):
         if character not in _ALPHABET:
             return _not_canonical(
@@ -163,12 +172,7 @@ def check_token(member: str, token: object, known: Collection[str]) -> Disorder 
                     f"第 {position} 个字符不属于 a-z、0-9、_、.（全角、空格、大写、通配符等一律不接受）",
                 ),
             )
-    if _IDENTIFIER.fullmatch(token) is None:
-        return _not_canonical(member, Text("it has not the shape of an identifier", "不符合标识的格式"))
-    if token not in known:
-        zh = _MEMBERS[member]
-        return Disorder("unknown", Text(f"no such {member} exists here", f"没有这个{zh}"), hint(token, known))
-    return None
+    return _not_canonical(member, Text("it has not the shape of an identifier", "不符合标识的格式"))
 
 
 def _not_canonical(member: str, why: Text) -> Disorder:

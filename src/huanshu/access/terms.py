@@ -42,9 +42,18 @@ class Terms:
             )
         return reach == domain
 
+    def reaching(self, home: str, domain: str) -> list[str]:
+        """Every word of reach that includes ``domain`` for a post in ``home``: the inverse of ``reaches``."""
+        words = [word for word in ("own", "below") if self.reaches(word, home, domain)]
+        return words if domain in words else [*words, domain]
+
     def covers(self, group: str, dataset: str, field: str) -> bool:
         """Is ``field`` the one or in the group named (``@level1``…``@level4``, ``@sensitive_personal``)?"""
         return group in self._groups[dataset][field]
+
+    def covering(self, dataset: str, field: str) -> frozenset[str]:
+        """Every word of field that includes ``field``: the inverse of ``covers``."""
+        return self._groups[dataset][field]
 
     @staticmethod
     def serves(effect: str, ruled: str, asked: str) -> bool:

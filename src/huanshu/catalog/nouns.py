@@ -244,13 +244,15 @@ class Contract:
     fields: tuple[Field, ...]
     digest: str  # SHA-256 of the file's bytes, hex
     where: Where
+    #: The fields by name, in the order of the file.
+    by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", {each.name: each for each in self.fields})
 
     def field(self, name: str) -> Field:
         """The field of that name; ``KeyError`` otherwise."""
-        for candidate in self.fields:
-            if candidate.name == name:
-                return candidate
-        raise KeyError(name)
+        return self.by_name[name]
 
     @property
     def primary_key(self) -> Field:
