@@ -29,7 +29,7 @@ def service_over(ground: Any, home: Home, head: HeadFile, vault: Vault) -> Servi
     writer = LogWriter(lambda: connect(url), ground.signer, home.log_origin, head, ground.clock)
     publisher = Publisher(PublishedLog(folder / "log"), lambda: connect(url), read)
     policy, state = folder / "witnesses.policy", folder / "witnesses"
-    witnesses = Witnesses(policy, publisher.published, read, require_signature, state)
+    witnesses = Witnesses(policy, publisher.published, read, require_signature, state, ground.clock)
     return Service(
         Parts(
             read_home=lambda: home,

@@ -66,7 +66,12 @@ def build_service(
 
     publisher = Publisher(published, lambda: connect(url), read_checkpoint)
     witnesses = Witnesses(
-        settings.home / POLICY, published, read_checkpoint, require_signature, settings.state / "witnesses"
+        settings.home / POLICY,
+        published,
+        read_checkpoint,
+        require_signature,
+        settings.state / "witnesses",
+        now,
     )
     root = load_root(settings.keeper_folder / "root.key")
     require_profile(root, home())

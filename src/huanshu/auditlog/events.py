@@ -55,6 +55,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "log.staleness.ended": _shape("reason since seconds"),
     "log.clock.moved": _shape("seconds direction"),
     "log.witnesses.named": _shape("digest witnesses quorum"),
+    "log.witness.doubted": _shape("witness seconds"),
     "policy.bundle.adopted": _shape("digest", "post"),
     "key.sender.enrolled": _shape("sender public_key", "post"),
     "approval.flow.granted": _shape("flow digest until", "post dataset"),

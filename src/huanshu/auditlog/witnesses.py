@@ -4,6 +4,8 @@ is kept, or held against us.
 A witness is asked over HTTPS (plainly only on this machine), or, where the policy gives it no URL, by files in a folder
 of its own that somebody carries. Nothing is sent but checkpoint and proof: no entry leaves. A witness is believed only
 where the log's own signature speaks: its word that it has seen another or a larger log counts when it shows the note.
+Its word of a time that has not come counts for nothing and is told (``ahead``): where one of several suffices, it could
+otherwise make the newest evidence look a day wrong, and close the platform.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -55,6 +58,8 @@ _AT_ONCE: Final = 16
 #: Checkpoints whose cosignatures are still being gathered.
 _GATHERED: Final = 16
 _DAY: Final = 86_400
+#: Seconds that a witness's clock may be ahead of ours: no more than the shortest longest age that a home may set.
+SKEW: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ def check_urls(policy: WitnessPolicy) -> None:
 
 class Witnesses:
     """The witnesses that the home's policy names now, and what each of them has seen. Not thread-safe: its owner
-    serialises. ``exchange`` is where files for witnesses without a URL lie."""
+    serialises. ``exchange`` is where files for witnesses without a URL lie; ``clock`` says what a time is ahead of."""
 
     def __init__(
         self,
@@ -113,9 +118,12 @@ class Witnesses:
         read_checkpoint: Callable[[str], Checkpoint],
         check: Check,
         exchange: Path,
+        clock: Callable[[], datetime],
     ) -> None:
         self._file, self._published, self._exchange = file, published, exchange
-        self._read, self._check = read_checkpoint, check
+        self._read, self._check, self._clock = read_checkpoint, check, clock
+        #: Witness → by how many seconds it was ahead of us, further than it may be, when it answered last.
+        self.ahead: dict[str, int] = {}
         self._policy: tuple[str, WitnessPolicy] | None = None
         self._asked_under = ""
         self._sizes: dict[str, int] = {}
@@ -155,7 +163,7 @@ class Witnesses:
         can show that the log has signed another tree, or a larger one than ours."""
         digest, policy = self.policy()
         if digest != self._asked_under:  # other witnesses, or the same ones under other names
-            self._asked_under, self._sizes, self._gathered = digest, {}, {}
+            self._asked_under, self._sizes, self._gathered, self.ahead = digest, {}, {}, {}
         checkpoint = self._read(note)
         self._recall(policy)
         if policy.witnesses:
@@ -164,7 +172,15 @@ class Witnesses:
                 answers = pool.map(lambda witness: self._answer(witness, checkpoint, note), policy.witnesses)
                 for about, found in answers:
                     self._gather(about, found)
+                    self._compare_clocks(found)
         return self._best(policy)
+
+    def _compare_clocks(self, found: Sequence[Cosignature]) -> None:
+        now = int(self._clock().timestamp())
+        for cosignature in found:
+            self.ahead.pop(cosignature.witness.label, None)
+            if cosignature.time > now + SKEW:
+                self.ahead[cosignature.witness.label] = cosignature.time - now
 
     def _answer(self, witness: Witness, checkpoint: Checkpoint, note: str) -> tuple[str, list[Cosignature]]:
         """(the note it answered about, its good cosignature, if it gave one)."""
@@ -185,7 +201,9 @@ class Witnesses:
 
     def _best(self, policy: WitnessPolicy) -> Witnessed | None:
         best: Witnessed | None = None
-        for note, found in self._gathered.items():
+        latest = int(self._clock().timestamp()) + SKEW
+        for note, gathered in self._gathered.items():
+            found = [cosignature for cosignature in gathered if cosignature.time <= latest]
             time = quorum_time(policy, found)
             size = self._read(note).size
             if time is not None and (best is None or (size, time) > (best.size, best.time)):

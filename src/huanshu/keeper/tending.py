@@ -55,6 +55,7 @@ class Tending:
         self._publishing, self._asking = threading.Lock(), threading.Lock()
         self._published: str | None = None
         self._witnessed: Witnessed | None = None
+        self._doubted: set[str] = set()
         self._ask_at = 0.0
         self._pace = (clock(), monotonic())
         self._closed_since: datetime | None = None
@@ -129,6 +130,7 @@ class Tending:
             return
         yield from self._named_witnesses(register)
         yield from self._moved_clock(register)
+        yield from self._doubted_witnesses(register)
         yield from self._was_stale(home, register)
         last = self._writer.last
         pause = timedelta(minutes=home.checkpoint_minutes) / 3
@@ -158,6 +160,15 @@ class Tending:
                 "direction": "forward" if moved > timedelta(0) else "back",
             }
             yield _spoken("log.clock.moved", register, detail)
+
+    def _doubted_witnesses(self, register: Register) -> Iterator[Body]:
+        """A witness whose time has not come yet is not believed, and that is said, once until it is right again."""
+        ahead = dict(self._witnesses.ahead)
+        self._doubted &= ahead.keys()
+        for label in sorted(ahead.keys() - self._doubted):
+            self._doubted.add(label)
+            name = "".join(c if c.isprintable() else "?" for c in label)[:100]
+            yield _spoken("log.witness.doubted", register, {"witness": name, "seconds": ahead[label]})
 
     def _was_stale(self, home: Home, register: Register) -> Iterator[Body]:
         since = self._closed_since

@@ -21,6 +21,7 @@ REASONS: Final = {
     "approval.flow.other_digest": Text("the flow's file is not the one approved", "流向文件与所批准的不符"),
     "access.exposure.key": Text("a key that opens no resident's values", "该密钥不能开启居民数据"),
     "access.sighting.endless": Text("a withholding without an end within a year", "不予告知未在一年内到期"),
+    "access.sighting.not_yet": Text("withholding what is not in the log", "不予告知的条目不在日志中"),
     "access.sighting.reviewer": Text("no other auditor as reviewer", "复核人不是另一名审计人员"),
     "access.sighting.unknown": Text("nothing to review", "没有待复核事项"),
     "access.dataset.unknown": Text("no such dataset", "没有该数据集"),

@@ -7,13 +7,14 @@ import hashlib
 import shutil
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from huanshu.auditlog import PublishedLog, Publisher, Witnesses, require_signature
 from huanshu.auditlog.published import WITNESSED
-from huanshu.auditlog.witnesses import FORK, check_urls
+from huanshu.auditlog.witnesses import FORK, SKEW, check_urls
 from huanshu.errors import ContentError, TamperedError
 from huanshu.store import connect
 from huanshu.tlog import Checkpoint, ForkProof, Frontier, WitnessPolicy, parse_policy
@@ -71,8 +72,9 @@ class District:
 
     def new_client(self) -> Witnesses:
         return Witnesses(
-            self.file, self.publisher.published, self.read, require_signature, self.ground.folder / "exchange"
-        )
+            self.file, self.publisher.published, self.read, require_signature, self.ground.folder / "exchange",
+            self.ground.clock,
+        )  # fmt: skip
 
     def read(self, note: str) -> Any:
         return self.ground.signer.read_checkpoint(ORIGIN, note)
@@ -239,6 +241,43 @@ def test_a_lying_witness_stops_nobody(district: District, make_draft: Any, monke
         assert "a.example" not in found.note
 
 
+def test_a_time_that_has_not_come_counts_for_nothing(
+    district: District, make_draft: Any, monkeypatch: Any
+) -> None:
+    """One of three suffices here: the one ahead of us must not decide how old the evidence looks."""
+    clock = district.ground.clock
+    district.file.write_text(district.file.read_text().replace("two 2", "two 1"))
+    note = district.append(make_draft, 3)
+    now, (liar, *_) = int(clock().timestamp()), district.offices
+
+    def says(time: int) -> None:
+        line = cosign(liar.state.name, liar.state.key, note_text(note), time)
+        monkeypatch.setattr(liar.server, "decide", lambda _: Answer(200, line))
+
+    says(now + SKEW)  # clocks differ a little
+    found = district.new_client().round(note)
+    assert found is not None
+    assert (found.time, "a.example" in found.note) == (now + SKEW, True)
+
+    says(now + SKEW + 1)
+    client = district.new_client()
+    found = client.round(note)
+    assert found is not None
+    assert (found.time, "a.example" in found.note, client.ahead) == (now, False, {"a": SKEW + 1})
+    says(now)
+    assert client.round(note) is not None
+    assert client.ahead == {}, "right again"
+
+    says(now + 86_400)
+    district.file.write_text(district.file.read_text().replace("quorum two", "quorum a"))
+    alone = district.new_client()
+    assert alone.round(note) is None, "nobody else is asked for"
+    clock.at += timedelta(days=1)
+    found = alone.round(note)
+    assert found is not None
+    assert found.time == now + 86_400
+
+
 def test_a_witness_without_a_line_is_asked_by_files(
     ground: Any, offices: list[Office], make_draft: Any
 ) -> None:
@@ -254,7 +293,9 @@ def test_a_witness_without_a_line_is_asked_by_files(
     later = district.append(make_draft, 2)
     assert district.witnesses.round(later) is None
     assert [path.name for path in folder.iterdir()] == ["3.add-checkpoint"], "left alone until it comes back"
-    assert [answer.status for _, answer in answer_files(a.state, folder)] == [200]
+    assert [
+        answer.status for _, answer in answer_files(a.state, folder, lambda: ground.clock().timestamp())
+    ] == [200]
     found = district.witnesses.round(later)
     assert found is not None
     assert found.size == 3
@@ -264,7 +305,7 @@ def test_a_witness_without_a_line_is_asked_by_files(
     (folder / "5.add-checkpoint").unlink()
     fresh = district.new_client()
     fresh.round(later)
-    answer_files(a.state, folder)
+    answer_files(a.state, folder, lambda: ground.clock().timestamp())
     assert (folder / "5.answer").read_text().startswith("409\n3\n\n")
     fresh.round(later)
     fresh.round(later)
@@ -286,7 +327,7 @@ def test_whoever_carries_files_cannot_stop_the_keeper(
     assert district.witnesses.round(note) is None
     assert not list(folder.iterdir())
     district.witnesses.round(note)
-    answer_files(a.state, folder)
+    answer_files(a.state, folder, lambda: ground.clock().timestamp())
     assert district.witnesses.round(note) is not None
 
 
@@ -300,12 +341,12 @@ def test_a_carried_answer_can_hold_a_rollback_against_us(
     longer = district.append(make_draft, 2)
     folder = ground.folder / "exchange" / "a"
     district.witnesses.round(longer)
-    answer_files(a.state, folder)
+    answer_files(a.state, folder, lambda: ground.clock().timestamp())
     assert district.witnesses.round(longer) is not None
     shutil.rmtree(folder)
     client = district.new_client()
     client.round(shorter)
-    answer_files(a.state, folder)
+    answer_files(a.state, folder, lambda: ground.clock().timestamp())
     with pytest.raises(TamperedError, match=r"auditlog\.log\.rolled_back"):
         client.round(shorter)
 

@@ -588,6 +588,29 @@ def test_witnesses_once_named_must_have_seen_the_log_lately(keeper: Keeper) -> N
     assert [(n["witnesses"], n["quorum"]) for n in named] == [(1, "w"), (0, "none")]
 
 
+def test_a_witness_ahead_of_our_clock_is_told_once_and_closes_nothing(keeper: Keeper) -> None:
+    """Two witnesses, either of which suffices; one answers with tomorrow's time, again and again."""
+    folder, clock = keeper.ground.folder, keeper.ground.clock
+    for name in "ab":
+        create(folder / name, f"{name}.example/w", [keeper.ground.signer.vkey(keeper.home.log_origin)])
+    with State(folder / "a") as right, State(folder / "b") as ahead:
+        (folder / "witnesses.policy").write_text(
+            f"witness right {right.vkey}\nwitness ahead {ahead.vkey}\ngroup any any right ahead\nquorum any\n"
+        )
+        for _ in range(3):
+            keeper.service.tend()
+            answer_files(right, folder / "witnesses/right", lambda: clock().timestamp())
+            answer_files(ahead, folder / "witnesses/ahead", lambda: clock().timestamp() + 86_400)
+            clock.pass_(16)
+            keeper.service.tend()
+            ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
+            assert keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()]) == ["张三"]
+        keeper.service.tend()
+        assert "b.example/w" not in (folder / "log/checkpoint.witnessed").read_text()
+    told = [e["detail"] for e in keeper.bodies() if e["event"] == "log.witness.doubted"]
+    assert [(t["witness"], t["seconds"] > 86_000) for t in told] == [("ahead", True)]
+
+
 def test_callers_at_once_each_get_their_own_durable_ticket(keeper: Keeper) -> None:
     """Admitted one after the other, committed together; and a group that is lost leaves nothing behind in memory."""
     got: list[Ticket] = []
