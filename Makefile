@@ -8,7 +8,7 @@ INTO   := VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: bench-access differential faults bench-delivery bench-log full-scale help setup demo demo-real up check test test-slow crash format lock clean
+.PHONY: bench-access differential faults bench-delivery bench-log bench-sealing full-scale help setup demo demo-real up check test test-slow crash format lock clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -84,6 +84,9 @@ $(OSO): benchmarks/oso.lock | $(STAMP)
 
 bench-access: $(STAMP) $(OSO) ## Deciding beside pycasbin, cedarpy and oso, into benchmarks/results (RULES=… for a short run)
 	$(BIN)/python benchmarks/access.py --rules $(RULES) --oso $(VENV)/oso/bin/python
+
+bench-sealing: $(STAMP) ## Sealing, opening, links beside AESSIV, Tink, Fernet …, into benchmarks/results
+	$(BIN)/python benchmarks/sealing.py
 
 full-scale: $(STAMP) ## The whole district once: simulate, intake, delivery, verifier (RECORDS=… for a short run)
 	@$(BIN)/python benchmarks/full_scale.py --records $(RECORDS)

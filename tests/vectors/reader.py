@@ -233,7 +233,7 @@ def ccm_open(cipher: Block, nonce: bytes, bound: bytes, sealed: bytes) -> bytes:
 def open_sealed(key: bytes, associated: list[bytes], sealed: bytes) -> bytes:
     """SEAL^-1 of "Conventions": the key says how."""
     if key[:4] == b"sm4:" and len(key) == 36:
-        bound = b"".join([*map(sm3, associated[:-1]), associated[-1]])
+        bound = b"".join([*(sm3(string)[:18] for string in associated[:-1]), associated[-1]])
         plain = ccm_open(sm4(key[20:]), sealed[:12], bound, sealed[12:])
         # Not the reader's business, but the writer's word: no nonce is drawn or counted.
         if s2v(sm4(key[4:20]), [*associated, plain])[:12] != sealed[:12]:

@@ -17,7 +17,7 @@ import psycopg
 from huanshu.catalog import Home
 from huanshu.errors import Text, UnavailableError
 from huanshu.sealing.keys import KeyName, Root, new_key, new_root_key
-from huanshu.sealing.suites import Profile
+from huanshu.sealing.suites import HeldKey, Profile
 
 
 def create_root(path: Path, profile: Profile = "aes") -> None:
@@ -134,7 +134,9 @@ class Vault:
             rows = self._connection.execute(
                 "SELECT name, wrapped FROM keys.wrapped WHERE name = ANY(%s)", (list(names),)
             ).fetchall()
-        return {KeyName(name): self._root.unwrap(KeyName(name), bytes(wrapped)) for name, wrapped in rows}
+        return {
+            KeyName(name): HeldKey(self._root.unwrap(KeyName(name), bytes(wrapped))) for name, wrapped in rows
+        }
 
 
 def _missing(name: KeyName) -> UnavailableError:

@@ -2,8 +2,8 @@
 
 Rules
     Key: 32 bytes, the first half for the nonce, the second for CCM. A tag of 16 bytes, a nonce of 12, as RFC 8998.
-    The associated strings a1 … an become one: SM3(a1) ‖ … ‖ SM3(an-1) ‖ an. Whole SM3 values are all as long, so no
-    two lists become the same one as long as n is.
+    The associated strings a1 … an become one: H(a1) ‖ … ‖ H(an-1) ‖ an, H being the first 18 bytes of SM3. All are as
+    long, so no two lists become the same one as long as n is; with their length and a row, 18 bytes are two blocks.
     nonce  = the first 12 bytes of S2V (RFC 5297, over SM4-CMAC) of a1 … an and the plaintext
     sealed = nonce ‖ SM4-CCM(nonce, associated, plaintext)
 Theory
@@ -31,6 +31,8 @@ from cryptography.hazmat.primitives.hashes import SM3, Hash
 
 NONCE: Final = 12
 TAG: Final = 16
+#: How much of a SM3 value is bound.
+SHORTENED: Final = 18
 _BLOCK: Final = 16
 #: CCM's flags for associated data, a tag of 16 and a length of 3 bytes; and those of its counters.
 FLAGS: Final = 0x40 | (TAG - 2) // 2 << 3 | 2
@@ -58,7 +60,7 @@ class Sm4Ccm:
 
 def associated(strings: Sequence[bytes]) -> bytes:
     """CCM's one associated string for several."""
-    return b"".join([*map(sm3, strings[:-1]), *strings[-1:]])
+    return b"".join([*(sm3(string)[:SHORTENED] for string in strings[:-1]), *strings[-1:]])
 
 
 def sm3(data: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """SM4-CCM by column: the bytes of ``ccm`` for the padded values of one field, thousands of rows at once.
 
-Each step of CCM is one call of the cipher over all rows: the block with the nonce, three blocks of associated data
-(2 bytes of length, 32 of SM3(context), 12 of the row: 46 and two zeros), the text's blocks, the counters.
+Each step of CCM is one call of the cipher over all rows: the block with the nonce, two blocks of associated data
+(2 bytes of length, 18 of SM3(context), 12 of the row), the text's blocks, the counters.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from numpy.typing import NDArray
 
 from huanshu.sealing.blocks import BLOCK
-from huanshu.sealing.ccm import COUNTER_FLAGS, FLAGS, NONCE, TAG, sm3
+from huanshu.sealing.ccm import COUNTER_FLAGS, FLAGS, NONCE, SHORTENED, TAG, sm3
 from huanshu.sealing.cells import CellContext
 from huanshu.sealing.s2v import Room, S2v, blocks_for, by_block, clear, fill, move, tags_long, tags_short
 from huanshu.sealing.suites import SM4_MARK
@@ -33,15 +33,15 @@ class Ccm:
         self._s2v = S2v(_cipher(nonce_key), context, size)
         self._cipher = _cipher(ccm_key)
         self._size = size
-        digest = sm3(context.bound())
-        told = (_ROW + len(digest)).to_bytes(2) + digest + bytes(_ROW + 2)
-        self._told = np.frombuffer(told, np.uint8).reshape(3, BLOCK)
+        told = (SHORTENED + _ROW).to_bytes(2) + sm3(context.bound())[:SHORTENED] + bytes(_ROW)
+        self._told = np.frombuffer(told, np.uint8).reshape(2, BLOCK)
         self._first = np.frombuffer(bytes([FLAGS]) + bytes(NONCE) + size.to_bytes(3), np.uint8)
 
     def seal(self, rows: Bytes, text: Bytes, cells: Bytes) -> None:
         """``rows`` as ``bound_rows`` makes them, ``text`` in whole blocks; ``cells`` may be part of wider rows."""
         blocks = by_block(text)
-        nonces = np.ascontiguousarray(self._tags(rows, blocks)[:, :NONCE])
+        nonces = np.empty((len(rows), NONCE), np.uint8)
+        move(self._tags(rows, blocks)[:, :NONCE], nonces)
         stream = self._stream(nonces, len(blocks))
         tags = self._mac(rows, nonces, blocks)
         tags ^= stream[0]
@@ -85,14 +85,13 @@ class Ccm:
         mixed, room = np.empty((count, BLOCK), np.uint8), Room((1, count, BLOCK))
         state: Bytes = room.blocks[0]
         fill(mixed, self._first)
-        mixed[:, 1 : 1 + NONCE] = nonces
+        move(nonces, mixed[:, 1 : 1 + NONCE])
         room.encrypt(self._cipher, mixed, 0)
-        for told in self._told[:-1]:
-            fill(mixed, told)
-            mixed ^= state
-            room.encrypt(self._cipher, mixed, 0)
-        fill(mixed, self._told[-1])
-        mixed[:, 2 : 2 + _ROW] = rows[:, :_ROW]
+        fill(mixed, self._told[0])
+        mixed ^= state
+        room.encrypt(self._cipher, mixed, 0)
+        fill(mixed, self._told[1])
+        move(rows[:, :_ROW], mixed[:, BLOCK - _ROW :])
         mixed ^= state
         room.encrypt(self._cipher, mixed, 0)
         for block in blocks:
@@ -101,17 +100,13 @@ class Ccm:
 
     def _stream(self, nonces: Bytes, blocks: int) -> Bytes:
         """``uint8[1 + blocks, n, 16]``: what hides the tag, and the key stream."""
-        count = len(nonces)
-        counters, stream = (
-            np.zeros((1 + blocks, count, BLOCK), np.uint8),
-            Room((1, (1 + blocks) * count, BLOCK)),
-        )
-        counters[:, :, 0] = COUNTER_FLAGS
-        counters[:, :, 1 : 1 + NONCE] = nonces
-        numbers = np.arange(1 + blocks, dtype=">u4").view(np.uint8).reshape(-1, 1, 4)
-        counters[:, :, 1 + NONCE :] = numbers[:, :, 1:]
+        shape = (1 + blocks, len(nonces), BLOCK)
+        counters, stream = np.empty(shape, np.uint8), Room((1, shape[0] * shape[1], BLOCK))
+        for number, block in enumerate(counters):
+            fill(block, np.frombuffer(bytes([COUNTER_FLAGS]) + bytes(NONCE) + number.to_bytes(3), np.uint8))
+            move(nonces, block[:, 1 : 1 + NONCE])
         stream.encrypt(self._cipher, counters, 0)
-        return stream.blocks.reshape(counters.shape)
+        return stream.blocks.reshape(shape)
 
 
 def _cipher(key: bytes) -> Any:

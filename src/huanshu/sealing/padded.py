@@ -18,9 +18,9 @@ Bytes = NDArray[np.uint8]
 
 
 def pad_column(values: pa.Array, width: int) -> Bytes:
-    """``values`` is nullable text. InputError when a value's UTF-8 is longer than ``width`` bytes."""
+    """``values`` is nullable text, or bytes. InputError when a value's UTF-8 is longer than ``width`` bytes."""
     rows = len(values)
-    plain = pc.fill_null(values.cast(pa.large_string()), "")
+    plain = pc.fill_null(values.cast(pa.large_binary()), b"")
     offsets = np.frombuffer(plain.buffers()[1], np.int64)[plain.offset : plain.offset + rows + 1]
     lengths = np.diff(offsets)
     if rows and lengths.max() > width:
@@ -57,7 +57,7 @@ def pad_blocks(values: pa.Array, width: int) -> Bytes:
 def _blocks(values: pa.Array, width: int) -> tuple[Bytes, NDArray[np.bool_]]:
     """Padded values in whole blocks, and which of them are longer than ``width`` (their bytes mean nothing then)."""
     rows, size = len(values), -(-(width + 1) // BLOCK) * BLOCK
-    plain = pc.fill_null(values.cast(pa.large_string()), "")
+    plain = pc.fill_null(values.cast(pa.large_binary()), b"")
     offsets = np.frombuffer(plain.buffers()[1], np.int64)[plain.offset : plain.offset + rows + 1]
     lengths = np.diff(offsets)
     over: NDArray[np.bool_] = lengths > width
@@ -75,8 +75,9 @@ def _blocks(values: pa.Array, width: int) -> tuple[Bytes, NDArray[np.bool_]]:
     return padded, over
 
 
-def unpad_column(padded: Bytes) -> pa.StringArray:
-    """Inverse of ``pad_column``. TamperedError for bytes that it cannot have made."""
+def unpad_column(padded: Bytes, made_of: pa.DataType | None = None) -> pa.Array:
+    """Inverse of ``pad_column``: ``large_string``, or ``large_binary`` where that is ``made_of``. TamperedError for
+    bytes that it cannot have made."""
     rows, size = padded.shape
     filled = padded != 0
     absent = ~filled.any(axis=1)
@@ -86,11 +87,12 @@ def unpad_column(padded: Bytes) -> pa.StringArray:
     lengths = np.where(absent, 0, ends)
     flat = padded[np.arange(size) < lengths[:, None]]
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    kind = made_of or pa.large_string()
     made = pa.Array.from_buffers(
-        pa.large_string(), rows, [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(flat))]
+        kind, rows, [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(flat))]
     )
     try:
         made.validate(full=True)
     except pa.ArrowInvalid:
         raise refused() from None
-    return pc.if_else(pa.array(absent), pa.scalar(None, pa.large_string()), made)
+    return pc.if_else(pa.array(absent), pa.scalar(None, kind), made)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from enum import Enum
+from functools import cached_property
 from typing import Final, Literal, Protocol
 
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -69,8 +70,19 @@ def growth_of(profile: Profile) -> int:
     return (Suite.AES_SIV if profile == "aes" else Suite.SM4_CCM).growth
 
 
+class HeldKey(bytes):
+    """A key that its holder keeps anyway, as the keeper does: its cipher is made once, and goes when the key goes.
+    To seal one value, making the cipher would cost more than using it."""
+
+    @cached_property
+    def cipher(self) -> Aead:
+        return aead(bytes(self))
+
+
 def aead(key: bytes) -> Aead:
     """The cipher that this key is for."""
+    if isinstance(key, HeldKey):
+        return key.cipher
     if suite_of(key) is Suite.SM4_CCM:
         return Sm4Ccm(key[len(SM4_MARK) :])
     return AESSIV(key)

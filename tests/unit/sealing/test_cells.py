@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from huanshu.errors import InputError, TamperedError
 from huanshu.sealing import CellContext, open_column, seal_column
 from huanshu.sealing.padding import pad, unpad
+from huanshu.sealing.suites import HeldKey, aead
 
 KEY = bytes(range(64))
 HERE = CellContext("990101001001", "resident", "name", "reveal", 1)
@@ -113,3 +114,10 @@ def test_a_value_too_long_is_refused_without_showing_it() -> None:
 def test_bytes_that_padding_cannot_make_are_refused() -> None:
     with pytest.raises(TamperedError):
         unpad(b"abc\0\0")
+
+
+def test_a_key_that_is_held_makes_the_same_bytes_and_its_cipher_once() -> None:
+    held = HeldKey(KEY)
+    assert seal_column(held, HERE, 8, [5], [3], ["ab"]) == seal_column(KEY, HERE, 8, [5], [3], ["ab"])
+    assert aead(held) is aead(held)
+    assert aead(KEY) is not aead(KEY)  # on loan, nothing is kept of it

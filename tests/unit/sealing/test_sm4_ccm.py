@@ -173,7 +173,7 @@ def test_a_reader_needs_no_more_than_rfc_8998() -> None:
     """Whatever nonce lies there: a cell made with another one opens too."""
     row, value = bound_row(3, 1), b"ab\x80"
     nonce = bytes(range(12))
-    cell = nonce + ccm_encrypt(KEY[20:], nonce, value, sm3(HERE.bound()) + row)
+    cell = nonce + ccm_encrypt(KEY[20:], nonce, value, sm3(HERE.bound())[:18] + row)
     assert open_one(KEY, HERE, row, cell) == value
 
 
