@@ -18,12 +18,14 @@ Steps, in order (``fsck`` runs them all and reports every failure, the first of 
                  as its list says, and each listed row is there
     8  published (with the published folder) tiles, bundles and bitmaps are those of this log, and a quorum of the
                  policy's witnesses has cosigned it
+    9  origins   every note is of the origin that the log had at its size; where acknowledged entries were given up
+                 after a loss, two persons signed what is missing
 
 The log is read from its database, from its published folder (then steps 5 to 7 say less), or from the one against the
 other. ``fsck`` can begin where an earlier run ended; what lies before is then believed as that run saw it.
 """
 
 from huanshu_verify.fsck import STEPS, Rule, fsck
-from huanshu_verify.report import Options, Problem, Report, Step
+from huanshu_verify.report import Gap, Options, Problem, Report, Step
 
-__all__ = ["STEPS", "Options", "Problem", "Report", "Rule", "Step", "fsck"]
+__all__ = ["STEPS", "Gap", "Options", "Problem", "Report", "Rule", "Step", "fsck"]

@@ -28,6 +28,9 @@ _WORDS = {
         "6 slices": "各社区数据与日志相符",
         "7 store": "区库记录与日志相符",
         "8 published": "公布文件与日志相符",
+        "9 origins": "各起点相接",
+        "gap": "缺失 {origin} 的条目 {first}–{last}（{since} 至 {until} 的记录已丢失），"
+        "经 {signers} 签署放弃，由条目 {entry} 起续用 {opened}",
         "clean": "核验通过",
         "bad": "发现问题",
         "entries": "条目",
@@ -43,6 +46,9 @@ _WORDS = {
         "6 slices": "slices are what the log says",
         "7 store": "the store is what the log says",
         "8 published": "published files are what the log says",
+        "9 origins": "origins follow one another",
+        "gap": "entries {first}–{last} of {origin} are MISSING (what was logged from {since} to {until} is lost):"
+        " given up by {signers}; entry {entry} goes on as {opened}",
         "clean": "clean",
         "bad": "problems found",
         "entries": "entries",
@@ -174,6 +180,9 @@ def told(report: Report, lang: str) -> list[str]:
         lines.append(f"{'✗' if bad else '✓'} {name[0]} {words[name]}")
         lines += [f"    {problem.at}: {problem.what}" for problem in bad[:_SHOWN]]
     lines += [f"    {said}" for said in report.steps if said not in dict(STEPS)]
+    for gap in report.gaps:
+        said = {**dataclasses.asdict(gap), "signers": ", ".join(gap.persons)}
+        lines.append(f"! {words['gap'].format(**said)}")
     lines.append(f"{words['entries']} {report.entries} · {words['root']} {report.root}")
     if report.under_way:
         lines.append(f"{words['under_way']}: {len(report.under_way)}")

@@ -15,7 +15,8 @@ from contextlib import ExitStack
 import psycopg
 
 from huanshu_verify import published, reading
-from huanshu_verify.notes import NoteError, VerifierKey, open_checkpoint
+from huanshu_verify.notes import NoteError, VerifierKey, open_any
+from huanshu_verify.origins import Origins
 from huanshu_verify.policy import Policy
 from huanshu_verify.published import Published
 from huanshu_verify.report import Entry, Log, Options, Report, Step
@@ -25,7 +26,8 @@ from huanshu_verify.written import Written
 
 Rule = tuple[str, type[Step]]
 STEPS: Sequence[Rule] = tuple(
-    (step.name, step) for step in (Indices, Leaves, Signed, Bitmaps, Loans, Slices, Written, Published)
+    (step.name, step)
+    for step in (Indices, Leaves, Signed, Bitmaps, Loans, Slices, Written, Published, Origins)
 )
 _TELL_EVERY = 10_000
 #: What was changed may have any shape; the verifier must say so, not fall over it.
@@ -105,7 +107,7 @@ def _memory(rules: Sequence[Step]) -> str:
 
 def _published_size(log: Log, found: dict[str, str]) -> int | None:
     try:
-        return open_checkpoint(found[published.CHECKPOINT], log.key)[0]
+        return open_any(found[published.CHECKPOINT], log.key)[1]
     except (KeyError, NoteError, ValueError):
         return None
 
@@ -126,9 +128,12 @@ def _recall(log: Log, rules: Sequence[Step]) -> None:
         return
     try:
         said = json.loads(log.options.state)
-        size, root = open_checkpoint(said["note"], log.key)
+        origin, size, root = open_any(said["note"], log.key)
         for rule in rules:
-            rule.recall(said["memory"][rule.name])
+            if rule.name in said["memory"] or not isinstance(
+                rule, Origins
+            ):  # states of before know of no loss
+                rule.recall(said["memory"][rule.name])
         signed = next((rule for rule in rules if isinstance(rule, Signed)), None)
         if signed is None or (signed.tree.size, signed.tree.root) != (size, root):
             raise NoteError("the state describes another tree than its checkpoint")
@@ -136,6 +141,7 @@ def _recall(log: Log, rules: Sequence[Step]) -> None:
         what = str(error) if isinstance(error, NoteError) else "it is malformed"
         raise NoteError(f"the verifier's own state cannot be used: {what}") from None
     log.report.since = size
+    log.notes.append(("the verifier's own state", size, origin))
 
 
 def _state(log: Log, memory: str, found: dict[str, str]) -> str | None:

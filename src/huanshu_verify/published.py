@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from huanshu_verify import merkle
-from huanshu_verify.notes import NoteError, open_checkpoint
+from huanshu_verify.notes import NoteError, open_any
 from huanshu_verify.policy import cosigned
 from huanshu_verify.reading import WIDTH, bundle, tile_number
 from huanshu_verify.report import Entry, Log, Step
@@ -116,7 +116,7 @@ class Published(Step):
     def _signed_size(self, note: str) -> int:
         """The size of a note; -1 where it is not signed, which step 3 has found."""
         try:
-            return open_checkpoint(note, self.log.key)[0]
+            return open_any(note, self.log.key)[1]
         except (NoteError, ValueError):
             return -1
 

@@ -42,6 +42,22 @@ class Problem:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Acknowledged entries that are gone: ``first`` to ``last`` of ``origin``, which had signed ``size``. Entry
+    ``entry`` opened the next origin, signed by two persons; what was logged between ``since`` and ``until`` is lost."""
+
+    entry: int
+    origin: str
+    size: int
+    first: int
+    last: int
+    since: str
+    until: str
+    opened: str
+    persons: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Report:
     """What was looked at and what was found. Clean when there is no problem."""
@@ -59,6 +75,8 @@ class Report:
     #: Witness → time (POSIX) of its newest cosignature, of those that the policy names.
     witnessed: dict[str, int] = field(default_factory=dict)
     under_way: list[str] = field(default_factory=list)
+    #: What was given up when the log was opened again after a loss.
+    gaps: list[Gap] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     #: What a later run may begin from; none unless this one was clean and looked at everything before.
@@ -94,6 +112,8 @@ class Log:
     policy: Policy
     #: Entries that the published checkpoint covers; -1 where there is none.
     published: int = -1
+    #: Every note that was read: name, size, origin. Which origin it may be of, the entries say.
+    notes: list[tuple[str, int, str]] = field(default_factory=list)
 
     def find(self, step: str, at: object, what: str) -> None:
         self.report.problems.append(Problem(step, str(at), what))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from huanshu_verify import merkle
-from huanshu_verify.notes import NoteError, open_checkpoint
+from huanshu_verify.notes import NoteError, open_any
 from huanshu_verify.report import Entry, Log, Step
 
 _BITMAPS_AT_ONCE = 100
@@ -166,10 +166,12 @@ class Signed(Step):
 
     def _read(self, name: str, note: str) -> tuple[int, bytes] | None:
         try:
-            return open_checkpoint(note, self.log.key)
+            origin, size, root = open_any(note, self.log.key)
         except (NoteError, ValueError) as error:
             self.find(name, str(error))
             return None
+        self.log.notes.append((name, size, origin))
+        return size, root
 
     def _cut(self, name: str, size: int) -> None:
         self.find(name, f"covers {size} entries, the log holds {self.tree.size}: the tail is cut")

@@ -15,14 +15,15 @@ from pathlib import Path
 from huanshu_witness.carrying import answer_files
 from huanshu_witness.notes import NoteError
 from huanshu_witness.serving import WitnessServer
-from huanshu_witness.state import State, StateError, create
+from huanshu_witness.state import State, StateError, create, know
 
 _EPILOG = """examples:
   huanshu-witness init /srv/witness --name audit-office.example/w1 --log 'district.example/log+1a2b3c4d+AQ…'
   huanshu-witness show /srv/witness
+  huanshu-witness know /srv/witness --log 'district.example/log/2+5e6f7a8b+AQ…'
   huanshu-witness serve /srv/witness --port 7380
   huanshu-witness carry /srv/witness /media/stick
-见证程序：init 创建，show 显示验证密钥，serve 提供服务（本机或 TLS），carry 以文件交换方式应答。"""
+见证程序：init 创建，know 增加日志，show 显示验证密钥，serve 提供服务（本机或 TLS），carry 以文件交换方式应答。"""
 
 
 def main() -> None:
@@ -31,6 +32,8 @@ def main() -> None:
     try:
         if given.command == "init":
             create(given.folder, given.name, given.log)
+        elif given.command == "know":
+            know(given.folder, given.log)
         with State(given.folder) as state:
             sys.exit(_run(state, given))
     except (StateError, NoteError, OSError) as error:
@@ -40,7 +43,7 @@ def main() -> None:
 
 
 def _run(state: State, given: argparse.Namespace) -> int:
-    if given.command in ("init", "show"):
+    if given.command in ("init", "know", "show"):
         heads = {origin: head.size for origin in state.logs if (head := state.head(origin))}
         said = {"name": state.name, "vkey": state.vkey, "logs": sorted(state.logs), "sizes": heads}
         lines = [state.vkey, *(f"{origin} {heads.get(origin, 0)}" for origin in sorted(state.logs))]
@@ -73,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("folder", type=Path)
     init.add_argument("--name", required=True, help="a schema-less URL, e.g. audit-office.example/w1")
     init.add_argument("--log", action="append", required=True, metavar="VKEY", help="a log to watch")
+    more = commands.add_parser(
+        "know", help="watch one more log, or a log's next origin · 增加一部日志或新起点"
+    )
+    more.add_argument("folder", type=Path)
+    more.add_argument(
+        "--log", required=True, metavar="VKEY", help="its verifier key, as its operator made it public"
+    )
     show = commands.add_parser("show", help="its verifier key and how far it has seen · 显示")
     show.add_argument("folder", type=Path)
     serve = commands.add_parser("serve", help="answer over HTTP · 提供服务")
@@ -84,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     carry = commands.add_parser("carry", help="answer the newest request among files · 以文件应答")
     carry.add_argument("folder", type=Path)
     carry.add_argument("exchange", type=Path)
-    for command in (init, show, carry):
+    for command in (init, more, show, carry):
         command.add_argument("--json", action="store_true", help="answer as one JSON document")
     return parser
 

@@ -54,6 +54,17 @@ def create(folder: Path, name: str, logs: list[str]) -> None:
     write_whole(folder / "state.json", "{}\n")
 
 
+def know(folder: Path, log: str) -> None:
+    """Watch one more log: another one, or the next origin of one that was opened again after a loss. The witness must
+    not be running. What was signed of others stays as it is."""
+    key = LogKey.parse(log)
+    with State(folder) as state:
+        if key.origin in state.logs:
+            raise StateError("a log of this name is known already: its key is never replaced")
+        there = (folder / "logs").read_text(encoding="utf-8")
+        write_whole(folder / "logs", f"{there}{log.strip()}\n")
+
+
 class State:
     """One witness, held by one process. Use as a context manager."""
 

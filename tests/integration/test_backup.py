@@ -37,7 +37,7 @@ class Place:
         self.value = self.read(range_.settings)
         range_.stop_keeper()
         self.then = (range_.settings.keeper_folder / "head").read_text()
-        self.made = take(range_.deployment, self.origin, self.backup, PASSPHRASE)
+        self.made = take(range_.deployment, self.backup, PASSPHRASE)
         range_.start_keeper()
         self.read(range_.settings)
         self.later = (range_.settings.keeper_folder / "head").read_text()
@@ -151,7 +151,7 @@ def test_the_command_is_in_the_log_and_for_those_who_may_read_it(
 
 def test_a_short_passphrase_and_a_folder_that_is_there_are_refused(place: Place, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"sealing\.passphrase\.short"):
-        take(place.range.deployment, place.origin, tmp_path / "short", "short")
+        take(place.range.deployment, tmp_path / "short", "short")
     assert not (tmp_path / "short").exists()
     with pytest.raises(InputError, match=r"assembly\.backup\.occupied"):
-        take(place.range.deployment, place.origin, place.backup, PASSPHRASE)
+        take(place.range.deployment, place.backup, PASSPHRASE)

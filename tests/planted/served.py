@@ -19,14 +19,15 @@ from huanshu.store import connect
 OWNER = Peer(os.geteuid(), "owner")
 
 
-def service_over(ground: Any, home: Home, head: HeadFile, vault: Vault) -> Service:
+def service_over(ground: Any, home: Home, head: HeadFile, vault: Vault, origin: str = "") -> Service:
     """A service that has started: it has read the whole log."""
     url, folder = ground.keeper_url, ground.folder
+    origin = origin or home.log_origin
 
     def read(note: str) -> Any:
-        return ground.signer.read_checkpoint(home.log_origin, note)
+        return ground.signer.read_checkpoint(origin, note)
 
-    writer = LogWriter(lambda: connect(url), ground.signer, home.log_origin, head, ground.clock)
+    writer = LogWriter(lambda: connect(url), ground.signer, origin, head, ground.clock)
     publisher = Publisher(PublishedLog(folder / "log"), lambda: connect(url), read)
     policy, state = folder / "witnesses.policy", folder / "witnesses"
     witnesses = Witnesses(policy, publisher.published, read, require_signature, state, ground.clock)

@@ -16,8 +16,9 @@ Order of effects of a restore, with what a crash leaves behind:
 
 A restore never goes back in time unnoticed. Whoever restores names the newest note of the log that is known (the old
 keeper's head, or a checkpoint of any copy of the published log or of a witness). It becomes the head. When the backup
-is older, the keeper stays closed, as for any log that was cut: entries were acknowledged that it does not hold. Whoever
-names an older note than there is, is found out by the witnesses, as a machine that was set back.
+is older, the keeper stays closed, as for any log that was cut: entries were acknowledged that it does not hold. Two
+persons may give them up (``keeper.closed``). Whoever names an older note than there is, is found out by the witnesses,
+as a machine that was set back.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from huanshu.assembly.deployment import DISTRICT_SERVER, Deployment, create, exists
-from huanshu.auditlog import HeadFile, Signer
+from huanshu.auditlog import HeadFile, Origins, Signer
+from huanshu.auditlog.origins import generation, origin_of
 from huanshu.errors import InputError, Text, UnavailableError
 from huanshu.sealing.escrow import open_apart, require_long, seal_apart
 from huanshu.settings import Settings
@@ -54,7 +56,7 @@ class Backup:
     files: dict[str, str]
 
 
-def take(deployment: Deployment, origin: str, target: Path, passphrase: str) -> Backup:
+def take(deployment: Deployment, target: Path, passphrase: str) -> Backup:
     """Write a backup into a folder that is not there yet; whole or not at all."""
     if target.exists():
         raise InputError(
@@ -80,7 +82,7 @@ def take(deployment: Deployment, origin: str, target: Path, passphrase: str) -> 
     size, note = (0, (keeper / "head").read_text(encoding="utf-8")) if row is None else row
     files = {path.name: _digest(path) for path in sorted(new.iterdir())}
     manifest = json.dumps(
-        {"v": 1, "origin": origin, "size": size, "note": note, "files": files}, indent=1
+        {"v": 1, "origin": origin_of(note), "size": size, "note": note, "files": files}, indent=1
     ).encode()
     (new / MANIFEST).write_bytes(manifest)
     (new / KEYS).write_bytes(seal_apart(passphrase, manifest, json.dumps(secrets).encode()))
@@ -89,13 +91,14 @@ def take(deployment: Deployment, origin: str, target: Path, passphrase: str) -> 
     _flush(new)
     new.rename(target)
     _flush(target.parent)
-    return Backup(origin, int(size), files)
+    return Backup(origin_of(note), int(size), files)
 
 
 def restore(
-    settings: Settings, source: Path, passphrase: str, newest: str, origin: str
+    settings: Settings, source: Path, passphrase: str, newest: str, base: str
 ) -> tuple[Deployment, Backup]:
     """Make a deployment of a backup in an empty state folder; its servers run afterwards, its keeper does not.
+    ``base``: the origin in the home.
 
     Raises InputError when the set is not whole, when ``newest`` is no note of this log, or for a wrong passphrase."""
     if exists(settings) or (settings.state / "servers").exists() or settings.keeper_folder.exists():
@@ -113,16 +116,18 @@ def restore(
     settings.keeper_folder.mkdir(parents=True)
     for name in _SECRETS:
         _write_private(settings.keeper_folder / name, bytes.fromhex(keys[name]))
-    head = _head(Signer.load(settings.keeper_folder / "log.key"), origin, str(said["note"]), newest)
+    head = _head(Signer.load(settings.keeper_folder / "log.key"), base, str(said["note"]), newest)
     HeadFile(settings.keeper_folder / "head").write(head)
     deployment = create(settings, _filled_from(source))
     return deployment, Backup(str(said["origin"]), int(said["size"]), dict(said["files"]))
 
 
-def _head(signer: Signer, origin: str, stored: str, newest: str) -> str:
-    """The newer of two notes that the log's key signed; the backup's own is one that the log once had."""
-    ours, known = signer.read_checkpoint(origin, stored), signer.read_checkpoint(origin, newest)
-    if known.size < ours.size:
+def _head(signer: Signer, base: str, stored: str, newest: str) -> str:
+    """The newer of two notes that the log's key signed; the backup's own is one that the log once had. A later origin
+    is newer, whatever its size."""
+    ours = Origins.of(signer, base, stored).read(stored)
+    known = Origins.of(signer, base, newest).read(newest)
+    if (generation(base, known.origin), known.size) < (generation(base, ours.origin), ours.size):
         raise InputError(
             "assembly.restore.older_note",
             Text(

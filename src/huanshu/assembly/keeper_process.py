@@ -1,4 +1,7 @@
-"""The keeper's own assembly: from settings to a service behind a socket, in a process of its own."""
+"""The keeper's own assembly: from settings to a service behind a socket, in a process of its own.
+
+A log that lacks acknowledged entries (a restore from an older backup) is served by the closed keeper until two persons
+give them up; every other log that is not ours is refused."""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from huanshu.assembly.fresh_home import FreshHome
 from huanshu.auditlog import (
     HeadFile,
     LogWriter,
+    Origins,
     PublishedLog,
     Publisher,
     Register,
@@ -22,17 +26,20 @@ from huanshu.auditlog import (
     Witnesses,
     require_signature,
 )
+from huanshu.auditlog.reopening import finish
 from huanshu.auditlog.witnesses import POLICY
 from huanshu.catalog import Home
 from huanshu.defects import silence
+from huanshu.errors import TamperedError
+from huanshu.keeper.closed import ClosedParts, ClosedServer, ClosedService
 from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
-from huanshu.keeper.server import Server, forbid_core_files
+from huanshu.keeper.reopening import TwoPersons
+from huanshu.keeper.server import Listener, Server, forbid_core_files
 from huanshu.keeper.service import Parts, Service
 from huanshu.keeper.tending import Tending
 from huanshu.keeper.vault import Vault, load_root, require_profile
 from huanshu.store import connect
-from huanshu.tlog import Checkpoint
 
 
 def clock_of(home: Home) -> Callable[[], datetime]:
@@ -54,21 +61,14 @@ def build_service(
     home = FreshHome(settings.home)
     now = clock or clock_of(home())
     url = deployment.roles["huanshu_keeper"]
-    signer = Signer.load(settings.keeper_folder / "log.key")
-    writer = LogWriter(
-        lambda: connect(url), signer, home().log_origin, HeadFile(settings.keeper_folder / "head"), now
-    )
-    published = PublishedLog(settings.log_folder)
-    origin = home().log_origin
-
-    def read_checkpoint(note: str) -> Checkpoint:
-        return signer.read_checkpoint(origin, note)
-
-    publisher = Publisher(published, lambda: connect(url), read_checkpoint)
+    origins = complete_reopening(deployment, home())
+    head, published = HeadFile(settings.keeper_folder / "head"), PublishedLog(settings.log_folder)
+    writer = LogWriter(lambda: connect(url), origins.signer, origins.current, head, now)
+    publisher = Publisher(published, lambda: connect(url), origins.read_any)
     witnesses = Witnesses(
         settings.home / POLICY,
         published,
-        read_checkpoint,
+        origins.read,
         require_signature,
         settings.state / "witnesses",
         now,
@@ -90,6 +90,58 @@ def build_service(
     )
 
 
+def complete_reopening(deployment: Deployment, home: Home) -> Origins:
+    """The log's origins as its head says; completes first an opening that a crash has interrupted."""
+    settings = deployment.settings
+    signer, head = (
+        Signer.load(settings.keeper_folder / "log.key"), HeadFile(settings.keeper_folder / "head"),
+    )  # fmt: skip
+    origins = Origins.of(signer, home.log_origin, head.read())
+    with connect(deployment.roles["huanshu_keeper"]) as connection:
+        if finish(connection, origins, head, PublishedLog(settings.log_folder)):
+            return Origins.of(signer, home.log_origin, head.read())
+    return origins
+
+
+def closed_service(
+    deployment: Deployment,
+    refused: TamperedError,
+    *,
+    clock: Callable[[], datetime] | None = None,
+    rule: TwoPersons | None = None,
+) -> ClosedService:
+    """What serves where the ordinary keeper refused to start: only when what the log lacks can be given up, otherwise
+    TamperedError. ``clock`` and ``rule`` are for a range."""
+    settings = deployment.settings
+    home, url = FreshHome(settings.home), deployment.roles["huanshu_keeper"]
+    head = HeadFile(settings.keeper_folder / "head")
+    origins = Origins.of(Signer.load(settings.keeper_folder / "log.key"), home().log_origin, head.read())
+    published, now = PublishedLog(settings.log_folder), clock or clock_of(home())
+    witnesses = Witnesses(
+        settings.home / POLICY,
+        published,
+        origins.read,
+        require_signature,
+        settings.state / "witnesses",
+        now,
+    )
+    return ClosedService(
+        ClosedParts(
+            read_home=home,
+            policy=lambda: witnesses.policy()[1],
+            origins=origins,
+            head=head,
+            published=published,
+            connect=lambda: connect(url),
+            waiting=settings.keeper_folder / "reopening",
+            clock=now,
+            keeper_uid=os.geteuid(),
+            rule=rule or TwoPersons(),
+        ),
+        refused,
+    )
+
+
 def enforcer_of(home: Home) -> Enforcer:
     """Casbin over this home's rules, in its own time zone."""
     return Enforcer(home.policies, home.contracts, zone=ZoneInfo(home.timezone))
@@ -101,13 +153,25 @@ def run_keeper(deployment: Deployment) -> None:
     silence()
     if deployment.settings.otlp_endpoint:
         telemetry.export_to(deployment.settings.otlp_endpoint)
-    server = Server(deployment.settings.keeper_socket, build_service(deployment))
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: _stop())
+    while True:
+        server = _listener(deployment)
+        try:
+            server.serve_forever()
+        except SystemExit:
+            server.server_close()
+            return
+        server.server_close()  # a closed log was opened: now the ordinary keeper
+
+
+def _listener(deployment: Deployment) -> Listener:
+    """The keeper; where its log lacks what was acknowledged, the closed one."""
+    socket = deployment.settings.keeper_socket
     try:
-        server.serve_forever()
-    except SystemExit:
-        server.server_close()
+        return Server(socket, build_service(deployment))
+    except TamperedError as refused:
+        return ClosedServer(socket, closed_service(deployment, refused))
 
 
 def _stop() -> None:

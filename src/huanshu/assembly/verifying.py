@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from huanshu.assembly.running import Running
-from huanshu.auditlog import Signer
+from huanshu.auditlog import HeadFile, Origins, Signer
 from huanshu.auditlog.witnesses import POLICY
 from huanshu.errors import HuanshuError
 from huanshu_verify import STEPS, Options, Report, Rule, fsck
@@ -43,5 +43,8 @@ def _vkey(running: Running) -> str:
     try:
         return str(running.keeper.status()["vkey"])
     except HuanshuError:
-        signer = Signer.load(running.deployment.settings.keeper_folder / "log.key")
-        return signer.vkey(running.home.log_origin)
+        folder = running.deployment.settings.keeper_folder
+        origins = Origins.of(
+            Signer.load(folder / "log.key"), running.home.log_origin, HeadFile(folder / "head").read()
+        )
+        return origins.signer.vkey(origins.current)

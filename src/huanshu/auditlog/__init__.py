@@ -9,9 +9,10 @@ from huanshu.auditlog.entries import Draft, Entry
 from huanshu.auditlog.events import EVENTS
 from huanshu.auditlog.head import HeadFile, HeadStore
 from huanshu.auditlog.holds import Hold, Holds, Recall, content_digest
+from huanshu.auditlog.origins import Origins
 from huanshu.auditlog.published import PublishedLog
 from huanshu.auditlog.publisher import Publisher
-from huanshu.auditlog.register import Approval, Register, Withholding
+from huanshu.auditlog.register import Approval, Gap, Register, Withholding
 from huanshu.auditlog.signing import Signer, create_signing_key, require_signature
 from huanshu.auditlog.witnesses import Witnessed, Witnesses
 from huanshu.auditlog.writer import Appended, LogWriter, create_head
@@ -22,11 +23,13 @@ __all__ = [
     "Approval",
     "Draft",
     "Entry",
+    "Gap",
     "HeadFile",
     "HeadStore",
     "Hold",
     "Holds",
     "LogWriter",
+    "Origins",
     "PublishedLog",
     "Publisher",
     "Recall",

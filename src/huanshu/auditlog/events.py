@@ -51,6 +51,9 @@ _ANSWERED = "post domain dataset fields"
 
 EVENTS: Final[Mapping[str, Shape]] = {
     "log.origin.created": _shape("sandbox origin vkey"),
+    "log.origin.reopened": _shape(
+        "origin vkey given_up restored first last since signed reason asked answered statement", "post"
+    ),
     "log.heartbeat.sent": _shape("published", optional_detail="witnessed"),
     "log.staleness.ended": _shape("reason since seconds"),
     "log.clock.moved": _shape("seconds direction"),

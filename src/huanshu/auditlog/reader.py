@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import psycopg
 
 from huanshu.auditlog.entries import Entry
+from huanshu.auditlog.register import Gap
 
 _BATCH = 2_000
 
@@ -32,6 +33,15 @@ def read_by_event(connection: psycopg.Connection, event: str) -> list[Entry]:
         "SELECT leaf FROM log.entry WHERE event = %s ORDER BY index", (event,)
     ).fetchall()
     return [Entry.of(bytes(row[0])) for row in rows]
+
+
+def read_gaps(connection: psycopg.Connection, before: int) -> tuple[Gap, ...]:
+    """What was given up after losses, as entries below ``before`` say; oldest first."""
+    return tuple(
+        Gap.of(entry.body)
+        for entry in read_by_event(connection, "log.origin.reopened")
+        if entry.index < before
+    )
 
 
 def last_checkpoint(connection: psycopg.Connection) -> str | None:

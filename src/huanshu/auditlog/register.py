@@ -40,6 +40,38 @@ class Withholding:
     confirmed: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Entries that were acknowledged and are gone: ``first`` to ``last`` of ``origin``, given up by entry ``index``.
+    What was logged between ``since`` and ``until`` is not known."""
+
+    index: int
+    origin: str
+    first: int
+    last: int
+    since: str
+    until: str
+    persons: tuple[str, str]
+
+    def within(self, start: datetime, end: datetime) -> bool:
+        """Whether some of what was lost may be of this window."""
+        return datetime.fromisoformat(self.since) < end and datetime.fromisoformat(self.until) >= start
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Gap:
+        """As ``log.origin.reopened`` says."""
+        detail = body["detail"]
+        return cls(
+            index=int(body["index"]),
+            origin=str(detail["given_up"]["origin"]),
+            first=int(detail["first"]),
+            last=int(detail["last"]),
+            since=str(detail["since"]),
+            until=str(body["at"]),
+            persons=(str(detail["signed"]["person"]), str(body["person"])),
+        )
+
+
 class Register:
     """Fold every entry through ``apply``, in index order."""
 
@@ -49,6 +81,9 @@ class Register:
         #: In whose name the platform speaks for itself: who adopted the rules in force, before that who began the log.
         self.answerable: str | None = None
         self.witnesses: str | None = None
+        #: The origin that the entries speak under, and what was lost before one of them; "" before the first.
+        self.origin = ""
+        self.gaps: list[Gap] = []
         self.sandbox = False
         self.holds = Holds()
         self._approvals: dict[tuple[str, str], Approval] = {}
@@ -65,6 +100,10 @@ class Register:
             case "log.origin.created":
                 self.sandbox = bool(detail["sandbox"])
                 self.answerable = str(entry.body["person"])
+                self.origin = str(detail.get("origin", ""))
+            case "log.origin.reopened":
+                self.origin = str(detail["origin"])
+                self.gaps.append(Gap.of(entry.body))
             case "log.witnesses.named":
                 self.witnesses = str(detail["digest"])
             case "policy.bundle.adopted":

@@ -355,6 +355,29 @@ def quorum_time(policy: WitnessPolicy, found: Sequence[Cosignature]) -> int | No
     return None
 
 
+def shown(policy: WitnessPolicy, origin: str) -> dict[str, str | None]:
+    """What each witness that can be asked shows of an origin: label → the note it signed last, None where it knows
+    none. Who does not answer is not in it."""
+    asked = [witness for witness in policy.witnesses if witness.url is not None]
+    path = f"/{hashlib.sha256(origin.encode()).hexdigest()}/checkpoint"
+
+    def ask(witness: Witness) -> tuple[str, Answered | None]:
+        try:
+            return witness.label, _request(str(witness.url), "GET", path, None)
+        except (HuanshuError, OSError, http.client.HTTPException):
+            return witness.label, None
+
+    if not asked:
+        return {}
+    with ThreadPoolExecutor(max_workers=min(len(asked), _AT_ONCE)) as pool:
+        answers = list(pool.map(ask, asked))
+    return {
+        label: answer.body.decode(errors="replace") if answer.status == 200 else None
+        for label, answer in answers
+        if answer is not None and answer.status in (200, 404)
+    }
+
+
 def _request(url: str, method: str, path: str, body: bytes | None) -> Answered:
     """One request, without redirects and without proxies: it goes where the policy says or nowhere."""
     parts = urlsplit(url)

@@ -52,7 +52,8 @@ _COPY = "COPY log.entry (index, event, leaf, leaf_hash, once) FROM STDIN (FORMAT
 _INDEX, _LENGTH, _ABSENT = struct.Struct(">hiq"), struct.Struct(">i"), struct.pack(">i", -1)
 _UNLOGGED = """SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                WHERE n.nspname = 'log' AND c.relkind = 'r' AND c.relpersistence <> 'p'"""
-_LOCK = "SELECT pg_try_advisory_lock(hashtext('huanshu.log.writer'))"
+#: One writer: held by its session.
+TAKE_LOCK = "SELECT pg_try_advisory_lock(hashtext('huanshu.log.writer'))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,11 @@ class LogWriter:
         """The clock's time, but never before the last entry's: the log's own time does not run backwards."""
         now = self._clock()
         return now if self._ahead_last is None else max(now, self._ahead_last)
+
+    @property
+    def origin(self) -> str:
+        """The origin that checkpoints are signed under."""
+        return self._origin
 
     @property
     def vkey(self) -> str:
@@ -368,7 +374,7 @@ class LogWriter:
         try:
             require_promises(connection)
             _require_logged(connection)
-            held = connection.execute(_LOCK).fetchone()
+            held = connection.execute(TAKE_LOCK).fetchone()
         except BaseException:
             connection.close()
             raise

@@ -42,7 +42,7 @@ def backup(
             return
         detail = {"tool": "backup", "case": case, "first": 0, "last": size - 1}
         here.keeper.append({"event": "log.entries.read", "detail": detail})
-        made = set_.take(here.deployment, here.home.log_origin, to, passphrase)
+        made = set_.take(here.deployment, to, passphrase)
     CONTEXT.speech.tell(
         Text(
             f"{made.size} entries and all data of that moment are in {to}; keep the passphrase elsewhere",
@@ -62,7 +62,7 @@ def restore(
     ],
 ) -> None:
     """Make a deployment of a backup in an empty state folder. When the log is known to have gone on since, the keeper
-    stays closed: what was acknowledged is not given up.
+    stays closed until two persons give up what is missing: huanshu audit reopen.
 
     Example: huanshu restore /backup/2026-07-01 --newest /old/keeper/head < passphrase.txt
     """
@@ -73,8 +73,8 @@ def restore(
         raise InputError(
             "cli.note.unreadable", Text(f"{newest.name} cannot be read", f"无法读取 {newest.name}")
         ) from None
-    origin = read_home(settings.home).log_origin
-    deployment, made = set_.restore(settings, source, _passphrase(), note, origin)
+    base = read_home(settings.home).log_origin
+    deployment, made = set_.restore(settings, source, _passphrase(), note, base)
     for name in reversed(deployment.embedded):
         deployment.server(name).stop()
     CONTEXT.speech.tell(

@@ -21,6 +21,7 @@ from huanshu.cli import (
     quarantine,
     receipts,
     records,
+    reopening,
     reports,
     simulation,
     stacks,
@@ -51,6 +52,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(corrections.app, name="correction")
 app.add_typer(workbooks.app, name="workbook")
 app.add_typer(accesses.app, name="access")
+audits.app.command("reopen")(reopening.reopen)
 app.add_typer(audits.app, name="audit")
 app.add_typer(drills.app, name="drill")
 app.add_typer(cheats.app, name="cheat")

@@ -133,6 +133,16 @@ def seen(
             for g in answer.groups
         ],
     )  # fmt: skip
+    for gap in answer.gaps:
+        CONTEXT.speech.tell(
+            Text(
+                f"entries {gap.first} to {gap.last} of {gap.origin} are lost ({gap.since} to {gap.until}): what was"
+                " seen then is not known",
+                f"日志 {gap.origin} 的条目 {gap.first} 至 {gap.last} 已丢失（{gap.since} 至 {gap.until}），"
+                "其间的查看无从得知",
+            ),
+            style="red",
+        )
     if proofs is not None:
         CONTEXT.speech.tell(
             Text(
@@ -145,6 +155,7 @@ def seen(
             "entry": answer.entry,
             "groups": answer.groups,
             "sightings": answer.sightings,
+            "gaps": answer.gaps,
             **({} if proofs is None else {"pending": pending}),
         }
     )

@@ -25,18 +25,21 @@ import psycopg
 from huanshu.access import Enforcer
 from huanshu.assembly import Deployment, Running, create, open_deployment
 from huanshu.assembly.fresh_home import FreshHome
-from huanshu.assembly.keeper_process import build_service, clock_of
+from huanshu.assembly.keeper_process import build_service, clock_of, closed_service
 from huanshu.assembly.sandbox import Sandbox, prepare
 from huanshu.assembly.verifying import verify_deployment
 from huanshu.auditlog import Entry, Register
 from huanshu.auditlog.reader import read_entries
 from huanshu.catalog import Flow, Home
+from huanshu.errors import TamperedError
 from huanshu.exchange.intake import IntakeOutcome, run_intake
 from huanshu.exchange.runs import run_delivery
 from huanshu.keeper.client import Keeper
+from huanshu.keeper.closed import ClosedServer
 from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
-from huanshu.keeper.server import Server
+from huanshu.keeper.reopening import TwoPersons
+from huanshu.keeper.server import Listener, Server
 from huanshu.settings import Settings
 from huanshu_verify import STEPS, Report, Rule
 
@@ -66,7 +69,7 @@ class Range:
             edit(self.settings.home)
         self.deployment: Deployment
         self.sandbox: Sandbox
-        self._server: Server | None = None
+        self._server: Listener | None = None
 
     def __enter__(self) -> Range:
         try:
@@ -96,8 +99,22 @@ class Range:
             recalled=self._recalled,
             freshness=self._freshness,
         )
-        self._server = Server(self.settings.keeper_socket, service)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._serve(Server(self.settings.keeper_socket, service))
+
+    def start_closed(self, rule: TwoPersons) -> None:
+        """The closed keeper, where the ordinary one refuses a log that lacks acknowledged entries."""
+        try:
+            self.start_keeper()
+        except TamperedError as refused:
+            service = closed_service(self.deployment, refused, clock=self.clock, rule=rule)
+            self._serve(ClosedServer(self.settings.keeper_socket, service))
+            return
+        raise AssertionError("the ordinary keeper started")
+
+    def _serve(self, server: Listener) -> None:
+        self.stop_keeper()
+        self._server = server
+        threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def clock(self) -> datetime:
         """The range's wall clock: this machine's, and what ``pass_`` has added."""

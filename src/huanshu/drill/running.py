@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from huanshu.drill import correcting, erring, prying, publishing, storing, verbs, witnessing
+from huanshu.drill import correcting, erring, prying, publishing, reopening, storing, verbs, witnessing
 from huanshu.drill.definition import Drill
 from huanshu.drill.verbs import Arm
 from huanshu.errors import ContentError, Text
@@ -20,6 +20,7 @@ VERBS = {
     **prying.VERBS,
     **witnessing.VERBS,
     **publishing.VERBS,
+    **reopening.VERBS,
 }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from huanshu.auditlog import Draft, HeadFile, LogWriter, PublishedLog, Signer, create_head
+from huanshu.auditlog.publisher import bound_digests
 from huanshu.auditlog.witnesses import FORK, POLICY
 from huanshu.catalog import Rung
 from huanshu.drill.careless import AlwaysFresh
@@ -97,14 +98,21 @@ class Machine:
     def put_back(self) -> None:
         """The keeper is down; afterwards database, head and published files are those of the copy."""
         settings = self._range.settings
-        with self._range.administrator() as administrator:
-            administrator.execute("SET session_replication_role = replica")
-            for table, column in (("loan", "entry_index"), ("checkpoint", "size - 1"), ("entry", "index")):
-                administrator.execute(f"DELETE FROM log.{table} WHERE {column} >= %s".encode(), (self.size,))
+        set_back(self._range, self.size)
         shutil.rmtree(settings.log_folder)
         shutil.copytree(self._folder / "log", settings.log_folder)
         shutil.copy(self._folder / "head", settings.keeper_folder / "head")
         shutil.rmtree(self._folder)
+
+
+def set_back(range_: Range, size: int) -> None:
+    """The database's log as it was at ``size`` entries; the keeper is down."""
+    with range_.administrator() as administrator:
+        administrator.execute("SET session_replication_role = replica")
+        for table, column in (("loan", "entry_index"), ("checkpoint", "size - 1"), ("entry", "index")):
+            administrator.execute(f"DELETE FROM log.{table} WHERE {column} >= %s".encode(), (size,))
+        kept = [bytes.fromhex(digest) for e in range_.entries() for digest in bound_digests(e.leaf)]
+        administrator.execute("DELETE FROM log.bitmap WHERE sealed_sha256 <> ALL(%s)", (kept,))
 
 
 def machine_rolled_back(home: Path, drill: Drill) -> list[Arm]:
@@ -114,7 +122,7 @@ def machine_rolled_back(home: Path, drill: Drill) -> list[Arm]:
     def attack(range_: Range, ask: Callable[[], None]) -> TamperedError | None:
         range_.take_in(actors["intake"])
         copy = Machine(range_)
-        if _look(range_, actors) is not None:
+        if look(range_, actors) is not None:
             raise AssertionError("the look that is to be hidden was refused")
         ask()
         range_.stop_keeper()
@@ -127,12 +135,12 @@ def machine_rolled_back(home: Path, drill: Drill) -> list[Arm]:
     with Range(home) as alone:
         unnoticed = attack(alone, lambda: None)
         gone = not any(entry.event == "access.record.authorised" for entry in alone.entries())
-        control = unnoticed is None and gone and _look(alone, actors) is None
+        control = unnoticed is None and gone and look(alone, actors) is None
     with Range(home) as calm, Outside(calm) as watching:
         calm.take_in(actors["intake"])
-        first = _look(calm, actors)
+        first = look(calm, actors)
         watching.ask()
-        twin = first is None and _look(calm, actors) is None
+        twin = first is None and look(calm, actors) is None
     return [
         Arm(
             ATTACK,
@@ -159,7 +167,7 @@ def tree_rewritten(home: Path, drill: Drill) -> list[Arm]:
 
     def attack(range_: Range, ask: Callable[[], None]) -> TamperedError | None:
         range_.take_in(actors["intake"])
-        if _look(range_, actors) is not None:
+        if look(range_, actors) is not None:
             raise AssertionError("the look that is to be hidden was refused")
         ask()
         range_.stop_keeper()
@@ -185,7 +193,7 @@ def tree_rewritten(home: Path, drill: Drill) -> list[Arm]:
     with Range(home) as calm, Outside(calm) as watching:
         calm.take_in(actors["intake"])
         watching.ask()
-        twin = _look(calm, actors) is None and not (calm.settings.log_folder / FORK).exists()
+        twin = look(calm, actors) is None and not (calm.settings.log_folder / FORK).exists()
     return [
         Arm(
             ATTACK,
@@ -206,19 +214,19 @@ def witnesses_cut_off(home: Path, drill: Drill) -> list[Arm]:
     faults = []
     with Range(home) as range_, Outside(range_) as outside:
         range_.take_in(actors["intake"])
-        before = _look(range_, actors)
+        before = look(range_, actors)
         outside.leave()
         range_.pass_(timedelta(minutes=14))
-        within = _look(range_, actors)
+        within = look(range_, actors)
         range_.pass_(timedelta(minutes=2))
-        closed, loans = _look(range_, actors), range_.loans()
+        closed, loans = look(range_, actors), range_.loans()
         if (before, within) != (None, None):
             faults.append("closed before its time")
         if not isinstance(closed, UnavailableError) or closed.code != "auditlog.log.stale":
             faults.append("not closed in time")
         outside.come_back()
         outside.ask()
-        if _look(range_, actors) is not None or range_.loans() == loans:
+        if look(range_, actors) is not None or range_.loans() == loans:
             faults.append("did not resume by itself")
         outside.ask()
         if not any(entry.event == "log.clock.moved" for entry in range_.entries()):
@@ -227,10 +235,10 @@ def witnesses_cut_off(home: Path, drill: Drill) -> list[Arm]:
         careless.take_in(actors["intake"])
         away.leave()
         careless.pass_(timedelta(minutes=16))
-        control = _look(careless, actors) is None
+        control = look(careless, actors) is None
     with Range(home) as calm, Outside(calm):
         calm.take_in(actors["intake"])
-        twin = _look(calm, actors) is None
+        twin = look(calm, actors) is None
     return [
         Arm(
             ATTACK,
@@ -262,7 +270,7 @@ def _start(range_: Range) -> TamperedError | None:
     return None
 
 
-def _look(range_: Range, actors: Mapping[str, Any]) -> HuanshuError | None:
+def look(range_: Range, actors: Mapping[str, Any]) -> HuanshuError | None:
     """The clerk reads one field of one resident of the own community; None when a value came back."""
     due = range_.due_records(actors["dataset"], actors["domain"])
     if not due:

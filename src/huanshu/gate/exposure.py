@@ -14,6 +14,8 @@ from typing import Any, Literal
 import psycopg
 from pyroaring import BitMap
 
+from huanshu.auditlog import Gap
+from huanshu.auditlog.reader import read_gaps
 from huanshu.catalog import Home
 from huanshu.keeper.client import Keeper
 
@@ -63,6 +65,8 @@ class Exposure:
     fields: tuple[ExposedField, ...]
     first: tuple[int, str] | None
     last: tuple[int, str] | None
+    #: What was lost of the log within the window: the numbers are of what is left.
+    gaps: tuple[Gap, ...] = ()
 
 
 def exposure(
@@ -87,6 +91,7 @@ def exposure(
     with district() as connection:
         rows = connection.execute("SELECT ordinal FROM district.subject WHERE kind = 'organisation'")
         found = keeper.exposed(ticket, BitMap(ordinal for (ordinal,) in rows).serialize())
+        gaps = read_gaps(connection, ticket.index)
     return Exposure(
         entry=ticket.index,
         asked=asked,
@@ -98,6 +103,7 @@ def exposure(
         fields=tuple(ExposedField(**each) for each in found["fields"]),
         first=_end(found["first"]),
         last=_end(found["last"]),
+        gaps=tuple(gap for gap in gaps if gap.within(asked.start, asked.end)),
     )
 
 

@@ -21,7 +21,8 @@ import psycopg
 from psycopg import sql
 from pyroaring import BitMap
 
-from huanshu.auditlog import Entry
+from huanshu.auditlog import Entry, Gap
+from huanshu.auditlog.reader import read_gaps
 from huanshu.catalog import Contract, Home, Subject
 from huanshu.errors import DeniedError, InputError, Text
 from huanshu.keeper.client import Keeper
@@ -81,10 +82,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class WhoSaw:
-    """The answer: complete up to entry ``entry``, which is the question itself."""
+    """The answer: complete up to entry ``entry``, which is the question itself, but for what was lost (``gaps``)."""
 
     entry: int
     sightings: tuple[Sighting, ...]
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -140,7 +142,8 @@ def who_saw(
         authorised = {**claim, "event": "access.seen.authorised", "subjects": len(bitmap)}
         ticket = keeper.append(authorised, bitmap.serialize())
         found = {*keeper.seen(ticket), *_quarantined(connection, ordinals, ticket.index)}
-        return WhoSaw(ticket.index, tuple(_sightings(connection, home, sorted(found))))
+        sightings = tuple(_sightings(connection, home, sorted(found)))
+        return WhoSaw(ticket.index, sightings, read_gaps(connection, ticket.index))
 
 
 def _ordinals(

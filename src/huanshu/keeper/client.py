@@ -119,6 +119,16 @@ class Keeper:
         answer: str | None = self._ask("slice_of", flow=flow, receiver=receiver)
         return answer
 
+    def missing(self) -> dict[str, Any]:
+        """What a closed keeper's log lacks, and who has signed. InputError ``auditlog.reopening.none`` otherwise."""
+        answer: dict[str, Any] = self._ask("missing")
+        return answer
+
+    def give_up(self, digest: str, reason: str, *, dry_run: bool = False) -> dict[str, Any]:
+        """Sign that what is missing is given up; ``digest`` is that of the statement, as ``missing`` says it."""
+        answer: dict[str, Any] = self._ask("give_up", digest=digest, reason=reason, dry_run=dry_run)
+        return answer
+
     def findings(self) -> list[dict[str, Any]]:
         answer: list[dict[str, Any]] = self._ask("findings")
         return answer

@@ -17,7 +17,7 @@ import socketserver
 import struct
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
@@ -57,7 +57,7 @@ def peer_of(connection: socket.socket) -> Peer:
 
 
 class _Connection(socketserver.BaseRequestHandler):
-    server: Server
+    server: Listener
 
     def handle(self) -> None:
         peer = peer_of(self.request)
@@ -66,17 +66,25 @@ class _Connection(socketserver.BaseRequestHandler):
                 protocol.send(self.request, self.server.answer(peer, request))
 
 
-class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+class Served(Protocol):
+    """What stands behind a socket: looked after in rounds, let go of at the end."""
+
+    def tend(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Listener(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """Listens on ``path`` until ``shutdown``. The socket's folder must belong to the keeper's user."""
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, path: Path, service: Service) -> None:
-        self._service = service
+    def __init__(self, path: Path, served: Served) -> None:
+        self._served = served
         path.unlink(missing_ok=True)
         super().__init__(str(path), _Connection)
-        self._rounds = Rounds(service.tend)
+        self._rounds = Rounds(served.tend)
         self._rounds.start()
         os.chmod(path, 0o666)  # noqa: S103 - who may do what is decided by peer credential, not by mode
 
@@ -84,7 +92,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         """Stop listening and let go of log and vault."""
         super().server_close()
         self._rounds.stop()
-        self._service.close()
+        self._served.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """A fault of one connection: its class and place are logged, never its text."""
@@ -115,6 +123,18 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
             told = unforeseen(error)
             _log.error("%s", told)
             return protocol.error_message(told)
+
+    def _dispatch(self, peer: Peer, request: dict[str, Any]) -> Any:
+        """What the served one answers."""
+        raise NotImplementedError
+
+
+class Server(Listener):
+    """The keeper of a log that is whole."""
+
+    def __init__(self, path: Path, service: Service) -> None:
+        self._service = service
+        super().__init__(path, service)
 
     def _dispatch(self, peer: Peer, request: dict[str, Any]) -> Any:
         service, acting = self._service, request.get("acting_as")
@@ -156,10 +176,19 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
             case "slice_of":
                 return service.slice_of(peer, acting, str(request["flow"]), str(request["receiver"]))
             case other:
-                raise InputError(
-                    "keeper.message.unknown",
-                    Text(f"the keeper knows no request {str(other)[:40]!r}", "钥匙保管不识别该请求"),
-                )
+                raise _unknown(str(other))
+
+
+def _unknown(request: str) -> InputError:
+    if request in ("missing", "give_up"):  # asked of a closed keeper alone
+        return InputError(
+            "auditlog.reopening.none",
+            Text("nothing that was acknowledged is missing", "已确认的条目没有缺失"),
+        )
+    return InputError(
+        "keeper.message.unknown",
+        Text(f"the keeper knows no request {request[:40]!r}", "钥匙保管不识别该请求"),
+    )
 
 
 def _proposed(service: Service, peer: Peer, acting: str | None, request: dict[str, Any]) -> Any:

@@ -115,7 +115,7 @@ class Service:
         """Head, digests, and who the keeper takes the asker for."""
         with self._asked(peer, acting_as) as asker:
             return {
-                "origin": self._home.log_origin,
+                "origin": self._parts.writer.origin,
                 "vkey": self._parts.writer.vkey,
                 "size": self._parts.writer.size,
                 "root": self._parts.writer.root.hex(),
@@ -431,7 +431,7 @@ class Service:
                 self._require_same(asker, found.entry.body)
             return Ticket(found.entry.index, found.leaf_hash.hex())
         if claim["event"] == "log.origin.created":
-            named = {"origin": self._home.log_origin, "vkey": self._parts.writer.vkey}
+            named = {"origin": self._parts.writer.origin, "vkey": self._parts.writer.vkey}
             claim = {**claim, "detail": {**claim["detail"], **named}}
         elif self._parts.writer.mark().size == 0:
             # Not even a refusal may be entry 0: what kind of log this is must be said first, for ever.
@@ -626,6 +626,15 @@ class Service:
         self._register, self._tickets = Register(), OpenTickets()
         for entry, hashed in writer.start():
             self._apply(entry, hashed)
+        if self._register.origin not in ("", writer.origin):
+            # Or whoever has the log's key could begin a later origin without saying what was given up for it.
+            raise TamperedError(
+                "auditlog.origin.unopened",
+                Text("no entry opens the origin that the head names", "没有条目开启日志头所载的起点"),
+                remedy=Text(
+                    "run huanshu-verify, tell security staff", "请运行 huanshu-verify 并通知安全人员"
+                ),
+            )
         self._recalled = self._parts.recalled(self._register, self._opened_bitmap)
         for index, values in writer.values_opened().items():
             self._tickets.opened_before(index, values)

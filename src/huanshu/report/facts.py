@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from huanshu.auditlog.register import Gap
 from huanshu.catalog import Flow, Home, Obligation
 from huanshu.catalog.working_days import due
 from huanshu.errors import ContentError, Text, Where
@@ -84,6 +85,11 @@ class Facts:
     def ever(self, event: str) -> list[Body]:
         """Entries of one event, all."""
         return self._by_event.get(event, [])
+
+    @cached_property
+    def gaps(self) -> list[Gap]:
+        """What was lost of the log and given up, oldest first."""
+        return [Gap.of(body) for body in self.ever("log.origin.reopened")]
 
     @cached_property
     def _by_event(self) -> dict[str, list[Body]]:

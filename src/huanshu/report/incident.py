@@ -60,6 +60,13 @@ def _lines(home: Home, found: Exposure, known_at: datetime) -> Iterator[Text]:
         f"组织 {found.organisations} 家（被查看 {found.organisations_viewed} 家）。",
     )
     yield from _times(found)
+    for gap in found.gaps:
+        yield Text(
+            f"Entries {gap.first} to {gap.last} of {gap.origin} are lost (from {gap.since} to {gap.until}): the numbers"
+            " are of what is left.",
+            f"日志 {gap.origin} 的条目 {gap.first} 至 {gap.last} 已丢失（{gap.since} 至 {gap.until}），"
+            "以上数字仅据现存条目。",
+        )
     yield Text("", "")
     yield Text("## 3 Cause and possible harm", "## 三、原因与可能造成的危害")
     yield _OPEN

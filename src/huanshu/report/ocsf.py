@@ -50,6 +50,7 @@ class _Line:
 _FAILED: Final = {"status": _FAILURE, "severity": _LOW}
 EVENTS: Final[Mapping[str, _Line]] = {
     "log.origin.created": _Line(API, _API_CREATE),
+    "log.origin.reopened": _Line(DETECTION, _OPENED, _NEW, _HIGH),
     "log.heartbeat.sent": _Line(API, _OTHER),
     "log.staleness.ended": _Line(DETECTION, _CLOSED, _RESOLVED, _HIGH),
     "log.clock.moved": _Line(DETECTION, _OPENED, _NEW, _HIGH),

@@ -73,7 +73,7 @@ def build(
             "now": facts.now.astimezone(facts.zone),
             "checkpoint": checkpoint,
             "signed": signs(str(checkpoint["note"]), checkpoint),
-            "vkey": next((str(b["detail"]["vkey"]) for b in facts.ever("log.origin.created")), ""),
+            "vkey": _vkey(facts),
             "sandbox": sandbox,
             "cites": cites,
             "timeline": {"width": TIMELINE_WIDTH, "height": TIMELINE_HEIGHT},
@@ -90,6 +90,12 @@ def build(
             where=Where(f"{declared.folder}/{declared.template}"),
         )
     return html
+
+
+def _vkey(facts: Facts) -> str:
+    """The log's public key, as the entry that opened its newest origin says."""
+    opened = [*facts.ever("log.origin.created"), *facts.ever("log.origin.reopened")]
+    return str(opened[-1]["detail"]["vkey"]) if opened else ""
 
 
 class _Citations:

@@ -126,10 +126,17 @@ def headline(facts: Facts, wording: Wording) -> Headline:
                 (Text("awaiting a signature", "待签收"), unsigned),
                 (Text("open findings", "未了结问题"), findings),
                 (Text("refused", "拒绝"), denied),
+                (Text("lost from the log", "日志缺失"), _lost(facts)),
             )
             if figure.entries
         ),
     )
+
+
+def _lost(facts: Facts) -> Figure:
+    """Acknowledged entries that are gone, with the entries that say so."""
+    gaps = facts.gaps
+    return Figure(sum(gap.last - gap.first + 1 for gap in gaps), tuple(gap.index for gap in gaps))
 
 
 def _sentence(
@@ -160,6 +167,9 @@ def _sentence(
     if waiting := len(facts.unapproved):
         en += f"; {plural(waiting, 'flow', 'flows')} without an approval in force"
         cn += f"；{waiting:,} 个流向没有有效批准"
+    if lost := _lost(facts).value:
+        en += f"; {plural(lost, 'entry', 'entries')} of the log LOST and given up"
+        cn += f"；日志有 {lost:,} 条已丢失并经签署放弃"
     return Text(
         f"{there.en}; {overdue:,} overdue, {plural(unsigned, 'delivery', 'deliveries')} to be signed, "
         f"{plural(findings, 'finding', 'findings')} open; {en}.",

@@ -126,6 +126,16 @@ def _lines(home: Home, found: WhoSaw, view: Told, case: str, made_at: datetime) 
     yield Text("## What this statement does not cover", "## 本告知书不包含")
     for each in NOT_COVERED:
         yield Text(f"- {each.en}", f"- {each.zh}")
+    for gap in found.gaps:
+        since, until = (
+            datetime.fromisoformat(at).astimezone(made_at.tzinfo) for at in (gap.since, gap.until)
+        )
+        yield Text(
+            f"- entries of the log between {since:%Y-%m-%d %H:%M} and {until:%Y-%m-%d %H:%M}: they were lost, and two"
+            " officials signed that they are; uses of that time may be missing here",
+            f"- {since:%Y-%m-%d %H:%M} 至 {until:%Y-%m-%d %H:%M} 之间的部分日志已丢失（经两名工作人员签署确认），"
+            "该时段内的使用可能未列入本告知书",
+        )
     yield Text("", "")
     yield Text(
         "Officials are named by post. If you think a use was wrong, write to the district and name this case.",

@@ -128,6 +128,7 @@ ASKED: Final = {
     "finding.case.settled": Text("settle a finding", "了结问题"),
     "key.sender.enrolled": Text("enrol a sender's key", "登记报送方密钥"),
     "log.origin.created": Text("begin a log", "创建日志"),
+    "log.origin.reopened": Text("open a log after a loss", "日志缺失后续用新起点"),
     "policy.bundle.adopted": Text("put policies in force", "使策略生效"),
     "report.page.built": Text("build a report", "生成报告"),
 }

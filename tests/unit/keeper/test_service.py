@@ -29,6 +29,7 @@ from huanshu.keeper.vault import Vault, create_root, load_root
 from huanshu.sealing import CellContext, seal_column
 from huanshu.sealing.keys import data_key
 from huanshu.store import connect
+from huanshu.tlog import Checkpoint
 from huanshu_witness.carrying import answer_files
 from huanshu_witness.state import State, create
 
@@ -555,6 +556,20 @@ def test_a_machine_set_back_does_not_start_on_newer_published_files(keeper: Keep
     keeper.vault.use(connect(keeper.ground.keeper_url))
     with pytest.raises(TamperedError, match=r"auditlog\.log\.rolled_back"):
         keeper.started()
+
+
+def test_an_origin_that_no_entry_opens_does_not_start(keeper: Keeper) -> None:
+    """The log's key alone: the whole log signed under a later origin, without a word about what was given up."""
+    keeper.service.close()
+    signer, later = keeper.ground.signer, f"{keeper.home.log_origin}/2"
+    there = signer.read_checkpoint(keeper.home.log_origin, str(keeper.head.read()))
+    note = signer.checkpoint_note(Checkpoint(later, there.size, there.root))
+    with connect(keeper.ground.tamper_url) as admin:
+        admin.execute("UPDATE log.checkpoint SET note = %s WHERE size = %s", (note, there.size))
+    keeper.head.write(note)
+    keeper.vault.use(connect(keeper.ground.keeper_url))
+    with pytest.raises(TamperedError, match=r"auditlog\.origin\.unopened"):
+        service_over(keeper.ground, keeper.home, keeper.head, keeper.vault, origin=later)
 
 
 def test_witnesses_once_named_must_have_seen_the_log_lately(keeper: Keeper) -> None:

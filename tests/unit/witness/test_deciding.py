@@ -33,7 +33,7 @@ from huanshu_witness import merkle
 from huanshu_witness.carrying import answer_files
 from huanshu_witness.deciding import Answer, add_checkpoint
 from huanshu_witness.notes import Head
-from huanshu_witness.state import State, StateError, create
+from huanshu_witness.state import State, StateError, create, know
 
 ORIGIN = "qinghe.example/huanshu"
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
@@ -182,6 +182,25 @@ def test_a_spoilt_state_is_never_an_empty_one(folder: Path, spoil: Any) -> None:
     spoil(folder)
     with pytest.raises(StateError), State(folder):
         pass
+
+
+def test_the_next_origin_of_a_log_is_another_log_until_its_operator_names_it(folder: Path) -> None:
+    """The same key under another name: unknown first, then witnessed from its own beginning; the old one stays as it was."""
+    later = f"{ORIGIN}/2"
+    note = SIGNER.checkpoint_note(Checkpoint(later, 7, OTHER.roots[7]))
+    with State(folder) as state:
+        assert ask(state, LOG.body(0, 9)).status == 200
+        assert ask(state, body_of(0, [], note)).status == 404
+        with pytest.raises(StateError):  # it is running
+            know(folder, SIGNER.vkey(later))
+    know(folder, SIGNER.vkey(later))
+    for again in (SIGNER.vkey(later), SIGNER.vkey(ORIGIN)):
+        with pytest.raises(StateError):
+            know(folder, again)
+    with State(folder) as state:
+        assert ask(state, body_of(0, [], note)).status == 200
+        heads = [state.head(origin) for origin in (ORIGIN, later)]
+        assert [head and head.size for head in heads] == [9, 7]
 
 
 def test_one_process_holds_it_and_a_second_key_is_not_made(folder: Path, state: State) -> None:
