@@ -37,7 +37,7 @@ def test_a_persistent_clerk_becomes_a_finding(place: Range, command: Callable[..
     refused(place, "p.tang", 4)
     assert raised(place.acting()) == []
     refused(place, "p.tang", 3)
-    code, dry = command(place.settings, "huanshu --as p.chen audit alerts --dry-run")
+    code, dry = command(place.settings, "huanshu --as p.chen audit alerts --case x --dry-run")
     assert (code, dry["opened"]) == (0, [])
     (told,) = dry["raised"]
     assert (told["alert"], told["group"], told["total"]) == ("repeated_denials", ["p.tang"], 5)
@@ -55,7 +55,12 @@ def test_a_persistent_clerk_becomes_a_finding(place: Range, command: Callable[..
     assert (finding["owner_post"], finding["about"]) == ("district.security_officer", "p.tang")
     assert finding["due"] > entry.body["at"]
     assert raised(running) == []
-    assert command(place.settings, "huanshu --as p.chen audit alerts")[1] == {"raised": [], "opened": []}
+    again = "huanshu --as p.chen audit alerts --case review"
+    assert command(place.settings, again)[1] == {"raised": [], "opened": []}
+    read_by = [e.body for e in place.entries() if e.event == "log.entries.read"]
+    assert [(b["detail"]["tool"], b["person"]) for b in read_by] == [("alerts", "p.chen")] * 2
+    assert command(place.settings, again.replace("p.chen", "p.tang"))[0] == 5
+    assert command(place.settings, again.replace(" --case review", ""))[0] == 2
 
     name = finding["finding"]
     settle = f"audit settle {name} --disposition"

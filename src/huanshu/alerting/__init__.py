@@ -6,6 +6,6 @@ An alert accuses nobody. It opens a finding with an owner and a due date, citing
 
 from huanshu.alerting.declaration import Alert, Trial, read_alerts
 from huanshu.alerting.trials import sound_alerts
-from huanshu.alerting.watching import Raised, watch
+from huanshu.alerting.watching import Raised, Watching, watch
 
-__all__ = ["Alert", "Raised", "Trial", "read_alerts", "sound_alerts", "watch"]
+__all__ = ["Alert", "Raised", "Trial", "Watching", "read_alerts", "sound_alerts", "watch"]

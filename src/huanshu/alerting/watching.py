@@ -42,18 +42,36 @@ class _Watcher(Protocol):
     def end(self, now: datetime) -> Iterator[Raised]: ...
 
 
-def watch(alerts: Sequence[Alert], bodies: Iterable[Body], now: datetime, zone: tzinfo) -> Iterator[Raised]:
-    """What the alerts raise over these entries, up to ``now``. ``zone``: the district's, for times of day."""
-    watchers = [(alert, _WATCHERS[alert.when](alert)) for alert in alerts]
-    for body in bodies:
+class Watching:
+    """The fold itself, for whoever watches a log that grows: shown every entry once, in order, and asked for what is
+    missing as often as one likes."""
+
+    def __init__(self, alerts: Sequence[Alert], zone: tzinfo) -> None:
+        """``zone``: the district's, for times of day."""
+        self._watchers = [(alert, _WATCHERS[alert.when](alert)) for alert in alerts]
+        self._zone = zone
+
+    def see(self, body: Body) -> Iterator[Raised]:
+        """What the next entry raises."""
         at = datetime.fromisoformat(str(body["at"]))
-        for alert, watcher in watchers:
-            if _fits(alert.match, body, at, zone):
+        for alert, watcher in self._watchers:
+            if _fits(alert.match, body, at, self._zone):
                 yield from watcher.see(body, at)
             elif isinstance(watcher, _Unanswered):
                 yield from watcher.answered(body, at)
-    for _, watcher in watchers:
-        yield from watcher.end(now)
+
+    def missing(self, now: datetime) -> Iterator[Raised]:
+        """What is missing at ``now``: the same again while it is."""
+        for _, watcher in self._watchers:
+            yield from watcher.end(now)
+
+
+def watch(alerts: Sequence[Alert], bodies: Iterable[Body], now: datetime, zone: tzinfo) -> Iterator[Raised]:
+    """What the alerts raise over these entries, up to ``now``. ``zone``: the district's, for times of day."""
+    watching = Watching(alerts, zone)
+    for body in bodies:
+        yield from watching.see(body)
+    yield from watching.missing(now)
 
 
 def _fits(match: Match, body: Body, at: datetime, zone: tzinfo) -> bool:

@@ -15,6 +15,7 @@ from huanshu import telemetry
 from huanshu.access import Enforcer
 from huanshu.assembly.deployment import Deployment
 from huanshu.assembly.fresh_home import FreshHome
+from huanshu.assembly.watch import Watch
 from huanshu.auditlog import (
     HeadFile,
     LogWriter,
@@ -88,6 +89,15 @@ def build_service(
             recalled=recalled,
         )
     )
+
+
+def watch_over(
+    deployment: Deployment, service: Service, clock: Callable[[], datetime] | None = None
+) -> Watch:
+    """The alerts' watch over a service's log."""
+    home, url = FreshHome(deployment.settings.home), deployment.roles["huanshu_keeper"]
+    now = clock or clock_of(home())
+    return Watch(home, lambda: connect(url), lambda: service.size, now, service.open_finding)
 
 
 def complete_reopening(deployment: Deployment, home: Home) -> Origins:
@@ -169,7 +179,8 @@ def _listener(deployment: Deployment) -> Listener:
     """The keeper; where its log lacks what was acknowledged, the closed one."""
     socket = deployment.settings.keeper_socket
     try:
-        return Server(socket, build_service(deployment))
+        service = build_service(deployment)
+        return Server(socket, service, watch_over(deployment, service).round)
     except TamperedError as refused:
         return ClosedServer(socket, closed_service(deployment, refused))
 

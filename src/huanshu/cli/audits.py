@@ -200,13 +200,16 @@ def export_evidence(
 
 @app.command("alerts")
 def run_alerts(
+    case: Case,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is raised; open no finding.")] = False,
 ) -> None:
-    """Watch the whole log by the rules of audit/alerts and open a finding for what is new. Safe to run often.
+    """Look at the whole log by the rules of audit/alerts and open a finding for what is new. The keeper does so by
+    itself, every second; this is for a person who wants to see it now. Reading the log, it is an entry.
 
-    Example: huanshu --as p.chen audit alerts
+    Example: huanshu --as p.chen audit alerts --case "weekly review"
     """
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        _reading(here, "alerts", case, 0, int(here.keeper.status()["size"]) - 1)
         found = raised(here)
         opened = [] if dry_run else list(open_findings(here, found))
     CONTEXT.speech.table(

@@ -32,6 +32,8 @@ class Drill:
     steps: tuple[Text, ...]
     actors: Mapping[str, Any]
     switch_off: Text
+    #: Seconds within which the drill's finding must be there.
+    within_s: int
     where: Where
 
 
@@ -69,7 +71,7 @@ def _read(folder: Folder, file: str) -> Drill:
     attack = said["attack"].mapping(("technique", "tactic", "attack_version"))
     oracle = said["oracle"].mapping(("prevent", "detect", "evidence"))
     oracle["prevent"].text()
-    oracle["detect"].mapping(("finding", "within_s"))["within_s"].integer(1, _LONGEST)
+    within_s = oracle["detect"].mapping(("finding", "within_s"))["within_s"].integer(1, _LONGEST)
     control = said["control"].mapping(("switch_off", "must"))
     restored = said["restored_when"].mapping(("state_digest_equal", "audit_growth"))
     restored["state_digest_equal"].boolean()
@@ -87,6 +89,7 @@ def _read(folder: Folder, file: str) -> Drill:
         steps=tuple(step.title() for step in said["steps"].list()),
         actors=_actors(said["actors"]),
         switch_off=control["switch_off"].title(),
+        within_s=within_s,
         where=Where(file),
     )
 

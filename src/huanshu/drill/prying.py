@@ -6,11 +6,13 @@ The first is stopped by nobody's patience but by a finding with an owner; the se
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from huanshu.assembly.watching import open_findings, raised
+from huanshu.assembly import Running
+from huanshu.assembly.watching import raised
 from huanshu.catalog import Rung
 from huanshu.drill.careless import AllowsEverything
 from huanshu.drill.definition import Drill
@@ -21,25 +23,24 @@ from huanshu.gate.read import Asked, read
 from huanshu.gate.seen import AskedWho, who_saw
 
 _TRIES: Final = 6
+_PATIENCE_SECONDS: Final = 60.0
 
 
 def repeated_denials(home: Path, drill: Drill) -> list[Arm]:
     """A clerk asks for a neighbour's resident again and again; each time is denied, and together they are a finding."""
     actors = drill.actors
-    with Range(home) as range_:
+    with Range(home, watched=True) as range_:
         range_.take_in(actors["intake"])
         once = _denied(range_, actors, 1) and not raised(range_.acting())
         twin = Arm(TWIN, once, Text("one slip raises nothing", "偶然一次被拒不触发告警"))
         denied = _denied(range_, actors, _TRIES)
-        size = len(range_.acts())
         running = range_.acting()
-        opened = list(open_findings(running, raised(running)))
-        finding = next((f for f in running.keeper.findings() if f["kind"] == "alert"), {})
+        finding, seconds = _found(running)
         cited = int(str(finding.get("finding", "alert/none/0")).split("/")[2])
         entry = range_.entries()[cited]
         stopped = (
             denied
-            and opened == [size]
+            and seconds <= drill.within_s
             and finding.get("about") == actors["person"]
             and finding.get("owner_post") == drill.actors["owner"]
             and (entry.event, entry.body["person"]) == ("access.request.denied", actors["person"])
@@ -49,13 +50,14 @@ def repeated_denials(home: Path, drill: Drill) -> list[Arm]:
             ATTACK,
             stopped,
             Text(
-                f"denied each time; one finding with owner and due date, citing entry {cited}",
-                f"每次均被拒；登记一项有责任岗位和期限的发现，引用条目 {cited}",
+                f"denied each time; after {seconds:.1f} s the keeper's own watch has opened a finding with owner and"
+                f" due date, citing entry {cited}",
+                f"每次均被拒；{seconds:.1f} 秒内钥匙保管自行登记一项有责任岗位和期限的发现，引用条目 {cited}",
             ),
         )
-    with Range(home, edit=lambda folder: shutil.rmtree(folder / "audit/alerts")) as blind:
+    with Range(home, watched=True, edit=lambda folder: shutil.rmtree(folder / "audit/alerts")) as blind:
         blind.take_in(actors["intake"])
-        unseen = _denied(blind, actors, _TRIES) and not raised(blind.acting())
+        unseen = _denied(blind, actors, _TRIES) and not _found(blind.acting(), patience=2 * drill.within_s)[0]
         control = Arm(CONTROL, unseen, Text("without the rules nobody is told", "撤去告警规则后无人知晓"))
     return [attack, control, twin]
 
@@ -123,6 +125,17 @@ def _denied(range_: Range, actors: Mapping[str, Any], times: int) -> bool:
         except DeniedError:
             denied += 1
     return denied == times
+
+
+def _found(running: Running, patience: float = _PATIENCE_SECONDS) -> tuple[dict[str, Any], float]:
+    """The first finding of an alert, and after how many seconds it was there; empty when none came."""
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < patience:
+        for finding in running.keeper.findings():
+            if finding["kind"] == "alert":
+                return finding, waited
+        time.sleep(0.1)
+    return {}, waited
 
 
 def _asked(

@@ -25,7 +25,7 @@ import psycopg
 from huanshu.access import Enforcer
 from huanshu.assembly import Deployment, Running, create, open_deployment
 from huanshu.assembly.fresh_home import FreshHome
-from huanshu.assembly.keeper_process import build_service, clock_of, closed_service
+from huanshu.assembly.keeper_process import build_service, clock_of, closed_service, watch_over
 from huanshu.assembly.sandbox import Sandbox, prepare
 from huanshu.assembly.verifying import verify_deployment
 from huanshu.auditlog import Entry, Register
@@ -48,7 +48,8 @@ CHUNK = 3  # records per loan: several chunks even of a small sample
 
 class Range:
     """Use as a context manager. ``enforcer`` replaces the keeper's decider, ``recalled`` its memory of recalls,
-    ``freshness`` its judgement of ages, ``edit`` changes the copied home (control arms only)."""
+    ``freshness`` its judgement of ages, ``edit`` changes the copied home (control arms only). ``watched``: with the
+    alerts' watch in the keeper, as in every deployment; most drills count entries and go without it."""
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Range:
         recalled: Callable[[Register, OpenBitmap], RecalledRecords] = RecalledRecords,
         edit: Callable[[Path], None] | None = None,
         freshness: type[Freshness] = Freshness,
+        watched: bool = False,
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="huanshu-range-"))
         for part in ("policies", "expectations", "dags", "audit"):
@@ -64,6 +66,7 @@ class Range:
         self.settings = Settings(self._folder / "home", self._folder / "state", "en")
         self._home = FreshHome(self.settings.home)
         self._enforcer, self._recalled, self._freshness = enforcer, recalled, freshness
+        self._watched = watched
         self._passed = timedelta(0)
         if edit is not None:
             edit(self.settings.home)
@@ -99,7 +102,8 @@ class Range:
             recalled=self._recalled,
             freshness=self._freshness,
         )
-        self._serve(Server(self.settings.keeper_socket, service))
+        watch = watch_over(self.deployment, service, self.clock).round if self._watched else None
+        self._serve(Server(self.settings.keeper_socket, service, watch))
 
     def start_closed(self, rule: TwoPersons) -> None:
         """The closed keeper, where the ordinary one refuses a log that lacks acknowledged entries."""

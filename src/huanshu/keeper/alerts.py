@@ -1,12 +1,13 @@
 """Admission of the findings by which alerts speak (``alert/…``). Pure: no I/O, no clock.
 
     event                  who                                                bound to
-    finding.case.opened    a system that runs flows, or who may read the log  a post that exists, whom its name names
+    finding.case.opened    the keeper itself, a system that runs flows, or    a post that exists, whom its name names
+                           who may read the log
     finding.case.settled   a holder of its owner post or a security officer,  an open finding, a word of a closed list
                            never whom it is about
 
 What is raised is recomputed from the log by anybody; opening one too many harms nobody's data and is itself an entry.
-A system opens in the name of whoever holds the owner post: somebody has to look.
+Keeper and systems open in the name of whoever holds the owner post: somebody has to look.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from huanshu.keeper.admission import Admission, Claim
 
 FINDINGS: Final = "alert/"
+#: The keeper, when it opens what its own watch raised. No system can have this id (policies/systems.csv: no blank).
+ITSELF: Final = "the keeper"
 #: What a finding of an alert turned out to be.
 DISPOSITIONS: Final = frozenset({"justified", "mistake", "misuse", "false_alarm"})
 _FINDING: Final = re.compile(r"alert/[a-z][a-z0-9_]*/[0-9]+(?:/[0-9A-Za-z_.+-]+)?")
@@ -41,7 +44,8 @@ def _opened(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
     if _FINDING.fullmatch(name) is None or not holders:
         raise _unowned()
     if asker.person is None:
-        admission.require_scheduler(asker)
+        if asker.system != ITSELF:
+            admission.require_scheduler(asker)
         said = {
             "person": holders[0].person,
             "established": {"by": "post", "account": asker.account},

@@ -16,6 +16,7 @@ import socket
 import socketserver
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -132,9 +133,18 @@ class Listener(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 class Server(Listener):
     """The keeper of a log that is whole."""
 
-    def __init__(self, path: Path, service: Service) -> None:
+    def __init__(self, path: Path, service: Service, watch: Callable[[], None] | None = None) -> None:
+        """``watch`` is called in rounds of its own, beside the service's: alerts over what was appended."""
         self._service = service
+        self._watch = None if watch is None else Rounds(watch)
         super().__init__(path, service)
+        if self._watch is not None:
+            self._watch.start()
+
+    def server_close(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+        super().server_close()
 
     def _dispatch(self, peer: Peer, request: dict[str, Any]) -> Any:
         service, acting = self._service, request.get("acting_as")

@@ -27,7 +27,7 @@ from huanshu.auditlog import Draft, Entry, LogWriter, Register
 from huanshu.auditlog.events import ABOUT_SUBJECTS
 from huanshu.catalog import Home, Rung
 from huanshu.errors import ContentError, DeniedError, TamperedError, Text, UnavailableError
-from huanshu.keeper import bundles, proposals, tracing
+from huanshu.keeper import alerts, bundles, proposals, tracing
 from huanshu.keeper.admission import Admission
 from huanshu.keeper.bitmaps import open_aged, open_bitmap, open_member, sightings, subjects_of
 from huanshu.keeper.cells import StoredCell
@@ -37,7 +37,7 @@ from huanshu.keeper.exposure import exposed
 from huanshu.keeper.quarantine import ORDERED
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.seen import SeenIndex
-from huanshu.keeper.tending import Tending
+from huanshu.keeper.tending import Tending, own_account
 from huanshu.keeper.tickets import SETTLING, OpenTickets, Ticket, refused, require_lendable, still_valid
 from huanshu.keeper.vault import Vault
 from huanshu.sealing import LINK_KINDS, CellContext, KeyName, content_mark, mask, open_column
@@ -108,6 +108,19 @@ class Service:
         except TamperedError as error:
             self._stopped = error
             raise
+
+    @property
+    def size(self) -> int:
+        """Entries that are durable."""
+        return self._parts.writer.size
+
+    def open_finding(self, claim: Mapping[str, Any]) -> Ticket:
+        """A finding that the watch in this process has raised: no request, so in nobody's name but its owner post's."""
+        with self._alone():
+            self._recover()
+            self._parts.writer.settle_all()
+            self._refresh()
+            return self._append(Asker(None, alerts.ITSELF, "os", own_account()), claim, None)
 
     # -- requests -------------------------------------------------------------------------------
 

@@ -193,12 +193,13 @@ def _spoken(event: str, register: Register, detail: Mapping[str, Any]) -> Body:
     return {
         "event": event,
         "person": register.answerable,
-        "established": {"by": "approval", "account": _account()},
+        "established": {"by": "approval", "account": own_account()},
         "detail": dict(detail),
     }
 
 
-def _account() -> str:
+def own_account() -> str:
+    """The OS account that the keeper runs under."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
