@@ -16,7 +16,7 @@ from huanshu.assembly.backup import KEYS, MANIFEST, restore, take
 from huanshu.assembly.verifying import verify_deployment
 from huanshu.catalog import Rung
 from huanshu.drill.range import Range
-from huanshu.errors import HuanshuError, InputError, UnavailableError
+from huanshu.errors import HuanshuError, InputError, TamperedError, UnavailableError
 from huanshu.gate.read import Asked, read
 from huanshu.settings import Settings
 from huanshu.store.embedded import programs
@@ -82,8 +82,13 @@ def test_it_comes_up_elsewhere_and_everything_verifies_and_opens(place: Place) -
 def test_a_backup_older_than_what_was_acknowledged_stays_closed(place: Place) -> None:
     settings = place.settings("older")
     restore(settings, place.backup, PASSPHRASE, place.later, place.origin)
-    with pytest.raises(UnavailableError, match=r"auditlog\.log\.not_ours"), Stack(settings):
-        pass
+    with Stack(settings):  # a keeper is there, without a root key, and says what is missing
+        keeper = connect(settings, "p.chen").keeper
+        with pytest.raises(TamperedError, match=r"auditlog\.log\.not_ours"):
+            keeper.status()
+        with pytest.raises(TamperedError, match=r"auditlog\.log\.not_ours"):
+            place.read(settings)
+        assert keeper.missing()["first"] == place.made.size
 
 
 def test_an_older_note_is_not_taken_for_the_newest(place: Place) -> None:

@@ -34,7 +34,8 @@ KEPT: Final = ("log_entries", "delivery_records", "processing_records", "quarant
 #: Obligations that a part of the platform asks for by name; a home without one could not date a finding.
 REQUIRED: Final = ("receipt_due", "quarantine_due", "finding_due", "correction_reply")
 
-_UNITS: Final = ("working_days", "days", "hours", "months", "years")
+#: Units, and the most of each: a century, or what a calendar of working days can hold. Beyond it no date is reckoned.
+_UNITS: Final = {"working_days": 2_500, "days": 36_500, "hours": 87_600, "months": 1_200, "years": 100}
 #: A C2SP origin is a schema-less URL; it is the key name in signed notes, so no blank and no plus.
 _ORIGIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?:/[A-Za-z0-9._-]+)+")
 
@@ -96,15 +97,13 @@ def read_obligations(folder: Folder, faults: Faults) -> dict[str, Obligation]:
         with faults.caught():
             words.identifier(key, node.where)
             members = node.mapping(("title", "citation", "value", "unit", "verified"), ("floor_of",))
+            unit = members["unit"].word(_UNITS)
             found[key] = Obligation(
                 key=key,
                 title=members["title"].title(),
                 citation=members["citation"].text(),
-                value=members["value"].integer(1, 10_000),
-                unit=cast(
-                    "Literal['working_days', 'days', 'hours', 'months', 'years']",
-                    members["unit"].word(_UNITS),
-                ),
+                value=members["value"].integer(1, _UNITS[unit]),
+                unit=cast("Literal['working_days', 'days', 'hours', 'months', 'years']", unit),
                 verified=members["verified"].boolean(),
                 floor_of=members["floor_of"].word(KEPT) if "floor_of" in members else "",
                 where=node.where,

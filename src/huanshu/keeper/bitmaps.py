@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from pyroaring import BitMap
@@ -21,9 +21,11 @@ from huanshu.sealing.blobs import open_blob
 from huanshu.sealing.cells import refused as cell_refused
 
 Keys = Sequence[tuple[KeyName, bytes]]
+#: Of no entry yet: where ``chained`` begins.
+BEGIN: Final = bytes(32)
 
 _ENTRIES = """
-    SELECT index, leaf FROM log.entry WHERE event = ANY(%s) AND index > %s AND index < %s ORDER BY index LIMIT %s
+    SELECT leaf FROM log.entry WHERE event = ANY(%s) AND index > %s AND index < %s ORDER BY index LIMIT %s
 """
 _SEALED = "SELECT sealed_sha256, sealed FROM log.bitmap WHERE sealed_sha256 = ANY(%s)"
 _BATCH = 256
@@ -32,7 +34,7 @@ _BATCH = 256
 def open_bitmap(keys: Keys, member: Mapping[str, Any], sealed: bytes | None) -> bytes:
     """The plain bytes under a member of an entry. TamperedError when they are gone or are others."""
     if sealed is None or hashlib.sha256(sealed).hexdigest() != member["sealed_sha256"]:
-        raise _changed()
+        raise changed()
     return open_aged(keys, str(member["sha256"]), sealed)
 
 
@@ -47,7 +49,7 @@ def open_aged(keys: Keys, place: str, sealed: bytes) -> bytes:
 def open_member(member: Mapping[str, Any], opened: bytes) -> BitMap:
     """The bitmap that ``member`` of an entry binds; TamperedError when these are other bytes."""
     if hashlib.sha256(opened).hexdigest() != member["sha256"]:
-        raise _changed()
+        raise changed()
     return BitMap.deserialize(opened)
 
 
@@ -55,7 +57,7 @@ def subjects_of(connection: psycopg.Connection, keys: Keys, index: int) -> BitMa
     """The subjects of one entry."""
     row = connection.execute("SELECT leaf FROM log.entry WHERE index = %s", (index,)).fetchone()
     if row is None:
-        raise _changed()
+        raise changed()
     (there,) = subjects_among(connection, keys, [json.loads(bytes(row[0]))["subjects"]])
     return there
 
@@ -68,17 +70,30 @@ def subjects_among(
     return (open_member(one, open_bitmap(keys, one, beside.get(_digest(one)))) for one in members)
 
 
+def chained(chain: bytes, body: Mapping[str, Any]) -> bytes:
+    """SHA-256 over what came before and over this entry's index and bitmap; the same when the entry binds none.
+
+    The keeper folds every entry through it as it takes the entry in, so it knows what a reading of the log's rows must
+    come to: rows may be hidden or changed while they are read, and put back afterwards."""
+    member = body.get("subjects")
+    if member is None:
+        return chain
+    digests = bytes.fromhex(str(member["sealed_sha256"])) + bytes.fromhex(str(member["sha256"]))
+    return hashlib.sha256(chain + int(body["index"]).to_bytes(8, "big") + digests).digest()
+
+
 def every_bitmap(
     connection: psycopg.Connection, keys: Keys, events: Collection[str], after: int, before: int
-) -> Iterator[tuple[int, BitMap]]:
-    """The subjects of every entry of ``events`` between two that binds any, in order; a batch of them at a time."""
+) -> Iterator[tuple[Mapping[str, Any], BitMap]]:
+    """The body and the subjects of every entry of ``events`` between two that binds any, in order; a batch of them at
+    a time. What an entry says of itself counts, not the columns beside it."""
     named = sorted(events)
     while rows := connection.execute(_ENTRIES, (named, after, before, _BATCH)).fetchall():
-        found = [(int(index), json.loads(bytes(leaf)).get("subjects")) for index, leaf in rows]
-        binding = [(index, member) for index, member in found if member is not None]
-        opened = subjects_among(connection, keys, [member for _, member in binding])
-        yield from ((index, there) for (index, _), there in zip(binding, opened, strict=True))
-        after = found[-1][0]
+        found = [json.loads(bytes(leaf)) for (leaf,) in rows]
+        binding = [body for body in found if "subjects" in body]
+        opened = subjects_among(connection, keys, [body["subjects"] for body in binding])
+        yield from zip(binding, opened, strict=True)
+        after = max(after + 1, int(found[-1]["index"]))
 
 
 def _beside(connection: psycopg.Connection, members: Sequence[Mapping[str, Any]]) -> dict[bytes, bytes]:
@@ -100,12 +115,13 @@ def sightings(
     before: int,
 ) -> Iterator[tuple[int, BitMap]]:
     """Entries of ``events`` between two, in order, whose bitmap shares subjects with ``wanted``; and which."""
-    for index, there in every_bitmap(connection, keys, events, after, before):
+    for body, there in every_bitmap(connection, keys, events, after, before):
         if there.intersect(wanted):
-            yield index, there & wanted
+            yield int(body["index"]), there & wanted
 
 
-def _changed() -> TamperedError:
+def changed() -> TamperedError:
+    """What lies beside the log, or was read of it, is not what an entry binds."""
     return TamperedError(
         "auditlog.bitmap.changed",
         Text("a bitmap beside the log is not the one its entry binds", "日志旁的位图与条目不符"),

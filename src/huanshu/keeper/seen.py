@@ -10,6 +10,9 @@ Invariants
     to the log by the hash of its last entry. What does not fit is forgotten and made again: never believed, never
     skipped. So the answer is that of a scan over all bitmaps, which a test compares.
     A bitmap that is missing or differs when it is read is an error, never "not in it".
+    What was read is what the keeper took in: a hash over (index, bitmap) of every entry that binds subjects, carried on
+    from segment to segment, is compared with the keeper's own at each question. So a row that was hidden or changed
+    while a segment was made, and put back, is not missing for ever.
 Crash points
     A segment and its pages are one transaction; a crash before it leaves the tail longer, and nothing else.
 """
@@ -31,7 +34,7 @@ from pyroaring import BitMap
 
 from huanshu.auditlog.events import ABOUT_SUBJECTS
 from huanshu.errors import TamperedError
-from huanshu.keeper.bitmaps import Keys, every_bitmap, open_aged
+from huanshu.keeper.bitmaps import BEGIN, Keys, chained, changed, every_bitmap, open_aged
 from huanshu.sealing.blobs import seal_blob
 from huanshu.sealing.cells import refused as cell_refused
 from huanshu.store.queries import load
@@ -52,6 +55,8 @@ class _Segment:
     past: int
     entries: Sequence[int]
     pages: frozenset[int]
+    #: ``bitmaps.chained`` over everything before ``past``.
+    chain: bytes
 
 
 class SeenIndex:
@@ -66,7 +71,7 @@ class SeenIndex:
         self._connection: psycopg.Connection | None = None
         self._segments: list[_Segment] | None = None
         self._tail: list[tuple[int, BitMap]] = []
-        self._read_to = 0
+        self._read_to, self._chain = 0, BEGIN
         self._held: OrderedDict[tuple[int, int], BitMap] = OrderedDict()
         self._bytes = 0
 
@@ -75,26 +80,30 @@ class SeenIndex:
         with self._lock:
             self._drop()
 
-    def entries_about(self, keys: Keys, wanted: BitMap, before: int) -> list[int]:
-        """Indices below ``before`` of the entries whose bitmap holds one of ``wanted``, ascending."""
+    def entries_about(self, keys: Keys, wanted: BitMap, before: int, chain: bytes) -> list[int]:
+        """Indices below ``before`` of the entries whose bitmap holds one of ``wanted``, ascending. ``chain``: the
+        keeper's own ``chained`` over the entries below ``before``."""
         with self._lock:
             try:
                 connection = self._alive()
                 try:
-                    return self._answer(connection, keys, wanted, before)
+                    return self._answer(connection, keys, wanted, before, chain)
                 except TamperedError:
                     # A page that does not open is no evidence: forget them all, ask the bitmaps. Those raise again
                     # when they are the ones that were changed.
                     self._forget(connection)
-                    return self._answer(connection, keys, wanted, before)
+                    return self._answer(connection, keys, wanted, before, chain)
             except psycopg.Error:
                 self._drop()
                 raise
 
     # -- the answer -----------------------------------------------------------------------------
 
-    def _answer(self, connection: psycopg.Connection, keys: Keys, wanted: BitMap, before: int) -> list[int]:
-        self._extend(connection, keys, before)
+    def _answer(
+        self, connection: psycopg.Connection, keys: Keys, wanted: BitMap, before: int, chain: bytes
+    ) -> list[int]:
+        if self._extend(connection, keys, before) and self._chain != chain:
+            raise changed()
         assert self._segments is not None
         found: set[int] = set()
         by_page: dict[int, list[int]] = {}
@@ -141,16 +150,20 @@ class SeenIndex:
 
     # -- segments and tail ----------------------------------------------------------------------
 
-    def _extend(self, connection: psycopg.Connection, keys: Keys, before: int) -> None:
-        """Take in the entries up to ``before``; what is long enough becomes a segment."""
+    def _extend(self, connection: psycopg.Connection, keys: Keys, before: int) -> bool:
+        """Take in the entries up to ``before``; what is long enough becomes a segment. False when a later question has
+        taken them in already, and was compared then."""
         if self._segments is None:
             self._segments = list(_kept(connection, keys))
-            self._read_to = self._segments[-1].past if self._segments else 0
+            last = self._segments[-1] if self._segments else None
+            self._read_to, self._chain = (last.past, last.chain) if last else (0, BEGIN)
             self._tail = []
         if before <= self._read_to:
-            return
+            return False
         pairs = sum(len(there) for _, there in self._tail)
-        for index, there in every_bitmap(connection, keys, ABOUT_SUBJECTS, self._read_to - 1, before):
+        for body, there in every_bitmap(connection, keys, ABOUT_SUBJECTS, self._read_to - 1, before):
+            index = int(body["index"])
+            self._chain = chained(self._chain, body)
             self._tail.append((index, there))
             self._read_to = index + 1
             pairs += len(there)
@@ -158,17 +171,23 @@ class SeenIndex:
                 self._segments.append(self._keep(keys, index + 1))
                 self._tail, pairs = [], 0
         self._read_to = before
+        return True
 
     def _keep(self, keys: Keys, past: int) -> _Segment:
         """The tail as a segment, durable on a connection of its own: the caller reads on with a cursor on the other."""
         assert self._segments is not None
         first = self._segments[-1].past if self._segments else 0
         pages = dict(_turned([there for _, there in self._tail]))
-        segment = _Segment(first, past, [index for index, _ in self._tail], frozenset(pages))
+        segment = _Segment(first, past, [index for index, _ in self._tail], frozenset(pages), self._chain)
         name, key = keys[0]
         with self._connect() as connection, connection.transaction():
             (ends,) = connection.execute(_SQL["last_hash"], (past - 1,)).fetchone() or (b"",)
-            head = {"entries": segment.entries, "pages": sorted(pages), "ends": bytes(ends).hex()}
+            head = {
+                "entries": segment.entries,
+                "pages": sorted(pages),
+                "ends": bytes(ends).hex(),
+                "chain": segment.chain.hex(),
+            }
             _forget(connection, first)  # what is of another log, or beyond a gap
             sealed = seal_blob(key, name, _place(segment), json.dumps(head).encode())
             connection.execute(_SQL["keep_segment"], (first, past, sealed))
@@ -190,7 +209,7 @@ class SeenIndex:
     def _forget(self, connection: psycopg.Connection) -> None:
         with connection.transaction():
             _forget(connection, 0)
-        self._segments, self._tail, self._read_to = None, [], 0
+        self._segments, self._tail, self._read_to, self._chain = None, [], 0, BEGIN
         self._held.clear()
         self._bytes = 0
 
@@ -214,11 +233,12 @@ def _kept(connection: psycopg.Connection, keys: Keys) -> Iterator[_Segment]:
     for first, past, sealed, leaf_hash in connection.execute(_SQL["segments"]).fetchall():
         if first != at:
             return
-        bare = _Segment(first, past, (), frozenset())
+        bare = _Segment(first, past, (), frozenset(), b"")
         with suppress(TamperedError):
             head: dict[str, Any] = json.loads(open_aged(keys, _place(bare), bytes(sealed)))
-            if head["ends"] == bytes(leaf_hash).hex():
-                yield _Segment(first, past, head["entries"], frozenset(head["pages"]))
+            if head["ends"] == bytes(leaf_hash).hex() and "chain" in head:  # those of before have none
+                chain = bytes.fromhex(head["chain"])
+                yield _Segment(first, past, head["entries"], frozenset(head["pages"]), chain)
                 at = past
                 continue
         return

@@ -29,7 +29,15 @@ from huanshu.catalog import Home, Rung
 from huanshu.errors import ContentError, DeniedError, TamperedError, Text, UnavailableError
 from huanshu.keeper import alerts, bundles, proposals, tracing
 from huanshu.keeper.admission import Admission
-from huanshu.keeper.bitmaps import open_aged, open_bitmap, open_member, sightings, subjects_of
+from huanshu.keeper.bitmaps import (
+    BEGIN,
+    chained,
+    open_aged,
+    open_bitmap,
+    open_member,
+    sightings,
+    subjects_of,
+)
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.corrections import PLATFORM_ONLY
 from huanshu.keeper.establish import Asker, Peer, establish
@@ -74,6 +82,8 @@ class Service:
         self._lock = threading.Lock()
         self._register = Register()
         self._tickets = OpenTickets()
+        #: Over the bitmaps of all entries so far, and what it was at each question who saw whom.
+        self._chain, self._at_question = BEGIN, dict[int, bytes]()
         self._stopped: TamperedError | None = None
         self._seen = SeenIndex(parts.connect)
         try:
@@ -309,8 +319,8 @@ class Service:
             if body["event"] != "access.seen.authorised":
                 raise refused("keeper.seen.not_asked", "its entry asks no such thing", "条目并非追查申请")
             wanted = open_member(body["subjects"], self._opened_bitmap(body["subjects"]))
-            keys = self._bitmap_keys()
-        return self._seen.entries_about(keys, wanted, ticket.index)
+            keys, chain = self._bitmap_keys(), self._at_question[ticket.index]
+        return self._seen.entries_about(keys, wanted, ticket.index, chain)
 
     def exposed(
         self, peer: Peer, acting_as: str | None, ticket: Ticket, organisations: bytes
@@ -496,6 +506,9 @@ class Service:
         return Ticket(appended.entry.index, appended.leaf_hash.hex())
 
     def _apply(self, entry: Entry, hashed: bytes) -> None:
+        if entry.event == "access.seen.authorised":
+            self._at_question[entry.index] = self._chain
+        self._chain = chained(self._chain, entry.body)
         self._register.apply(entry)
         self._tickets.apply(Ticket(entry.index, hashed.hex()), entry)
 
@@ -637,6 +650,7 @@ class Service:
         """What the log's entries establish, from the first one on."""
         writer = self._parts.writer
         self._register, self._tickets = Register(), OpenTickets()
+        self._chain, self._at_question = BEGIN, {}
         for entry, hashed in writer.start():
             self._apply(entry, hashed)
         if self._register.origin not in ("", writer.origin):

@@ -469,6 +469,12 @@ TABLE = [
     Broken("log.origin.malformed", LOG, "minimal.huanshu", "https://minimal.huanshu", 1),
     Broken("log.timezone.unknown", LOG, "Asia/Shanghai", "Asia/Shanghia", 2),
     Broken("obligation.key.missing", DUTIES, "receipt_due", "receipt_duee", 1),
+    # A period that no calendar reaches the end of, in each unit.
+    Broken("content.number.range", DUTIES, "value: 1\n    unit: years", "value: 9000\n    unit: years", 11),
+    Broken(
+        "content.number.range", DUTIES, "value: 11\n    unit: months", "value: 1201\n    unit: months", 42
+    ),
+    Broken("content.number.range", DUTIES, "value: 360\n    unit: days", "value: 40000\n    unit: days", 35),
     Broken("calendar.day.idle", CALENDAR, "2026-01-04", "2026-01-05", 3),
     Broken(
         "retention.obligation.unknown", KEPT, "quarantine: one_year", "quarantine: one_yaer", 5, "one_year"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ from pyroaring import BitMap
 from huanshu.auditlog.events import ABOUT_SUBJECTS
 from huanshu.catalog import Home, read_home
 from huanshu.errors import TamperedError
-from huanshu.keeper.bitmaps import Keys, sightings
+from huanshu.keeper.bitmaps import BEGIN, Keys, chained, sightings
 from huanshu.keeper.seen import SeenIndex
 from huanshu.sealing.keys import bitmap_key
 from huanshu.store import connect
@@ -31,6 +32,7 @@ class Log:
         self.keys: Keys = [(bitmap_key(1), self.planted.key)]
         self.sets: dict[int, set[int]] = {}
         self.made: list[SeenIndex] = []
+        self.chains: dict[int, bytes] = {}
         rng = random.Random(4)
         for n in range(50):
             start, length = rng.randrange(MOST), rng.choice([1, 3, 40, 3_000])
@@ -61,7 +63,18 @@ class Log:
 
     def answers(self, index: SeenIndex, before: int | None = None) -> list[list[int]]:
         end = self.end if before is None else before
-        return [index.entries_about(self.keys, BitMap([one]), end) for one in self.asked]
+        chain = self.chain(end)
+        return [index.entries_about(self.keys, BitMap([one]), end, chain) for one in self.asked]
+
+    def chain(self, before: int) -> bytes:
+        """What the keeper's own fold of the entries below ``before`` comes to; taken before anybody changes a row."""
+        if before not in self.chains:
+            chain = BEGIN
+            rows = self.ground.rows(f"SELECT leaf FROM log.entry WHERE index < {before} ORDER BY index")
+            for (leaf,) in rows:
+                chain = chained(chain, json.loads(bytes(leaf)))
+            self.chains[before] = chain
+        return self.chains[before]
 
     def truth(self, before: int | None = None) -> list[list[int]]:
         end = self.end if before is None else before
@@ -101,7 +114,7 @@ def test_answers_are_those_of_a_scan(log: Log) -> None:
     assert segments == 7
     assert pages > 14
     assert log.answers(log.index()) == truth  # from the pages of another keeper's life
-    together = log.index().entries_about(log.keys, BitMap(log.asked), log.end)
+    together = log.index().entries_about(log.keys, BitMap(log.asked), log.end, log.chain(log.end))
     assert together == sorted({at for each in truth for at in each})
 
 
@@ -156,6 +169,30 @@ def test_a_missing_bitmap_is_an_error_and_never_an_absence(log: Log, kept: bool)
     else:
         with pytest.raises(TamperedError, match=r"auditlog\.bitmap\.changed"):
             log.answers(log.index())
+
+
+@pytest.mark.parametrize("hidden", ["its event", "its index", "its leaf"])
+def test_a_row_hidden_while_a_segment_is_made_is_not_missing_for_ever(log: Log, hidden: str) -> None:
+    """Whoever holds the database changes a row, lets the question be asked, and puts the row back."""
+    log.chain(log.end)
+    first = min(log.sets)
+    ((event, leaf),) = log.ground.rows(f"SELECT event, leaf FROM log.entry WHERE index = {first}")
+    change, back = {
+        "its event": ("event = 'report.page.built'", f"event = '{event}'"),
+        "its index": ("index = 900000", f"index = {first}"),
+        "its leaf": (
+            "leaf = convert_to(replace(convert_from(leaf, 'UTF8'), 'subjects', 'subjectz'), 'UTF8')",
+            f"leaf = '\\x{bytes(leaf).hex()}'",
+        ),
+    }[hidden]
+    log.ground.tamper(f"UPDATE log.entry SET {change} WHERE index = {first}")
+    index = log.index()
+    with pytest.raises(TamperedError, match=r"auditlog\.bitmap\.changed"):
+        log.answers(index)
+    where = 900_000 if hidden == "its index" else first
+    log.ground.tamper(f"UPDATE log.entry SET {back} WHERE index = {where}")
+    for each in (index, log.index()):
+        assert log.answers(each) == log.truth()
 
 
 def test_pages_of_another_log_are_not_believed(log: Log) -> None:
