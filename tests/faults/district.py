@@ -21,6 +21,7 @@ from huanshu.assembly import Stack, connect
 from huanshu.assembly.sandbox import prepare
 from huanshu.assembly.verifying import verify_deployment
 from huanshu.auditlog.reader import read_entries
+from huanshu.drill.blanks import lay_blank_servers
 from huanshu.exchange.intake import run_intake
 from huanshu.exchange.runs import run_delivery
 from huanshu.settings import Settings
@@ -38,6 +39,7 @@ class District:
         for part in ("policies", "expectations", "dags", "audit"):
             shutil.copytree(ROOT / part, folder / "home" / part)
         self.settings = Settings(folder / "home", folder / "state", "en")
+        lay_blank_servers(self.settings)
         self.stack = Stack(self.settings).__enter__()
         self.sandbox = prepare(self.settings)
         self.sequence = 0

@@ -31,6 +31,7 @@ from huanshu.assembly.verifying import verify_deployment
 from huanshu.auditlog import Entry, Register
 from huanshu.auditlog.reader import read_entries
 from huanshu.catalog import Flow, Home
+from huanshu.drill.blanks import lay_blank_servers
 from huanshu.errors import TamperedError
 from huanshu.exchange.intake import IntakeOutcome, run_intake
 from huanshu.exchange.runs import run_delivery
@@ -76,6 +77,7 @@ class Range:
 
     def __enter__(self) -> Range:
         try:
+            lay_blank_servers(self.settings)
             self.deployment = create(self.settings)
             self.start_keeper()
             self.sandbox = prepare(self.settings)
