@@ -17,6 +17,7 @@ from huanshu.cli import (
     drills,
     flows,
     holds,
+    keys,
     policies,
     quarantine,
     receipts,
@@ -56,6 +57,7 @@ audits.app.command("reopen")(reopening.reopen)
 app.add_typer(audits.app, name="audit")
 app.add_typer(drills.app, name="drill")
 app.add_typer(cheats.app, name="cheat")
+app.add_typer(keys.app, name="keys")
 app.add_typer(reports.app, name="report")
 app.add_typer(checks.domains, name="domains")
 for command in (checks.check, stacks.status, stacks.verify, stacks.up, stacks.demo, simulation.simulate):

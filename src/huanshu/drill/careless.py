@@ -17,6 +17,9 @@ from huanshu.exchange.receiving import Numbers, Receiving, digested
 from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import RecalledRecords
 from huanshu.keeper.reopening import Signature, TwoPersons
+from huanshu.sealing.ccm import ccm_encrypt
+from huanshu.sealing.cells import bound_row
+from huanshu.sealing.suites import aead
 from huanshu.store.blocks import Block, write_blocks
 
 _YES = Text("nobody asked the rules", "未经规则判定")
@@ -96,3 +99,24 @@ class OneIsEnough(TwoPersons):
 
     def complete(self, home: Home, first: Signature | None, second: Signature) -> bool:  # noqa: ARG002
         return True
+
+
+def seal_without_place(key: bytes, value: str) -> bytes:
+    """The same cipher and key; bound to no domain, dataset, field, record or version."""
+    return aead(key).encrypt(value.encode(), [])
+
+
+def open_without_place(key: bytes, cell: bytes) -> str:
+    """Inverse, wherever the cell lies now."""
+    return aead(key).decrypt(cell, []).decode()
+
+
+def seal_with_counted_nonce(key: bytes, record: int, version: int, value: bytes) -> bytes:
+    """SM4-CCM with the row's numbers as its nonce: unique until a snapshot is put back."""
+    nonce = bound_row(record, version)
+    return nonce + ccm_encrypt(key[-16:], nonce, value, b"")
+
+
+def open_as_it_says(key: bytes, cell: bytes) -> bytes:
+    """A reader of cells that say their algorithm in the first byte; 0 is none."""
+    return cell[1:] if cell[0] == 0 else aead(key).decrypt(cell[1:], [])

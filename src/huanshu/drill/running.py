@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from huanshu.drill import correcting, erring, prying, publishing, reopening, storing, verbs, witnessing
+from huanshu.drill import (
+    correcting,
+    erring,
+    prying,
+    publishing,
+    reopening,
+    sealed,
+    storing,
+    verbs,
+    witnessing,
+)
 from huanshu.drill.definition import Drill
 from huanshu.drill.verbs import Arm
 from huanshu.errors import ContentError, Text
@@ -21,6 +31,7 @@ VERBS = {
     **witnessing.VERBS,
     **publishing.VERBS,
     **reopening.VERBS,
+    **sealed.VERBS,
 }
 
 

@@ -60,9 +60,9 @@ def cross_domain_read(home: Path, drill: Drill) -> list[Arm]:
             len(range_.acts()),
             range_.loans(),
         )
-        across = _attempt(range_, actors, actors["victim"], theirs)
-        beside = _attempt(range_, actors, actors["domain"], theirs)
-        nothing = _attempt(range_, actors, actors["domain"], 10**9)
+        across = attempt(range_, actors, actors["victim"], theirs)
+        beside = attempt(range_, actors, actors["domain"], theirs)
+        nothing = attempt(range_, actors, actors["domain"], 10**9)
         events = [entry.event for entry in range_.acts()[size:]]
         persons = {entry.body["person"] for entry in range_.acts()[size:]}
         stopped = (
@@ -85,13 +85,11 @@ def cross_domain_read(home: Path, drill: Drill) -> list[Arm]:
             if stopped
             else Text(f"not stopped as it must be: {events}", f"未按要求阻止：{events}"),
         )
-        opened = _attempt(range_, actors, actors["domain"], ours)
+        opened = attempt(range_, actors, actors["domain"], ours)
         twin = Arm(TWIN, opened is None, Text("the clerk's own resident is read", "本社区居民可正常查看"))
     with Range(home, enforcer=lambda h: AllowsEverything(h.policies, h.contracts)) as open_range:
         open_range.take_in(actors["intake"])
-        got = _attempt(
-            open_range, actors, actors["victim"], _one_record(open_range, actors, actors["victim"])
-        )
+        got = attempt(open_range, actors, actors["victim"], _one_record(open_range, actors, actors["victim"]))
         control = Arm(
             CONTROL,
             got is None,
@@ -105,8 +103,8 @@ def deleted_log_entry(home: Path, drill: Drill) -> list[Arm]:
     actors = drill.actors
     with Range(home) as range_:
         range_.take_in(actors["intake"])
-        denied = _attempt(range_, actors, actors["victim"], _one_record(range_, actors, actors["victim"]))
-        _attempt(range_, actors, actors["domain"], _one_record(range_, actors, actors["domain"]))
+        denied = attempt(range_, actors, actors["victim"], _one_record(range_, actors, actors["victim"]))
+        attempt(range_, actors, actors["domain"], _one_record(range_, actors, actors["domain"]))
         clean = range_.verify()
         twin = Arm(
             TWIN, clean.clean and clean.entries > 0, Text("an untouched log verifies", "未动过的日志核验通过")
@@ -212,7 +210,7 @@ def _one_record(range_: Range, actors: Mapping[str, Any], home: str) -> int:
     return due[0][0]
 
 
-def _attempt(range_: Range, actors: Mapping[str, Any], domain: str, record: int) -> HuanshuError | None:
+def attempt(range_: Range, actors: Mapping[str, Any], domain: str, record: int) -> HuanshuError | None:
     """Read one field of one record as the drill's person; None when a value came back."""
     running = range_.acting(actors["person"])
     asked = Asked(

@@ -17,6 +17,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Final, Literal, Protocol
 
+from cryptography.hazmat.backends.openssl import backend
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.ciphers.algorithms import AES, SM4
 
@@ -93,6 +94,11 @@ def block_algorithm(key: bytes) -> AES | SM4:
     if len(key) == _MARKED_MAC and key.startswith(SM4_MARK):
         return SM4(key[len(SM4_MARK) :])
     return AES(key)
+
+
+def openssl() -> str:
+    """What computes AES, SM4, SM3 and Ed25519 here."""
+    return backend.openssl_version_text()
 
 
 def fresh(profile: Profile, use: Literal["seal", "mac"]) -> bytes:
