@@ -1,6 +1,6 @@
 """Every use of cryptography in Huanshu, as security staff and assessors (GB/T 39786) ask for it.
 
-A use says which symbols of which libraries it calls, and from which modules (``*``: those of a package). A test walks the
+A use says which symbols of which libraries it calls, and from which modules (``*``: of a package). A test walks the
 source and fails when one is called that stands in no use, and when a use is listed that nothing calls. So this list is
 what the code does.
 
