@@ -45,12 +45,18 @@ def disturb(district: District, folder: Path, entries: int, seed: int, kills: in
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )  # fmt: skip
     try:
-        due = 0
+        due, waited = 0, 0
         while asking.poll() is None:
             # After so many more answers, not after so long: how often they are killed does not hang on the machine.
             if answered(folder) <= due:
                 time.sleep(0.05)
+                waited += 1
+                if (
+                    waited % 100 == 0
+                ):  # who was killed was not dead yet when we looked whether to start it again
+                    mend(district)
                 continue
+            waited = 0
             victim = dice.choice(["keeper", "keeper", "district"])
             pid = district.pid(victim)
             assert pid is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,8 +20,16 @@ from huanshu.store import connect
 OWNER = Peer(os.geteuid(), "owner")
 
 
-def service_over(ground: Any, home: Home, head: HeadFile, vault: Vault, origin: str = "") -> Service:
-    """A service that has started: it has read the whole log."""
+def service_over(
+    ground: Any,
+    home: Home,
+    head: HeadFile,
+    vault: Vault,
+    origin: str = "",
+    monotonic: Callable[[], float] | None = None,
+) -> Service:
+    """A service that has started: it has read the whole log. ``monotonic``: another clock than the ground's that nobody
+    can set."""
     url, folder = ground.keeper_url, ground.folder
     origin = origin or home.log_origin
 
@@ -39,6 +48,6 @@ def service_over(ground: Any, home: Home, head: HeadFile, vault: Vault, origin: 
             vault=vault,
             connect=lambda: connect(url),
             keeper_uid=OWNER.uid,
-            tending=Tending(writer, publisher, witnesses, ground.clock, ground.clock.ticks),
+            tending=Tending(writer, publisher, witnesses, ground.clock, monotonic or ground.clock.ticks),
         )
     )

@@ -59,6 +59,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "log.clock.moved": _shape("seconds direction"),
     "log.witnesses.named": _shape("digest witnesses quorum"),
     "log.witness.doubted": _shape("witness seconds"),
+    "log.publication.renewed": _shape("entries"),
     "policy.bundle.adopted": _shape("digest", "post"),
     "key.sender.enrolled": _shape("sender public_key", "post"),
     "approval.flow.granted": _shape("flow digest until", "post dataset"),

@@ -14,6 +14,10 @@ Crash points
                   was acknowledged never changes.
     after 4       done; partial tiles that a full one has replaced may be left over, which is allowed.
 Memory is bounded by a step's entries, however far behind the files are.
+
+Files may go while the keeper runs: somebody deletes the folder, or puts an older copy there. The checkpoint is looked
+at before every publication; when it is not the one written last, what lies there is the beginning again, and ``lost``
+says how much had been published. What was lost is made anew from the database, and covered by the same checkpoints.
 """
 
 from __future__ import annotations
@@ -27,7 +31,8 @@ from typing import Final
 import psycopg
 
 from huanshu.auditlog.published import PublishedLog
-from huanshu.errors import HuanshuError, TamperedError, Text, UnavailableError
+from huanshu.auditlog.tampering import not_ours, rolled_back
+from huanshu.errors import HuanshuError, Text, UnavailableError
 from huanshu.tlog import Checkpoint, GrowingTiles, leaf_hash
 from huanshu.tlog.tiles import WIDTH, Tile, bundle
 
@@ -55,6 +60,10 @@ class Publisher:
         self._connection: psycopg.Connection | None = None
         self._tiles: GrowingTiles | None = None
         self._leaves: list[bytes] = []
+        #: The checkpoint that was written or found last; None before.
+        self._shown: Checkpoint | None = None
+        #: Entries that had been published when the files were found gone or older; whoever tells it sets it to None.
+        self.lost: int | None = None
 
     @property
     def size(self) -> int:
@@ -83,7 +92,10 @@ class Publisher:
 
     def _publish(self, head: str) -> Checkpoint:
         goal = self._read_checkpoint(head)
+        self._look_again()
         tiles = self._tiles or self._resume(goal)
+        if self._shown is not None and tiles.size < self._shown.size:
+            self.lost = self._shown.size
         _require_behind(tiles.size, tiles.root, goal)
         if self._connection is None:
             self._connection = self._connect()
@@ -92,7 +104,15 @@ class Publisher:
             self._step(self._connection, tiles, note)
         if self.published.note() is None:
             self.published.write_note(head)
+        self._shown = goal
         return goal
+
+    def _look_again(self) -> None:
+        """Files that are not as they were left are the beginning again."""
+        if self._shown is not None:
+            note = self.published.note()
+            if note is None or self._read_checkpoint(note) != self._shown:
+                self._forget()
 
     # -- one step -------------------------------------------------------------------------------
 
@@ -110,10 +130,10 @@ class Publisher:
         checkpoint = self._read_checkpoint(note)
         begin = tiles.size
         if checkpoint.size <= begin:
-            raise _differs("a checkpoint lies under another size", "检查点规模有误")
+            raise not_ours("a checkpoint lies under another size", "检查点规模有误")
         files = list(self._fold(connection, tiles, checkpoint.size))
         if tiles.root != checkpoint.root:
-            raise _differs(
+            raise not_ours(
                 f"entries {begin} to {checkpoint.size} are not the signed ones",
                 f"条目 {begin} 至 {checkpoint.size} 与签名不符",
             )
@@ -124,6 +144,7 @@ class Publisher:
         for tile, raw in tiles.partial():
             self.published.write_once(tile.path, raw)
         self.published.write_note(note)
+        self._shown = checkpoint
         for name, _, _ in files:
             if ".p/" not in name:
                 self.published.drop_partial(name)
@@ -136,7 +157,7 @@ class Publisher:
         rows = connection.execute(_LEAVES, (tiles.size, size)).fetchall()
         for at, (index, leaf) in enumerate(rows, start=tiles.size):
             if index != at:
-                raise _differs(f"index {at} is missing", f"缺少序号 {at}")
+                raise not_ours(f"index {at} is missing", f"缺少序号 {at}")
             raw = bytes(leaf)
             self._leaves.append(raw)
             filled = list(tiles.append(leaf_hash(raw)))
@@ -147,7 +168,7 @@ class Publisher:
             for tile, content in filled:
                 yield tile.path, content, ()
         if tiles.size != size:
-            raise _differs(f"index {tiles.size} is missing", f"缺少序号 {tiles.size}")
+            raise not_ours(f"index {tiles.size} is missing", f"缺少序号 {tiles.size}")
         if self._leaves:
             part = Tile(0, tiles.size // WIDTH, len(self._leaves))
             yield part.bundle_path, bundle(self._leaves), self._leaves[fresh:]
@@ -162,7 +183,7 @@ class Publisher:
                     "SELECT sealed FROM log.bitmap WHERE sealed_sha256 = %s", (bytes.fromhex(digest),)
                 ).fetchone()
                 if row is None or hashlib.sha256(bytes(row[0])).hexdigest() != digest:
-                    raise _differs(f"bitmap {digest[:16]} is not the bound one", f"位图 {digest[:16]} 不符")
+                    raise not_ours(f"bitmap {digest[:16]} is not the bound one", f"位图 {digest[:16]} 不符")
                 yield bitmap_path(digest), bytes(row[0])
 
     # -- start and end --------------------------------------------------------------------------
@@ -178,7 +199,7 @@ class Publisher:
         _require_behind(there.size, there.root, goal)
         tiles = GrowingTiles(there.size, self.published.tile)
         if tiles.root != there.root:
-            raise _differs("the published tiles are not the published checkpoint's", "已公布分块与检查点不符")
+            raise not_ours("the published tiles are not the published checkpoint's", "已公布分块与检查点不符")
         self._connection = self._connection or self._connect()
         begin = there.size - there.size % WIDTH
         rows = self._connection.execute(_LEAVES, (begin, there.size)).fetchall()
@@ -186,7 +207,7 @@ class Publisher:
         if there.size % WIDTH and b"".join(map(leaf_hash, leaves)) != self.published.tile(
             Tile(0, begin // WIDTH, there.size - begin)
         ):
-            raise _differs(
+            raise not_ours(
                 f"entries from {begin} are not the published ones", f"自 {begin} 起的条目与已公布的不符"
             )
         self._tiles, self._leaves = tiles, leaves
@@ -226,27 +247,9 @@ def bitmap_path(digest: str) -> str:
 def _require_behind(size: int, root: bytes, goal: Checkpoint) -> None:
     """What was published is not ahead of the keeper's head, and not of another tree of its size."""
     if size > goal.size:
-        raise TamperedError(
-            "auditlog.log.rolled_back",
-            Text(
-                f"{size} entries were published, the keeper's head has {goal.size}",
-                f"已公布 {size} 条，钥匙保管的日志头只有 {goal.size} 条",
-            ),
-            remedy=Text(
-                "the machine was set back; tell security staff, nothing is opened meanwhile",
-                "系统被回退；请通知安全人员，期间不开启任何值",
-            ),
+        raise rolled_back(
+            f"{size} entries were published, the keeper's head has {goal.size}",
+            f"已公布 {size} 条，钥匙保管的日志头只有 {goal.size} 条",
         )
     if size == goal.size and root != goal.root:
-        raise _differs("another log of this size was published", "已公布另一份同规模日志")
-
-
-def _differs(en: str, zh: str) -> TamperedError:
-    return TamperedError(
-        "auditlog.log.not_ours",
-        Text(f"the log is not the one that was acknowledged: {en}", f"日志与已确认的不一致：{zh}"),
-        remedy=Text(
-            "run huanshu-verify, tell security staff; nothing is opened meanwhile",
-            "运行 huanshu-verify 并通知安全人员；期间不开启任何值",
-        ),
-    )
+        raise not_ours("another log of this size was published", "已公布另一份同规模日志")

@@ -35,7 +35,7 @@ from huanshu.auditlog.head import HeadStore
 from huanshu.auditlog.origins import Origins, following, generation, origin_of
 from huanshu.auditlog.published import PublishedLog
 from huanshu.auditlog.signing import Signer
-from huanshu.auditlog.writer import TAKE_LOCK
+from huanshu.auditlog.writer import take_lock
 from huanshu.canonical import canonical
 from huanshu.errors import HuanshuError, TamperedError, Text, UnavailableError
 from huanshu.store import require_promises
@@ -138,8 +138,8 @@ def reopen(
     try:
         with connect() as connection:
             require_promises(connection)
-            held = connection.execute(TAKE_LOCK).fetchone()
-            if held is None or not held[0]:
+            held = take_lock(connection)
+            if not held:
                 raise UnavailableError(
                     "auditlog.log.has_writer",
                     Text("another process writes this log", "已有其他进程在写本日志"),

@@ -24,7 +24,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from huanshu.auditlog.published import WITNESSED, PublishedLog
-from huanshu.errors import ContentError, HuanshuError, InputError, TamperedError, Text, Where
+from huanshu.auditlog.tampering import FORK, forked, rolled_back
+from huanshu.errors import ContentError, HuanshuError, InputError, Text, Where
 from huanshu.tlog import (
     Checkpoint,
     Cosignature,
@@ -296,16 +297,9 @@ class Witnesses:
         except HuanshuError:
             return  # not signed by the log: a witness's word alone stops nobody
         if there.size > ours.size:
-            raise TamperedError(
-                "auditlog.log.rolled_back",
-                Text(
-                    f"witness {witness.label} has cosigned {there.size} entries, this log has {ours.size}",
-                    f"见证方 {witness.label} 见证过 {there.size} 条，本日志只有 {ours.size} 条",
-                ),
-                remedy=Text(
-                    "the machine was set back; tell security staff, nothing is opened meanwhile",
-                    "系统被回退；请通知安全人员，期间不开启任何值",
-                ),
+            raise rolled_back(
+                f"witness {witness.label} has cosigned {there.size} entries, this log has {ours.size}",
+                f"见证方 {witness.label} 见证过 {there.size} 条，本日志只有 {ours.size} 条",
             )
         if there.size == 0:
             return
@@ -328,21 +322,6 @@ def _answer_file(path: Path) -> Answered:
         return Answered(200, rest)
     body, _, held = rest.partition(b"\n\n")
     return Answered(int(status), body + b"\n", held.decode(errors="replace") or None)
-
-
-#: Where a fork's proof lies among the published files: nothing starts beside it.
-FORK: Final = "fork-proof.json"
-
-
-def forked() -> TamperedError:
-    return TamperedError(
-        "auditlog.log.forked",
-        Text("the log's key has signed two trees that are not one", "日志密钥签署了两份互不相容的日志"),
-        remedy=Text(
-            f"{FORK} among the published files proves it to anyone; tell security staff, nothing is opened meanwhile",
-            f"公布文件夹中的 {FORK} 可向任何人证明；请通知安全人员，期间不开启任何值",
-        ),
-    )
 
 
 def quorum_time(policy: WitnessPolicy, found: Sequence[Cosignature]) -> int | None:

@@ -35,8 +35,9 @@ from huanshu.auditlog import events
 from huanshu.auditlog.entries import Draft, Entry
 from huanshu.auditlog.head import HeadStore
 from huanshu.auditlog.signing import Signer
+from huanshu.auditlog.tampering import not_ours
 from huanshu.canonical import written
-from huanshu.errors import InputError, TamperedError, Text, UnavailableError
+from huanshu.errors import InputError, Text, UnavailableError
 from huanshu.store import require_promises
 from huanshu.tlog import Checkpoint, Frontier, leaf_hash
 
@@ -53,7 +54,7 @@ _INDEX, _LENGTH, _ABSENT = struct.Struct(">hiq"), struct.Struct(">i"), struct.pa
 _UNLOGGED = """SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                WHERE n.nspname = 'log' AND c.relkind = 'r' AND c.relpersistence <> 'p'"""
 #: One writer: held by its session.
-TAKE_LOCK = "SELECT pg_try_advisory_lock(hashtext('huanshu.log.writer'))"
+_LOCK = "SELECT pg_try_advisory_lock(hashtext('huanshu.log.writer'))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,16 @@ class LogWriter:
         origin: str,
         head: HeadStore,
         clock: Callable[[], datetime],
+        lock: Callable[[psycopg.Connection], bool] | None = None,
     ) -> None:
+        """``lock`` takes the writer's lock for a session, and says whether it did (a drill's second writer asks for
+        none)."""
         self._connect = connect
         self._signer = signer
         self._origin = origin
         self._head = head
         self._clock = clock
+        self._lock = lock or take_lock
         self._connection: psycopg.Connection | None = None
         self._reading: psycopg.Connection | None = None
         #: Durable: what was acknowledged. Ahead: with what is staged. ``_staged`` changes under ``_mutex`` alone, and
@@ -120,7 +125,7 @@ class LogWriter:
         """The checkpoint that was acknowledged last. TamperedError when the head is gone."""
         note = self._head.read()
         if note is None:
-            raise _tampered("the keeper's head is missing", "钥匙保管的日志头缺失")
+            raise not_ours("the keeper's head is missing", "钥匙保管的日志头缺失")
         return note
 
     def now(self) -> datetime:
@@ -168,19 +173,19 @@ class LogWriter:
                 entry = Entry.of(raw)
                 last = datetime.fromisoformat(entry.body["at"])
             except (ValueError, KeyError, TypeError):
-                raise _tampered(f"entry {tree.size} is none", f"序号 {tree.size} 不是条目") from None
+                raise not_ours(f"entry {tree.size} is none", f"序号 {tree.size} 不是条目") from None
             if entry.index != tree.size:
-                raise _tampered(f"index {tree.size} is missing", f"缺少序号 {tree.size}")
+                raise not_ours(f"index {tree.size} is missing", f"缺少序号 {tree.size}")
             tree.append(hashed)
             if tree.size == acknowledged.size:
                 if tree.root != acknowledged.root:
-                    raise _tampered(
+                    raise not_ours(
                         f"the first {tree.size} entries are not the acknowledged ones", "已确认条目被改动"
                     )
                 known = True
             yield entry, hashed
         if not known:
-            raise _tampered(
+            raise not_ours(
                 f"the database holds {tree.size} entries, {acknowledged.size} were acknowledged",
                 f"数据库只有 {tree.size} 条，已确认 {acknowledged.size} 条",
             )
@@ -319,7 +324,7 @@ class LogWriter:
         query = "SELECT sealed FROM log.bitmap WHERE sealed_sha256 = %s"
         row = self._alive().execute(query, (sealed_sha256,)).fetchone()
         if row is None:
-            raise _tampered("a bitmap beside it is missing", "日志旁的位图缺失")
+            raise not_ours("a bitmap beside it is missing", "日志旁的位图缺失")
         return bytes(row[0])
 
     def _commit(
@@ -341,7 +346,7 @@ class LogWriter:
         except psycopg.errors.UniqueViolation:
             # Another writer, or an idempotency key that the caller should have looked up first.
             self._drop()
-            raise _tampered("another writer appended to this log", "另有写入者写入了本日志") from None
+            raise not_ours("another writer appended to this log", "另有写入者写入了本日志") from None
         except psycopg.Error as error:
             raise self._lost(error) from None
 
@@ -374,11 +379,11 @@ class LogWriter:
         try:
             require_promises(connection)
             _require_logged(connection)
-            held = connection.execute(TAKE_LOCK).fetchone()
+            held = self._lock(connection)
         except BaseException:
             connection.close()
             raise
-        if held is None or not held[0]:
+        if not held:
             connection.close()
             raise UnavailableError(
                 "auditlog.log.has_writer",
@@ -409,17 +414,21 @@ class LogWriter:
         ).fetchone()
         if row is None:
             if tree.size:
-                raise _tampered(
-                    "entries lie in the log without a signed checkpoint", "日志条目没有签名检查点"
-                )
+                raise not_ours("entries lie in the log without a signed checkpoint", "日志条目没有签名检查点")
             return
         checkpoint = self._signer.read_checkpoint(self._origin, row[1])
         if (checkpoint.size, checkpoint.root) != (tree.size, tree.root) or row[0] != tree.size:
-            raise _tampered(
+            raise not_ours(
                 f"the log holds {tree.size} entries, its last checkpoint covers {row[0]}",
                 f"日志有 {tree.size} 条，最后检查点覆盖 {row[0]} 条",
             )
         self._head.write(row[1])
+
+
+def take_lock(connection: psycopg.Connection) -> bool:
+    """The advisory lock of this log's one writer, for as long as the session lives; False when another has it."""
+    row = connection.execute(_LOCK).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _require_logged(connection: psycopg.Connection) -> None:
@@ -463,16 +472,5 @@ def _unwritable(error: Exception | None) -> UnavailableError:
         Text("the log cannot be written, so nothing is opened", "日志无法写入，因此不开启任何值"),
         remedy=Text(
             "is the database up and its disk not full? then run again", "请检查数据库与磁盘空间后重试"
-        ),
-    )
-
-
-def _tampered(en: str, zh: str) -> TamperedError:
-    return TamperedError(
-        "auditlog.log.not_ours",
-        Text(f"the log is not the one that was acknowledged: {en}", f"日志与已确认的不一致：{zh}"),
-        remedy=Text(
-            "run huanshu-verify, tell security staff; nothing is opened meanwhile",
-            "运行 huanshu-verify 并通知安全人员；期间不开启任何值",
         ),
     )

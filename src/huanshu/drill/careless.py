@@ -87,6 +87,11 @@ def leaves_formulas(text: str) -> str:
     return text
 
 
+def takes_no_lock(connection: psycopg.Connection) -> bool:  # noqa: ARG001
+    """A second writer that asks nobody whether there is a first."""
+    return True
+
+
 class ForgetsRecalls(RecalledRecords):
     """A keeper's memory without recalls: what was taken back is opened as before."""
 

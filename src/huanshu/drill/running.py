@@ -15,6 +15,7 @@ from huanshu.drill import (
     storing,
     verbs,
     witnessing,
+    writing,
 )
 from huanshu.drill.definition import Drill
 from huanshu.drill.verbs import Arm
@@ -32,6 +33,7 @@ VERBS = {
     **publishing.VERBS,
     **reopening.VERBS,
     **sealed.VERBS,
+    **writing.VERBS,
 }
 
 

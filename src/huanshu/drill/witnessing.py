@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from huanshu.auditlog import Draft, HeadFile, LogWriter, PublishedLog, Signer, create_head
 from huanshu.auditlog.publisher import bound_digests
-from huanshu.auditlog.witnesses import FORK, POLICY
+from huanshu.auditlog.tampering import FORK
+from huanshu.auditlog.witnesses import POLICY
 from huanshu.catalog import Rung
 from huanshu.drill.careless import AlwaysFresh
 from huanshu.drill.definition import Drill

@@ -78,9 +78,11 @@ class Tending:
                 self._writer.last,
                 self._writer.note,
             )  # in this order: the time is never newer than the note
-            if note != self._published:
-                self._publisher.publish(note)
-                self._published = note
+            # Also when nothing is new: somebody may have taken the files away.
+            self._publisher.publish(note)
+            self._published = note
+            if self._publisher.lost is not None:
+                self._witnessed, self._ask_at = None, 0.0  # their note went with the others
             if at is not None:
                 self._freshness.published(at)
 
@@ -129,6 +131,7 @@ class Tending:
         if register.answerable is None:
             return
         yield from self._named_witnesses(register)
+        yield from self._published_anew(register)
         yield from self._moved_clock(register)
         yield from self._doubted_witnesses(register)
         yield from self._was_stale(home, register)
@@ -149,6 +152,12 @@ class Tending:
         if digest != register.witnesses and (register.witnesses or policy.witnesses):
             said = {"digest": digest, "witnesses": len(policy.witnesses), "quorum": policy.quorum}
             yield _spoken("log.witnesses.named", register, said)
+
+    def _published_anew(self, register: Register) -> Iterator[Body]:
+        """Whoever took published files away, or put older ones there, is not passed over because it was mended."""
+        if (lost := self._publisher.lost) is not None:
+            self._publisher.lost = None
+            yield _spoken("log.publication.renewed", register, {"entries": lost})
 
     def _moved_clock(self, register: Register) -> Iterator[Body]:
         wall, ticks = self._pace

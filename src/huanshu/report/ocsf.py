@@ -56,6 +56,7 @@ EVENTS: Final[Mapping[str, _Line]] = {
     "log.clock.moved": _Line(DETECTION, _OPENED, _NEW, _HIGH),
     "log.witnesses.named": _Line(API, _API_UPDATE),
     "log.witness.doubted": _Line(DETECTION, _OPENED, _NEW, _MEDIUM),
+    "log.publication.renewed": _Line(DETECTION, _OPENED, _NEW, _HIGH),
     "log.entries.read": _Line(API, _API_READ),
     "policy.bundle.adopted": _Line(API, _API_UPDATE),
     "key.sender.enrolled": _Line(API, _API_CREATE),

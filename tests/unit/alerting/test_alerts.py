@@ -20,6 +20,7 @@ ZONE = ZoneInfo("Asia/Shanghai")
 LOCAL = timezone(timedelta(hours=8))
 NEEDED = {
     "mass_export", "slow_drip", "night_access", "repeated_denials", "first_field", "missing_receipt", "silence",
+    "clocks_differ", "publication_gone",
 }  # fmt: skip
 
 
@@ -52,6 +53,8 @@ def test_a_weakened_rule_fails_its_own_tests(home: Path, name: str) -> None:
         "first_field": ("learn: 30d", "learn: 400d"),
         "missing_receipt": ("window: 24h", "window: 48h"),
         "silence": ("window: 40d", "window: 400d"),
+        "clocks_differ": ("threshold: 1", "threshold: 2"),
+        "publication_gone": ("threshold: 1", "threshold: 2"),
     }[name]
     assert text.count(weak[0]) == 1
     file.write_text(text.replace(*weak))

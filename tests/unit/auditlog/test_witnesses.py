@@ -14,7 +14,8 @@ import pytest
 
 from huanshu.auditlog import PublishedLog, Publisher, Witnesses, require_signature
 from huanshu.auditlog.published import WITNESSED
-from huanshu.auditlog.witnesses import FORK, SKEW, check_urls
+from huanshu.auditlog.tampering import FORK
+from huanshu.auditlog.witnesses import SKEW, check_urls
 from huanshu.errors import ContentError, TamperedError
 from huanshu.store import connect
 from huanshu.tlog import Checkpoint, ForkProof, Frontier, WitnessPolicy, parse_policy

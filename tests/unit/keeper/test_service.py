@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -30,6 +31,7 @@ from huanshu.sealing import CellContext, seal_column
 from huanshu.sealing.keys import data_key
 from huanshu.store import connect
 from huanshu.tlog import Checkpoint
+from huanshu_verify import Options, fsck
 from huanshu_witness.carrying import answer_files
 from huanshu_witness.state import State, create
 
@@ -541,6 +543,51 @@ def test_a_log_found_changed_stops_the_keeper(keeper: Keeper) -> None:
             keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()])
         with pytest.raises(TamperedError, match=r"auditlog\.log\.not_ours"):
             keeper.service.status(OWNER, "p.tang")
+
+
+TAKEN: dict[str, Callable[[Path], object]] = {
+    "the folder": shutil.rmtree,
+    "all but the folder": lambda folder: [shutil.rmtree(folder / "tile"), (folder / "checkpoint").unlink()],
+    "an older copy": lambda folder: [
+        shutil.rmtree(folder),
+        shutil.copytree(folder.with_name("older"), folder),
+    ],
+}
+
+
+@pytest.mark.parametrize("what", TAKEN)
+def test_published_files_that_go_come_back_whole_and_it_is_told(keeper: Keeper, what: str) -> None:
+    folder = keeper.ground.folder / "log"
+    keeper.service.tend()
+    shutil.copytree(folder, folder.with_name("older"))
+    for _ in range(3):
+        keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
+    keeper.service.tend()
+    TAKEN[what](folder)
+    keeper.service.tend()  # nothing is new, and yet
+    assert keeper.published() == 5
+    assert verified(keeper) == []
+    keeper.service.tend()
+    keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
+    keeper.service.tend()
+    told = [e["detail"] for e in keeper.bodies() if e["event"] == "log.publication.renewed"]
+    assert told == [{"entries": 5}], "once"
+    assert keeper.published() == keeper.service.status(OWNER, "p.tang")["size"]
+    assert verified(keeper) == []
+
+
+def verified(keeper: Keeper) -> list[Any]:
+    """What the verifier finds in the published folder alone."""
+    vkey = keeper.ground.signer.vkey(keeper.home.log_origin)
+    return list(fsck(Options(vkey=vkey, published=keeper.ground.folder / "log")).problems)
+
+
+def test_a_published_checkpoint_of_somebody_else_stops_the_keeper(keeper: Keeper) -> None:
+    keeper.service.tend()
+    note = keeper.ground.folder / "log" / "checkpoint"
+    note.write_text(note.read_text().replace("\n2\n", "\n1\n"))
+    with pytest.raises(TamperedError, match=r"auditlog\.checkpoint\.forged"):
+        keeper.service.tend()
 
 
 def test_a_machine_set_back_does_not_start_on_newer_published_files(keeper: Keeper) -> None:

@@ -1,7 +1,8 @@
 """Writer, publisher and verifier as a set: whatever is changed in database or published folder is found and named.
 
-``MATRIX`` is also the table of docs/tampering.md: what is done, who finds it and when, what is named. Each row is tried
-with its defence (found, at that place) and without it (nothing is found), so each can fail.
+``MATRIX`` and ``RUNNING`` are also the table of docs/tampering.md: what is done, who finds it and when, what is named. Each
+row is tried with its defence (found, at that place) and without it (nothing is found), so each can fail. What ``RUNNING``
+lists is done to a log that is being written.
 """
 
 from __future__ import annotations
@@ -10,16 +11,22 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from served import OWNER, service_over
 
-from huanshu.auditlog import Draft
+from huanshu.auditlog import Draft, HeadFile, LogWriter, create_head
 from huanshu.auditlog.published import PublishedLog
 from huanshu.auditlog.publisher import Publisher
 from huanshu.canonical import canonical
+from huanshu.catalog import read_home
+from huanshu.drill.careless import takes_no_lock
+from huanshu.errors import TamperedError, UnavailableError
+from huanshu.keeper.vault import Vault, create_root, load_root
 from huanshu.store import connect
 from huanshu.tlog import Checkpoint, Frontier, leaf_hash, vkey
 from huanshu.tlog.cosignatures import cosignature_line, cosigned_message, note_text
@@ -281,9 +288,98 @@ def test_each_tampering_is_found_at_its_place_and_not_without_its_defence(whole:
         assert blind.clean, blind.problems
 
 
+# -- a log that is being written ---------------------------------------------------------------------------
+
+#: What is done, by whom it is found, when, and what is said.
+RUNNING = {
+    "a second log process on copied state": (
+        "在复制的状态上启动第二个日志进程", "database, by compare-and-swap; the loser is out", "its first append", "`auditlog.log.not_ours`",
+    ),
+    "the clock moved forward by a day": (
+        "时钟拨快一天", "keeper; alert `clocks_differ`", "one second", "`log.clock.moved`: `forward`",
+    ),
+    "the clock moved back by a day": (
+        "时钟拨回一天", "keeper: nothing sensitive is opened until it is right; alert `clocks_differ`", "one second",
+        "`log.clock.moved`: `back`",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("defended", [True, False], ids=["with the keys", "without them"])
+def test_of_two_writers_one_loses_and_no_size_is_signed_twice(ground: Any, defended: bool) -> None:
+    """The second has log key and head of the first and asks for no lock. What stops it are the keys on index and size."""
+    first = ground.started()
+    first.append([_report(0)])
+    copied = HeadFile(ground.folder / "copied")
+    copied.write(ground.head.read())
+    with pytest.raises(UnavailableError, match=r"auditlog\.log\.has_writer"):
+        list(
+            LogWriter(lambda: connect(ground.keeper_url), ground.signer, ORIGIN, copied, ground.clock).start()
+        )
+    second = LogWriter(
+        lambda: connect(ground.keeper_url), ground.signer, ORIGIN, copied, ground.clock, takes_no_lock
+    )
+    list(second.start())
+    if not defended:
+        ground.tamper(
+            "ALTER TABLE log.entry DROP CONSTRAINT entry_pkey CASCADE",
+            "ALTER TABLE log.checkpoint DROP CONSTRAINT checkpoint_pkey",
+        )
+    first.append([_report(1)])
+    if defended:
+        with pytest.raises(TamperedError, match=r"auditlog\.log\.not_ours"):
+            second.append([_report(2)])
+        with pytest.raises(UnavailableError, match=r"auditlog\.log\.unwritable"):
+            second.append([_report(3)])  # it is out
+    else:
+        second.append([_report(2)])
+    second.close()
+    first.append([_report(4)])
+    first.close()
+    signed = ground.rows("SELECT size, count(DISTINCT note) FROM log.checkpoint GROUP BY size ORDER BY size")
+    assert signed == [(1, 1), (2, 1 if defended else 2), (3, 1)]
+    report = fsck(Options(ground.roles["huanshu_app"], ground.signer.vkey(ORIGIN), ground.head.read()))
+    assert report.clean == defended, report.problems
+
+
+@pytest.mark.parametrize("defended", [True, False], ids=["with a second clock", "without one"])
+@pytest.mark.parametrize(("days", "direction"), [(1, "forward"), (-1, "back")])
+def test_a_clock_moved_by_a_day_is_told(
+    ground: Any, root: Path, days: int, direction: str, defended: bool
+) -> None:
+    """By the clock that nobody can set: where there is none but the wall clock, nobody can tell."""
+    home, head = read_home(root), HeadFile(ground.folder / "keeper.head")
+    create_head(ground.signer, home.log_origin, head)
+    create_root(ground.folder / "root.key")
+    vault = Vault(load_root(ground.folder / "root.key"), connect(ground.keeper_url))
+    wall = None if defended else lambda: ground.clock().timestamp()
+    service = service_over(ground, home, head, vault, monotonic=wall)
+    try:
+        service.append(OWNER, "p.chen", {"event": "log.origin.created", "detail": {"sandbox": True}})
+        adopted = {"event": "policy.bundle.adopted", "detail": {"digest": home.policies.digest}}
+        service.append(OWNER, "p.chen", adopted)
+        service.tend()
+        ground.clock.at += timedelta(days=days)
+        if days < 0:
+            with pytest.raises(UnavailableError, match=r"auditlog\.log\.stale"):
+                service.probe(OWNER, "p.tang")
+        service.tend()
+    finally:
+        service.close()
+    leaves = [json.loads(bytes(leaf)) for (leaf,) in ground.rows("SELECT leaf FROM log.entry ORDER BY index")]
+    told = [body["detail"] for body in leaves if body["event"] == "log.clock.moved"]
+    assert told == ([{"seconds": 86_400, "direction": direction}] if defended else [])
+    times = [body["at"] for body in leaves]
+    assert times == sorted(times)
+
+
 def test_the_table_in_the_documentation_is_this_one(root: Path) -> None:
     rows = [
         f"| {r.title} {r.titel} | {r.who} | {r.when} | step {r.finds[0]}: `{r.finds[1]}` |" for r in MATRIX
+    ]
+    rows += [
+        f"| {title} {titel} | {who} | {when} | {said} |"
+        for title, (titel, who, when, said) in RUNNING.items()
     ]
     page = (root / "docs/tampering.md").read_text(encoding="utf-8")
     missing = [row for row in rows if row not in page]
