@@ -25,6 +25,8 @@ SETTLES = {
     "correction.batch.judged": "correction.batch.authorised",
     "correction.change.accepted": "correction.change.authorised",
     "correction.change.conflicted": "correction.change.authorised",
+    "keys.rotation.completed": "keys.rotation.authorised",
+    "keys.rotation.stopped": "keys.rotation.authorised",
 }
 _SETTLED = frozenset(SETTLES.values())
 

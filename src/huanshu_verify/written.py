@@ -26,13 +26,20 @@ WRITES: Mapping[str, str] = {
     "exchange.intake.promoted": "{batch}",
     "quarantine.repair.promoted": "{batch}",
     "correction.change.accepted": "correction/{change}",
+    "keys.rotation.completed": "{rotation}",
+    "keys.rotation.stopped": "{rotation}",
+    "erasure.subject.completed": "erasure/{erasure}",
 }
 #: Events that announce such a batch: rows of an announced one that is not told yet are under way.
 ANNOUNCES: Mapping[str, str] = {
     "exchange.intake.authorised": "{batch}",
     "quarantine.repair.authorised": "{batch}",
     "correction.change.authorised": "correction/{change}",
+    "keys.rotation.authorised": "{rotation}",
+    "erasure.subject.confirmed": "erasure/{index}",
 }
+#: How renewals are called: batches that write rows of earlier batches anew, or take them away (FORMAT.md, 18).
+_ROTATION, _ERASURE = "rotation/", "erasure/"
 _ITEM = 44
 _BYTEA, _COPY_HEAD = 17, 19
 _FIRST = ("record", "version", "batch_in", "epoch")
@@ -83,6 +90,9 @@ class _List:
     def digest(self, at: int) -> bytes:
         return self.raw[at * _ITEM + 12 : (at + 1) * _ITEM]
 
+    def rows(self) -> frozenset[tuple[int, int]]:
+        return frozenset((record, self.version(at)) for at, record in enumerate(self.records))
+
     def unseen(self) -> Iterator[tuple[int, int]]:
         at = self.seen.find(0)
         while at >= 0:
@@ -110,20 +120,14 @@ def check(
     rows = 0
     notes: list[str] = []
     for dataset in sorted({batch.dataset for batch in told.values()}):
-        lists: Lists = {}
         unjudged = {*unbound, *under_way}
-        for batch in told.values():
-            if batch.dataset == dataset and batch.said is not None:
-                bound = _bound(connection, batch, find)
-                if bound is None:  # found already; its rows would all be found again
-                    unjudged.add(batch.name)
-                else:
-                    lists |= bound
+        ours = [batch for batch in told.values() if batch.dataset == dataset]
+        lists, renewed = _listed(connection, ours, unjudged, find)
         if connection.execute("SELECT to_regclass(%s)", (f"district.{dataset}",)).fetchone() == (None,):
             if lists:
                 find(dataset, "the table of this dataset is gone")
             continue
-        counted, left = _rows(connection, dataset, lists, unjudged, find)
+        counted, left = _rows(connection, dataset, lists, unjudged, renewed, find)
         rows += counted
         for (name, home), listed in lists.items():
             for record, version in listed.unseen():
@@ -137,6 +141,61 @@ def check(
         if left:
             notes.append(f"store: {left} rows of {dataset} are of batches under way, or told without lists")
     return rows, notes
+
+
+def _listed(
+    connection: psycopg.Connection, batches: Iterable[Batch], unjudged: set[str], find: Find
+) -> tuple[Lists, set[tuple[str, str]]]:
+    """The lists that hold for a dataset, and which batches and homes cannot be judged, because what renews their rows
+    is under way. A batch whose own lists are not the bound ones comes to ``unjudged``."""
+    lists: Lists = {}
+    for batch in batches:
+        if batch.said is None:
+            continue
+        bound = _bound(connection, batch, find)
+        if bound is None:  # found already; its rows would all be found again
+            unjudged.add(batch.name)
+        elif _renews(batch.name):
+            _take_place(batch, bound, lists, unjudged, find)
+        else:
+            lists |= bound
+    renewed = {
+        _replaced(home) for name in filter(_renews, unjudged) for home in _homes(connection, name)
+    }  # their rows are as these lists say, or still as the lists before
+    for place in renewed:
+        lists.pop(place, None)
+    return lists, renewed
+
+
+def _renews(name: str) -> bool:
+    return name.startswith((_ROTATION, _ERASURE))
+
+
+def _replaced(home: str) -> tuple[str, str]:
+    """Of which batch and home a renewal's list takes the place: it is called ``<batch>/<home>``."""
+    batch, _, of = home.rpartition("/")
+    return batch, of
+
+
+def _homes(connection: psycopg.Connection, name: str) -> list[str]:
+    rows = connection.execute("SELECT home FROM district.written WHERE batch = %s", (name,))
+    return [str(row[0]) for row in rows]
+
+
+def _take_place(batch: Batch, bound: Lists, lists: Lists, unjudged: set[str], find: Find) -> None:
+    """A rotation's lists name the rows of those that they replace, every one; an erasure's name some of them."""
+    for (_, home), listed in bound.items():
+        place = _replaced(home)
+        before = lists.get(place)
+        if before is None and place[0] in unjudged:
+            continue  # told by an older version without lists, or found to be wrong already
+        if before is None:
+            find(f"entry {batch.index}", "writes rows anew that no entry before it wrote")
+            continue
+        old, new = before.rows(), listed.rows()
+        if not (new == old if batch.name.startswith(_ROTATION) else new <= old):
+            find(f"entry {batch.index}", "writes other rows anew than there were")
+        lists[place] = listed
 
 
 def _bound(connection: psycopg.Connection, batch: Batch, find: Find) -> Lists | None:
@@ -161,14 +220,19 @@ def _bound(connection: psycopg.Connection, batch: Batch, find: Find) -> Lists | 
 
 
 def _rows(
-    connection: psycopg.Connection, dataset: str, lists: Lists, unjudged: set[str], find: Find
+    connection: psycopg.Connection,
+    dataset: str,
+    lists: Lists,
+    unjudged: set[str],
+    renewed: set[tuple[str, str]],
+    find: Find,
 ) -> tuple[int, int]:
     """Every row of a dataset against the lists. Returns how many were looked at, and how many could not be judged."""
     counted = left = 0
     for home, batch_in, batch_out, row in _streamed(connection, dataset):
         counted += 1
         record, version = int.from_bytes(row[4:12]), int.from_bytes(row[16:20])
-        if batch_in in unjudged:
+        if batch_in in unjudged or (batch_in, home) in renewed:
             left += 1
         elif (listed := lists.get((batch_in, home))) is None or (at := listed.item(record)) < 0:
             find(f"{dataset} record {record}", f"version {version} was written by no entry")
@@ -179,7 +243,7 @@ def _rows(
             find(f"{dataset} record {record}", f"version {version} is there twice")
         else:
             listed.seen[at] = 1
-        if batch_out is None or batch_out in unjudged:
+        if batch_out is None or batch_out in unjudged or (batch_out, "") in renewed:
             continue
         ended = lists.get((batch_out, ""))
         if ended is None or (at := ended.item(record)) < 0 or ended.version(at) != version:
@@ -238,7 +302,9 @@ class Written(Step):
         if body is None:
             return
         if (named := ANNOUNCES.get(body["event"])) is not None:
-            self._announced[entry.index] = named.format(**body["detail"])
+            self._announced[entry.index] = named.format(index=entry.index, **body["detail"])
+        elif body["event"] == "erasure.subject.completed":
+            self._announced.pop(int(body["detail"]["erasure"]), None)
         elif "authorised" in body["detail"]:
             self._announced.pop(int(body["detail"]["authorised"]), None)
         if (batch := batch_of(body)) is not None:

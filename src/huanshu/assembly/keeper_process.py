@@ -33,6 +33,7 @@ from huanshu.catalog import Home
 from huanshu.defects import silence
 from huanshu.errors import TamperedError
 from huanshu.keeper.closed import ClosedParts, ClosedServer, ClosedService
+from huanshu.keeper.erased import ErasedSubjects
 from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.reopening import TwoPersons
@@ -56,6 +57,7 @@ def build_service(
     clock: Callable[[], datetime] | None = None,
     recalled: Callable[[Register, OpenBitmap], RecalledRecords] = RecalledRecords,
     freshness: type[Freshness] = Freshness,
+    erased: Callable[[Register, OpenBitmap], ErasedSubjects] = ErasedSubjects,
 ) -> Service:
     """The service over a deployment. All but the deployment is for a range's control arm and for tests."""
     settings = deployment.settings
@@ -87,6 +89,7 @@ def build_service(
             keeper_uid=os.geteuid(),
             tending=Tending(writer, publisher, witnesses, now, freshness=freshness),
             recalled=recalled,
+            erased=erased,
         )
     )
 

@@ -105,6 +105,25 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "access.exposure.authorised": _shape("case of from to until", "post domain purpose fields"),
     "retention.rows.deleted": _shape("kind before rows obligation", "post"),
     "log.entries.read": _shape("tool case first last", "post"),
+    "keys.rotation.authorised": _shape(
+        "rotation epoch generation until", "domain dataset fields how contract"
+    ),
+    "keys.rotation.completed": _shape(
+        "rotation authorised epoch generation written", "domain dataset contract"
+    ),
+    "keys.rotation.stopped": _shape(
+        "rotation authorised epoch generation written reason", "domain dataset contract"
+    ),
+    "keys.destruction.proposed": _shape("selector keys reason until", "post"),
+    "keys.destruction.confirmed": _shape("proposed selector keys backups_until", "post"),
+    "keys.escrow.proposed": _shape("reason until", "post"),
+    "keys.escrow.sealed": _shape("proposed copy", "post"),
+    "keys.escrow.rehearsed": _shape("copy keys", "post"),
+    "erasure.subject.proposed": _shape("case until", "post dataset subjects"),
+    "erasure.subject.confirmed": _shape("proposed backups_until", "post dataset"),
+    "erasure.subject.completed": _shape(
+        "erasure removed quarantined corrections tombstones written", "post dataset"
+    ),
     "access.quarantine.authorised": _shape(
         "batch row values until", f"{_RECORD} how contract", optional="subjects"
     ),

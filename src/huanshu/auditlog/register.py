@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from huanshu.auditlog.custody import Custody
 from huanshu.auditlog.entries import Entry
 from huanshu.auditlog.holds import Holds
 
@@ -86,6 +87,7 @@ class Register:
         self.gaps: list[Gap] = []
         self.sandbox = False
         self.holds = Holds()
+        self.custody = Custody()
         self._approvals: dict[tuple[str, str], Approval] = {}
         self._senders: dict[str, str] = {}
         self._orders: dict[int, Mapping[str, Any]] = {}
@@ -96,6 +98,7 @@ class Register:
         detail = entry.body["detail"]
         self.size = entry.index + 1
         self.holds.apply(entry)
+        self.custody.apply(entry)
         match entry.event:
             case "log.origin.created":
                 self.sandbox = bool(detail["sandbox"])

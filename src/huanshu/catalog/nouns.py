@@ -363,12 +363,16 @@ class Obligation:
 class KeyPolicy:
     """policies/keys.yaml: which root provider, algorithm profile and epoch are in force."""
 
-    root_provider: Literal["file"]
+    root_provider: Literal["file", "pkcs11"]
     profile: Literal["aes", "sm"]
     epoch: int
     lend_max_seconds: int
     open_max_values: int
     where: Where
+    #: How many keys a link has gone through; raised by one, a rotation makes every link anew.
+    link_generation: int = 1
+    #: Backups are kept so many days: what was destroyed or erased is gone from all of them after that.
+    backups_kept_days: int = 90
 
 
 @dataclass(frozen=True, slots=True)

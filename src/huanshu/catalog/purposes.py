@@ -22,6 +22,8 @@ _PURPOSE_KEYS: Final = ("title", "legal_basis", "datasets", "retention", "valid_
 MAX_OPEN_VALUES: Final = 64
 #: A loan is for one chunk; longer than this it would outlive a revocation by more than a person notices.
 MAX_LEND_SECONDS: Final = 900
+#: Each generation is one more key that a link goes through, at every intake and look-up.
+MAX_LINK_GENERATION: Final = 99
 
 
 def read_purposes(
@@ -67,14 +69,21 @@ def _dataset(node: Node, datasets: Collection[str]) -> str:
 
 
 def read_keys(folder: Folder) -> KeyPolicy:
-    """``root_provider``, ``profile``, ``epoch``, ``lend_max_seconds``, ``open_max_values``."""
+    """``root_provider``, ``profile``, ``epoch``, ``lend_max_seconds``, ``open_max_values``; ``link_generation`` and
+    ``backups_kept_days`` may be left out."""
     root = document(folder, KEYS)
-    members = root.mapping(("root_provider", "profile", "epoch", "lend_max_seconds", "open_max_values"))
+    members = root.mapping(
+        ("root_provider", "profile", "epoch", "lend_max_seconds", "open_max_values"),
+        ("link_generation", "backups_kept_days"),
+    )
+    generation, kept = members.get("link_generation"), members.get("backups_kept_days")
     return KeyPolicy(
-        root_provider=cast("Literal['file']", members["root_provider"].word(("file",))),
+        root_provider=cast("Literal['file', 'pkcs11']", members["root_provider"].word(("file", "pkcs11"))),
         profile=cast("Literal['aes', 'sm']", members["profile"].word(("aes", "sm"))),
         epoch=members["epoch"].integer(1, 1_000_000),
         lend_max_seconds=members["lend_max_seconds"].integer(1, MAX_LEND_SECONDS),
         open_max_values=members["open_max_values"].integer(1, MAX_OPEN_VALUES),
         where=root.where,
+        link_generation=1 if generation is None else generation.integer(1, MAX_LINK_GENERATION),
+        backups_kept_days=90 if kept is None else kept.integer(1, 3_660),
     )

@@ -37,6 +37,7 @@ from huanshu.exchange.intake import IntakeOutcome, run_intake
 from huanshu.exchange.runs import run_delivery
 from huanshu.keeper.client import Keeper
 from huanshu.keeper.closed import ClosedServer
+from huanshu.keeper.erased import ErasedSubjects
 from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.reopening import TwoPersons
@@ -48,9 +49,10 @@ CHUNK = 3  # records per loan: several chunks even of a small sample
 
 
 class Range:
-    """Use as a context manager. ``enforcer`` replaces the keeper's decider, ``recalled`` its memory of recalls,
-    ``freshness`` its judgement of ages, ``edit`` changes the copied home (control arms only). ``watched``: with the
-    alerts' watch in the keeper, as in every deployment; most drills count entries and go without it."""
+    """Use as a context manager. ``enforcer`` replaces the keeper's decider, ``recalled`` and ``erased`` its memory of
+    recalls and of erasures, ``freshness`` its judgement of ages, ``edit`` changes the copied home (control arms only).
+    ``watched``: with the alerts' watch in the keeper, as in every deployment; most drills count entries and go without
+    it."""
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class Range:
         edit: Callable[[Path], None] | None = None,
         freshness: type[Freshness] = Freshness,
         watched: bool = False,
+        erased: Callable[[Register, OpenBitmap], ErasedSubjects] = ErasedSubjects,
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="huanshu-range-"))
         for part in ("policies", "expectations", "dags", "audit"):
@@ -68,6 +71,7 @@ class Range:
         self._home = FreshHome(self.settings.home)
         self._enforcer, self._recalled, self._freshness = enforcer, recalled, freshness
         self._watched = watched
+        self._erased = erased
         self._passed = timedelta(0)
         if edit is not None:
             edit(self.settings.home)
@@ -103,6 +107,7 @@ class Range:
             clock=self.clock,
             recalled=self._recalled,
             freshness=self._freshness,
+            erased=self._erased,
         )
         watch = watch_over(self.deployment, service, self.clock).round if self._watched else None
         self._serve(Server(self.settings.keeper_socket, service, watch))
@@ -179,6 +184,16 @@ class Range:
         """Deliver to the communities that have or had a record: a sample lives in a few of a whole district."""
         homes = self.homes(self._flow(delivery).dataset)
         run_delivery(self.acting().ground(chunk=CHUNK), delivery, f"range-{uuid.uuid4()}", homes)
+
+    def deliver_anew(self, delivery: str, receivers: Sequence[str]) -> None:
+        """Deliver to some receivers, as if what they hold lay there in another shape: all of it is opened."""
+        with self.administrator() as administrator:
+            administrator.execute(
+                "UPDATE district.delivery d SET shape = NULL FROM district.delivered l"
+                " WHERE l.last = d.delivery AND l.receiver = ANY(%s)",
+                (list(receivers),),
+            )
+        run_delivery(self.acting().ground(chunk=CHUNK), delivery, f"range-{uuid.uuid4()}", list(receivers))
 
     def worker(self, delivery: str, receiver: str, kill_at: str, *, careless: bool = False) -> int:
         """A real worker process that delivers to one receiver and is SIGKILLed at a point. Returns its exit

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from huanshu import subjects
 from huanshu.catalog import Contract, Suite
+from huanshu.exchange.erasure import ERASED_RULE, ERASED_TITLE, turned_away
 from huanshu.exchange.staging import Judged, Order
 from huanshu.exchange.versions import Versions
-from huanshu.quality import Verdict, dataset_rules, repeated, unique_field, whole
+from huanshu.quality import RuleResult, Verdict, dataset_rules, repeated, unique_field, whole
 from huanshu.subjects import RECORDS, SUBJECTS, Numbered
 from huanshu.subjects.links import Distinct, among
 
@@ -79,6 +80,19 @@ def judge_whole(contract: Contract, suite: Suite, parts: Parts) -> tuple[Verdict
         if rule.severity == "error":
             sound[rows] = False
     return verdict, verdict.quarantine
+
+
+def without_erased(
+    connection: psycopg.Connection, contract: Contract, parts: Parts, verdict: Verdict, bad: Bad
+) -> tuple[Verdict, Bad]:
+    """The verdict with one rule more, which no suite declares and none can leave out: who was erased does not come
+    back. His row is quarantined for the steward, sealed, and becomes no record."""
+    rows = np.array(turned_away(connection, contract, parts.links(contract.primary_key.name)), np.int64)
+    if not len(rows):
+        return verdict, bad
+    result = RuleResult(ERASED_RULE, "dataset", "error", ERASED_TITLE, False, len(rows), verdict.records)
+    whole_ = verdict.with_rule(result, rows)
+    return whole_, whole_.quarantine
 
 
 def only_quarantine(parts: Parts, bad: Bad) -> Decided:

@@ -29,12 +29,20 @@ from huanshu.catalog import Contract, Flow, Suite
 from huanshu.errors import ContentError, InputError
 from huanshu.exchange import batches, quarantine, repairs, written
 from huanshu.exchange.corrections import standing
-from huanshu.exchange.deciding import Bad, Decided, Parts, decide, judge_whole, only_quarantine
+from huanshu.exchange.deciding import (
+    Bad,
+    Decided,
+    Parts,
+    decide,
+    judge_whole,
+    only_quarantine,
+    without_erased,
+)
 from huanshu.exchange.extract import open_extract
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.manifest import Manifest, read_manifest
 from huanshu.exchange.staging import Stages, Staging, Task
-from huanshu.exchange.tables import create, district_tables
+from huanshu.exchange.tables import create, district_tables, generation
 from huanshu.exchange.turn import require_signed, require_turn
 from huanshu.exchange.versions import INDEXES, Versions
 from huanshu.exchange.workers import Workers
@@ -199,7 +207,10 @@ class _Intake:
             extract = open_extract(self._folder, self._manifest, self._contract)
             parts = extract.parts(self._ground.workers_for(self._manifest.records))
             preload()
-        task = Task(self._ground, self._contract, self._suite, ticket, self._batch, self._epoch, len(parts))
+        task = Task(
+            self._ground, self._contract, self._suite, ticket, self._batch, self._epoch, len(parts),
+            generation(self._district),
+        )  # fmt: skip
         done = 0
 
         def report(records: int) -> None:
@@ -215,6 +226,7 @@ class _Intake:
             judged = Parts(workers.ask("judge", [()] * task.workers))
             with self._stages.of("decide"):
                 verdict, bad = judge_whole(self._contract, self._suite, judged)
+                verdict, bad = without_erased(self._district, self._contract, judged, verdict, bad)
                 decided = self._decide(workers, judged, verdict, bad)
             staged = workers.answers()
             for part in staged:

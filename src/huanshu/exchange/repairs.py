@@ -28,10 +28,11 @@ from huanshu.errors import Text, UnavailableError
 from huanshu.exchange import batches, quarantine, written
 from huanshu.exchange.corrections import standing
 from huanshu.exchange.deciding import Parts, decide, judge_whole
+from huanshu.exchange.erasure import ERASED_RULE, turned_away
 from huanshu.exchange.extract import Batch
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.staging import Judged, Staging, Task
-from huanshu.exchange.tables import create, district_tables
+from huanshu.exchange.tables import create, district_tables, generation
 from huanshu.exchange.versions import INDEXES, Versions
 from huanshu.exchange.workers import Workers
 from huanshu.gate.quarantine import opened_for_repair
@@ -196,7 +197,8 @@ class _Repair:
 
     def _task(self, ticket: Ticket) -> Task:
         epoch = self._ground.home.policies.keys.epoch
-        return Task(self._ground, self._contract, self._suite, ticket, self._batch, epoch, 1)
+        links = generation(self._district)
+        return Task(self._ground, self._contract, self._suite, ticket, self._batch, epoch, 1, links)
 
     def _table(self, ticket: Ticket) -> pa.Table:
         """The row with its new values, as an extract would have brought it."""
@@ -221,6 +223,8 @@ class _Repair:
             same = mine == self._link
             if unique_field(rule) == key and (rule.rule in self._rules if same else self._taken(mine)):
                 failed.append(rule.rule)
+        if turned_away(self._district, self._contract, judged.links[key]):
+            failed.append(ERASED_RULE)
         return tuple(dict.fromkeys(failed))
 
     def _taken(self, link: bytes) -> bool:

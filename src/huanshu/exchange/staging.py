@@ -103,6 +103,8 @@ class Task:
     batch: str
     epoch: int
     workers: int
+    #: Of the store's links; nobody changes it while the intake's lock is held.
+    generation: int = 1
 
 
 class Staging:
@@ -144,11 +146,16 @@ class Staging:
                     validate(table, self._task.suite, self._contract, self._task.ground.home.policies.domains)
                 )
             self._keys = gate.borrow_marks(
-                self._keeper, self._task.ticket, self._next_loan(), self._contract, self._task.epoch
+                self._keeper,
+                self._task.ticket,
+                self._next_loan(),
+                self._contract,
+                self._task.epoch,
+                self._task.generation,
             )
             with self._stages.of("links"):
                 columns = {name: whole(table.column(name)) for name in table.column_names}
-                linked.append(gate.linked(self._keys, self._contract, columns))
+                linked.append(gate.linked(self._keys, self._contract, columns, self._task.generation))
             tables.append(table)
             self._report(table.num_rows)
             del table

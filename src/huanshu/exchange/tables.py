@@ -182,6 +182,12 @@ def described(connection: psycopg.Connection, tables: Sequence[str]) -> dict[str
     return {name: tuple(row[0]) for name, row in zip(tables, rows, strict=True)}
 
 
+def generation(district: psycopg.Connection) -> int:
+    """How many keys the links of the store have gone through."""
+    row = district.execute("SELECT generation FROM district.link_generation").fetchone()
+    return 1 if row is None else int(row[0])
+
+
 def create_receiver(connection: psycopg.Connection, tables: ReceiverTables) -> None:
     """Create the receiver's schema and its lists where they are missing, in the caller's transaction. Staging and slice
     come with a delivery. Flows of several datasets may come at once, and IF NOT EXISTS alone lets only one of them."""

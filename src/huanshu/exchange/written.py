@@ -22,7 +22,7 @@ from huanshu.catalog import Contract
 from huanshu.store.copying import Counts, raw_rows
 
 Lists = Mapping[str, bytes]
-_ROW: Final = np.dtype([("record", ">u8"), ("version", ">u4"), ("digest", "V32")])
+ROW: Final = np.dtype([("record", ">u8"), ("version", ">u4"), ("digest", "V32")])
 _FIELD_COUNT: Final = 2  # bytes before a row's first field, in COPY's binary form
 
 
@@ -51,7 +51,7 @@ class RowDigests:
         self, homes: Sequence[str], starts: Sequence[int], records: NDArray[Any], versions: NDArray[Any]
     ) -> Lists:
         """The rows taken so far by home, not yet in order: ``homes[n]`` has those from ``starts[n]`` on."""
-        rows = np.empty(len(records), _ROW)
+        rows = np.empty(len(records), ROW)
         rows["record"], rows["version"] = records, versions
         rows["digest"] = np.frombuffer(b"".join(self._digests), "V32")
         return {
@@ -66,9 +66,9 @@ def whole(parts: Iterable[Lists], ended: NDArray[Any], ended_versions: NDArray[A
     for part in parts:
         for home, rows in part.items():
             gathered.setdefault(home, []).append(rows)
-    left = np.zeros(len(ended), _ROW)
+    left = np.zeros(len(ended), ROW)
     left["record"], left["version"] = ended, ended_versions
-    made = {home: _in_order(np.frombuffer(b"".join(rows), _ROW)) for home, rows in gathered.items()}
+    made = {home: _in_order(np.frombuffer(b"".join(rows), ROW)) for home, rows in gathered.items()}
     return made | ({"": _in_order(left)} if len(left) else {})
 
 
@@ -111,12 +111,22 @@ def stored(connection: psycopg.Connection, batch: str) -> Lists:
     return {home: bytes(listed) for home, listed in rows}
 
 
+def current(connection: psycopg.Connection, batch: str, home: str) -> bytes | None:
+    """The list of a batch and home as it holds now, after what renewed it; None where an older version told none."""
+    row = connection.execute(
+        "SELECT rows FROM district.written WHERE (batch, home) = (%s, %s)"
+        " OR (home = %s AND batch ~ '^(rotation|erasure)/') ORDER BY sequence DESC LIMIT 1",
+        (batch, home, f"{batch}/{home}"),
+    ).fetchone()
+    return None if row is None else bytes(row[0])
+
+
 def told(lists: Lists) -> dict[str, Any]:
     """What a batch's entry says: how many rows came and ended, and the digest over all its lists."""
     digest = hashlib.sha256()
     for home in sorted(lists, key=str.encode):
         name = home.encode()
         digest.update(struct.pack(">I", len(name)) + name + hashlib.sha256(lists[home]).digest())
-    ended = len(lists.get("", b"")) // _ROW.itemsize
-    rows = sum(map(len, lists.values())) // _ROW.itemsize - ended
+    ended = len(lists.get("", b"")) // ROW.itemsize
+    rows = sum(map(len, lists.values())) // ROW.itemsize - ended
     return {"rows": rows, "ended": ended, "sha256": digest.hexdigest()}

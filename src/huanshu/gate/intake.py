@@ -23,9 +23,10 @@ from huanshu.sealing import (
     content_marks,
     link_column,
     pad_blocks,
+    token_column,
 )
 from huanshu.sealing.blobs import seal_blob
-from huanshu.sealing.keys import content_key, data_key, link_key, quarantine_key
+from huanshu.sealing.keys import content_key, data_key, link_key, link_keys, quarantine_key
 from huanshu.sealing.rows import Sealed, seal_fields
 
 Bytes = NDArray[np.uint8]
@@ -41,11 +42,16 @@ class Linked:
     marks: Bytes
 
 
-def borrow_marks(keeper: Keeper, ticket: Ticket, chunk: int, contract: Contract, epoch: int) -> Keyring:
-    """The keys that say which record a row is and whether it changed, and the one for rows that fail."""
+def borrow_marks(
+    keeper: Keeper, ticket: Ticket, chunk: int, contract: Contract, epoch: int, generation: int
+) -> Keyring:
+    """The keys that say which record a row is and whether it changed, and the one for rows that fail. ``generation``:
+    how many keys the store's links have gone through; those after the first were made by a rotation."""
+    kinds = sorted({field.link_kind for field in contract.fields if field.link_kind})
     names: list[KeyName] = [content_key(contract.dataset), quarantine_key(contract.dataset, epoch)]
-    names += sorted({link_key(field.link_kind) for field in contract.fields if field.link_kind})
-    return keeper.lend(ticket, chunk, names)
+    names += map(link_key, kinds)
+    later = [name for kind in kinds for name in link_keys(kind, generation)[1:]]
+    return keeper.lend(ticket, chunk, [*names, *later], later)
 
 
 def borrow_homes(
@@ -60,15 +66,23 @@ def borrow_homes(
     return keeper.lend(ticket, chunk, names)
 
 
-def linked(keys: Keyring, contract: Contract, columns: Columns) -> Linked:
+def linked(keys: Keyring, contract: Contract, columns: Columns, generation: int) -> Linked:
     """Links of every identifier field and the content mark of every row. An absent identifier links as ""."""
     links = {
-        field.name: link_column(keys[link_key(field.link_kind)], field.link_kind, columns[field.name])
+        field.name: _link(keys, field.link_kind, columns[field.name], generation)
         for field in contract.fields
         if field.link_kind is not None
     }
     in_order = {field.name: columns[field.name] for field in contract.fields}
     return Linked(links, content_marks(keys[content_key(contract.dataset)], in_order))
+
+
+def _link(keys: Keyring, kind: str, values: pa.Array, generation: int) -> Bytes:
+    first, *later = link_keys(kind, generation)
+    links = link_column(keys[first], kind, values)
+    for name in later:
+        links = token_column(keys[name], links)
+    return links
 
 
 @dataclass(frozen=True, slots=True)

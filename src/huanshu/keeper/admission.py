@@ -17,6 +17,7 @@ Rules
     access.record.*                  holder of the post named             access plan, every field allowed
     access.seen.* .exposure.* .sighting.*, log.entries.read   see ``tracing``
     retention.*                      a security officer                   see ``retention``
+    keys.*, erasure.*                see ``custody``
     finding.*, report.*, drill.*     an established person; flow findings: the approver; alert/…: see ``alerts``
     correction.*, access.correction.*, access.workbook.*     see ``corrections``
 
@@ -36,7 +37,7 @@ from huanshu.access.terms import READS, WRITES
 from huanshu.auditlog import EVENTS, Register
 from huanshu.catalog.nouns import Flow, Home, Rung
 from huanshu.errors import DeniedError, Text
-from huanshu.keeper import alerts, corrections, holding, quarantine, retention, tracing
+from huanshu.keeper import alerts, corrections, custody, holding, quarantine, retention, tracing
 from huanshu.keeper.establish import Asker, triggered
 from huanshu.keeper.tickets import OpenTickets, Ticket
 
@@ -397,6 +398,17 @@ class Admission:
                 "identity.system.no_scheduler", "this system runs no flows", "该系统账号不能运行流向"
             )
 
+    def require_seconded(self, asker: Asker, claim: Claim, event: str) -> None:
+        """DeniedError unless the asker may confirm what the claim cites."""
+        custody.second(self, asker, claim, event)
+
+    def require_carrying_out(self, asker: Asker) -> None:
+        """Who carries out an erasure: the platform, or a person who may confirm one."""
+        if asker.person is None:
+            self.require_scheduler(asker)
+        else:
+            custody.seconding_post(self, asker)
+
     def require_post(self, asker: Asker, post: str) -> None:
         person = self.in_person(asker)["person"]
         if person not in {h.person for h in self.home.policies.holders(post, self.at)}:
@@ -469,6 +481,7 @@ _RULES: Final[Mapping[str, Callable[[Admission, Asker, Claim], dict[str, Any]]]]
     "access.record.missed": Admission._record,
     **tracing.RULES,
     **retention.RULES,
+    **custody.RULES,
     "finding.case.opened": Admission._finding,
     "finding.case.settled": Admission._finding,
     "report.page.built": Admission._by_person,

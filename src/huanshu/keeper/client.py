@@ -171,6 +171,26 @@ class Keeper:
         answer = self._ask("order_repair", claim=dict(claim), values=dict(values))
         return Ticket(answer["index"], answer["leaf_hash"]), protocol.as_bytes(answer["sealed"])
 
+    def custody(self) -> dict[str, Any]:
+        """What waits for a second person, what is destroyed, who is erased; counts of keys by use."""
+        answer: dict[str, Any] = self._ask("custody")
+        return answer
+
+    def destroy(self, proposed: int) -> tuple[Ticket, int]:
+        """Confirm a destruction that somebody else proposed; how many stored keys are gone."""
+        answer = self._ask("destroy", proposed=proposed)
+        return Ticket(answer["index"], answer["leaf_hash"]), int(answer["gone"])
+
+    def escrow(self, proposed: int, passphrases: Sequence[str]) -> tuple[Ticket, bytes]:
+        """Confirm a copy of the root key that somebody else proposed; sealed among three custodians."""
+        answer = self._ask("escrow", proposed=proposed, passphrases=list(passphrases))
+        return Ticket(answer["index"], answer["leaf_hash"]), protocol.as_bytes(answer["copy"])
+
+    def erasures(self) -> list[dict[str, Any]]:
+        """Confirmed erasures, with the numbers of their subjects, for who carries them out."""
+        answer: list[dict[str, Any]] = self._ask("erasures")
+        return answer
+
     def holds(self, flow: str | None = None) -> list[Hold]:
         """Holds that stand (of one flow), oldest first."""
         return [Hold(**told) for told in self._ask("holds") if flow in (None, told["flow"])]

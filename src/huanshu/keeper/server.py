@@ -173,18 +173,14 @@ class Server(Listener):
                     peer, acting, request["claim"], str(request["kind"]), str(request["value"])
                 )
                 return protocol.as_text(linked)
-            case "sender_key":
-                return service.sender_key(peer, acting, str(request["sender"]))
-            case "approval":
-                return service.approval(peer, acting, str(request["flow"]), str(request["digest"]))
-            case "findings" | "probe" | "holds" | "recalls" | "withheld" as plain:
+            case "findings" | "probe" | "holds" | "recalls" | "withheld" | "custody" | "erasures" as plain:
                 return getattr(service, plain)(peer, acting)
             case "seen" | "exposed" | "opened_of" | "open_quarantined" | "order_repair":
                 return _asked_of_evidence(service, peer, acting, request)
-            case "expectations":
-                return service.expectations(peer, acting, str(request["flow"]))
-            case "slice_of":
-                return service.slice_of(peer, acting, str(request["flow"]), str(request["receiver"]))
+            case "destroy" | "escrow":
+                return _confirmed(service, peer, acting, request)
+            case "sender_key" | "approval" | "expectations" | "slice_of":
+                return _looked_up(service, peer, acting, request)
             case other:
                 raise _unknown(str(other))
 
@@ -199,6 +195,29 @@ def _unknown(request: str) -> InputError:
         "keeper.message.unknown",
         Text(f"the keeper knows no request {request[:40]!r}", "钥匙保管不识别该请求"),
     )
+
+
+def _looked_up(service: Service, peer: Peer, acting: str | None, request: dict[str, Any]) -> Any:
+    """What the log says of a sender, an approval, a flow, a slice."""
+    match request["op"]:
+        case "sender_key":
+            return service.sender_key(peer, acting, str(request["sender"]))
+        case "approval":
+            return service.approval(peer, acting, str(request["flow"]), str(request["digest"]))
+        case "expectations":
+            return service.expectations(peer, acting, str(request["flow"]))
+        case _:
+            return service.slice_of(peer, acting, str(request["flow"]), str(request["receiver"]))
+
+
+def _confirmed(service: Service, peer: Peer, acting: str | None, request: dict[str, Any]) -> Any:
+    """Keys destroyed, or the root key copied, on two persons' word."""
+    if request["op"] == "destroy":
+        ticket, gone = service.destroy(peer, acting, int(request["proposed"]))
+        return {**_json(ticket), "gone": gone}
+    words = [str(word) for word in request["passphrases"]]
+    ticket, copy = service.escrow(peer, acting, int(request["proposed"]), words)
+    return {**_json(ticket), "copy": protocol.as_text(copy)}
 
 
 def _proposed(service: Service, peer: Peer, acting: str | None, request: dict[str, Any]) -> Any:

@@ -27,7 +27,7 @@ from huanshu.auditlog import Draft, Entry, LogWriter, Register
 from huanshu.auditlog.events import ABOUT_SUBJECTS
 from huanshu.catalog import Home, Rung
 from huanshu.errors import ContentError, DeniedError, TamperedError, Text, UnavailableError
-from huanshu.keeper import alerts, bundles, proposals, tracing
+from huanshu.keeper import alerts, bundles, custody, proposals, tracing
 from huanshu.keeper.admission import Admission
 from huanshu.keeper.bitmaps import (
     BEGIN,
@@ -40,6 +40,8 @@ from huanshu.keeper.bitmaps import (
 )
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.corrections import PLATFORM_ONLY
+from huanshu.keeper.custody import ROTATION
+from huanshu.keeper.erased import ErasedSubjects
 from huanshu.keeper.establish import Asker, Peer, establish
 from huanshu.keeper.exposure import exposed
 from huanshu.keeper.quarantine import ORDERED
@@ -47,11 +49,10 @@ from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.seen import SeenIndex
 from huanshu.keeper.tending import Tending, own_account
 from huanshu.keeper.tickets import SETTLING, OpenTickets, Ticket, refused, require_lendable, still_valid
-from huanshu.keeper.vault import Vault
+from huanshu.keeper.vault import Vault, linked_through
 from huanshu.sealing import LINK_KINDS, CellContext, KeyName, content_mark, mask, open_column
-from huanshu.sealing import link as linked
 from huanshu.sealing.blobs import seal_blob
-from huanshu.sealing.keys import bitmap_key, data_key, link_key, quarantine_key, workbook_key
+from huanshu.sealing.keys import bitmap_key, data_key, quarantine_key, workbook_key
 
 #: What says whom it is about, though it be nobody: otherwise the question who saw whom would pass it over.
 _ABOUT_MANY = {"exchange.delivery.authorised", "exchange.delivery.stopped"}
@@ -72,6 +73,8 @@ class Parts:
     tending: Tending
     #: What refuses records of a recalled delivery (a drill's control arm puts something careless here).
     recalled: Callable[[Register, OpenBitmap], RecalledRecords] = RecalledRecords
+    #: What refuses those who were erased.
+    erased: Callable[[Register, OpenBitmap], ErasedSubjects] = ErasedSubjects
 
 
 class Service:
@@ -92,6 +95,8 @@ class Service:
             self._read_log()
             if self._register.policy_digest == self._home.policies.digest:
                 bundles.keep(parts.connect, self._home)
+            if self._register.custody.destroyed:
+                parts.vault.purge()
             with suppress(UnavailableError, ContentError):  # then nothing is opened until a round has done it
                 parts.tending.begin(self._home)
         except BaseException:  # a keeper that does not start holds no lock and no key
@@ -112,6 +117,8 @@ class Service:
             self._recover()
             self._refresh()
             self._pay_due()
+            if self._register.custody.destroyed:
+                self._parts.vault.purge()
         self._publish()
         try:
             self._parts.tending.ask_witnesses(self._home)
@@ -278,7 +285,7 @@ class Service:
             if kind not in LINK_KINDS:
                 raise refused("keeper.link.unknown", "no such kind of identifier", "没有该标识种类")
             self._append(asker, sought, None)
-            return linked(self._parts.vault.key(link_key(kind)), kind, value)
+            return linked_through(self._parts.vault, kind, value)
 
     def open_quarantined(
         self, peer: Peer, acting_as: str | None, ticket: Ticket, sealed: bytes
@@ -308,6 +315,56 @@ class Service:
             place = f"repair/{claim['detail']['batch']}/{claim['detail']['row']}/{ticket.index}"
             new = json.dumps(dict(values), ensure_ascii=False).encode()
             return ticket, seal_blob(self._parts.vault.key(name), name, place, new)
+
+    # -- custody --------------------------------------------------------------------------------
+
+    def custody(self, peer: Peer, acting_as: str | None) -> dict[str, Any]:
+        """What waits for a second person, what is destroyed, who is erased (by entry, not by name); no key."""
+        with self._asked(peer, acting_as):
+            return custody.told(self._register.custody, self._parts.vault.names(), self._parts.writer.now())
+
+    def destroy(self, peer: Peer, acting_as: str | None, proposed: int) -> tuple[Ticket, int]:
+        """Confirm a destruction, in the log first; then the keys are gone. A crash in between: they go at the next
+        round, and are lent no more from the entry on."""
+        with self._asked(peer, acting_as) as asker:
+            keys = custody.covered(self._register.custody, proposed, self._parts.vault.names())
+            claim = {
+                "event": "keys.destruction.confirmed",
+                "detail": {"proposed": proposed, "keys": keys},
+            }
+            ticket = self._append(asker, claim, None)
+            return ticket, self._parts.vault.purge()
+
+    def escrow(
+        self, peer: Peer, acting_as: str | None, proposed: int, passphrases: Sequence[str]
+    ) -> tuple[Ticket, bytes]:
+        """Confirm a copy of the root key for another office; sealed so that two of the three custodians open it."""
+        with self._asked(peer, acting_as) as asker:
+            claim: dict[str, Any] = {"event": "keys.escrow.sealed", "detail": {"proposed": proposed}}
+            try:
+                self._admission().require_seconded(asker, claim, "keys.escrow.proposed")
+            except DeniedError as denied:
+                self._tell_refusal(self._admission(), asker, claim, denied)
+                raise
+            copy = self._parts.vault.sealed_root(passphrases, self._home.log_origin.encode())
+            claim["detail"]["copy"] = hashlib.sha256(copy).hexdigest()
+            return self._append(asker, claim, None), copy
+
+    def erasures(self, peer: Peer, acting_as: str | None) -> list[dict[str, Any]]:
+        """Confirmed erasures with the subjects' numbers, for who carries them out: the platform, or who may confirm."""
+        with self._asked(peer, acting_as) as asker:
+            self._admission().require_carrying_out(asker)
+            found = self._register.custody
+            return [
+                {
+                    "index": each.index,
+                    "dataset": each.dataset,
+                    "subjects": list(self._erased.of(each)),
+                    "backups_until": each.backups_until,
+                    "carried_out": found.carried_out(each.index, each.dataset),
+                }
+                for each in found.erasures
+            ]
 
     def seen(self, peer: Peer, acting_as: str | None, ticket: Ticket) -> list[int]:
         """Indices of the entries whose bitmaps hold a subject that the ticket's entry asks about.
@@ -468,14 +525,13 @@ class Service:
             self._require_current(claim)
             body = admission.admit(asker, claim)
             self._recalled.require_readable(body, self._home)
+            self._erased.require_none(body, bitmap)
             if body["event"] == "exchange.delivery.authorised":
                 replaced = {str(k): base64.b64decode(v) for k, v in claim.get("replaced", {}).items()}
                 if replaces := self._recalled.replaced_by(body, replaced):
                     body["detail"] = {**body["detail"], "replaces": replaces}
         except DeniedError as denied:
-            told = admission.denial(asker, claim, denied)
-            if told is not None:
-                self._write(told, None, None)
+            self._tell_refusal(admission, asker, claim, denied)
             raise
         if claim["event"] == "policy.bundle.adopted":
             bundles.keep(self._parts.connect, self._home)
@@ -486,6 +542,13 @@ class Service:
             member = "records" if claim["event"] == "exchange.delivery.recalled" else "subjects"
             body[member], sealed = self._sealed(bitmap)
         return self._write(body, once, sealed, durable=durable)
+
+    def _tell_refusal(
+        self, admission: Admission, asker: Asker, claim: Mapping[str, Any], denied: DeniedError
+    ) -> None:
+        told = admission.denial(asker, claim, denied)
+        if told is not None:
+            self._write(told, None, None)
 
     def _write(
         self, body: Mapping[str, Any], once: str | None, sealed: bytes | None, *, durable: bool = True
@@ -528,6 +591,9 @@ class Service:
 
     def _require_party(self, asker: Asker, body: Mapping[str, Any]) -> None:
         """A run's keys go to a system that runs flows, or to a person who holds the flow's post now."""
+        if body["event"] == ROTATION:
+            self._admission().require_scheduler(asker)
+            return
         if body["event"] in PLATFORM_ONLY and asker.person is not None:
             raise refused("keeper.ticket.platform_only", "its keys are the platform's", "其密钥只借给平台")
         try:
@@ -663,6 +729,9 @@ class Service:
                 ),
             )
         self._recalled = self._parts.recalled(self._register, self._opened_bitmap)
+        self._erased = self._parts.erased(self._register, self._opened_bitmap)
+        # What was destroyed is gone again before anything is lent, should a backup have brought it back.
+        self._parts.vault.obey(self._register.custody.is_destroyed)
         for index, values in writer.values_opened().items():
             self._tickets.opened_before(index, values)
 

@@ -21,6 +21,7 @@ from typing import Any
 from huanshu.auditlog import Entry, Register
 from huanshu.catalog.nouns import Contract, Home
 from huanshu.errors import DeniedError, Text
+from huanshu.keeper.custody import ROTATION
 from huanshu.keeper.holding import require_moving
 from huanshu.sealing import keys
 from huanshu.sealing.keys import KeyName
@@ -35,8 +36,13 @@ SETTLING = {
     "correction.batch.judged",
     "correction.change.accepted",
     "correction.change.conflicted",
+    "keys.rotation.completed",
+    "keys.rotation.stopped",
 }
 
+
+#: Slashes in the name of a link's key of a later generation.
+_GENERATION_AT = 2
 
 #: What brings records into the district store: an extract, or one quarantined row as its steward repaired it.
 INTAKES = {"exchange.intake.authorised", "quarantine.repair.authorised"}
@@ -82,7 +88,9 @@ class OpenTickets:
         """The open ticket of an event whose delivery or batch is ``about``."""
         for ticket, body in self._open.values():
             detail = body["detail"]
-            named = (detail.get("delivery"), detail.get("batch"), detail.get("change"))
+            named = (
+                detail.get("delivery"), detail.get("batch"), detail.get("change"), detail.get("rotation")
+            )  # fmt: skip
             if body["event"] == event and about in named:
                 return ticket
         return None
@@ -134,6 +142,8 @@ def lendable(body: Mapping[str, Any], home: Home) -> frozenset[str]:
         return frozenset(_for_delivery(body, home, contract))
     if body["event"] in INTAKES:
         return frozenset(_for_intake(body, home, contract))
+    if body["event"] == ROTATION:
+        return frozenset(_for_rotation(body, home, contract))
     if body["event"] in ("correction.batch.authorised", "access.workbook.authorised"):
         return frozenset(_for_community(body, contract))
     return frozenset()
@@ -150,9 +160,12 @@ def require_lendable(names: Iterable[KeyName], body: Mapping[str, Any], home: Ho
         if use == "data":
             known = prefix in allowed and epoch in {str(past) for past in range(1, current + 1)}
         elif use == "quarantine":
-            # A repair opens what an earlier extract left.
+            # A repair opens what an earlier extract left, and a rotation seals it anew.
             past = range(1 if body["event"] != "exchange.intake.authorised" else current, current + 1)
             known = prefix in allowed and epoch in {str(age) for age in past}
+        elif use == "link" and name.count("/") == _GENERATION_AT:
+            later = {str(age) for age in range(2, home.policies.keys.link_generation + 1)}
+            known = prefix in allowed and epoch in later
         else:
             known = name in allowed
         if not known:
@@ -180,6 +193,20 @@ def _for_intake(body: Mapping[str, Any], home: Home, contract: Contract) -> Iter
     yield from _data_prefixes(homes, contract, body["fields"])
     yield f"quarantine/{contract.dataset}"
     yield keys.content_key(contract.dataset)
+    for field in contract.fields:
+        if field.link_kind is not None:
+            yield keys.link_key(field.link_kind)
+
+
+def _for_rotation(body: Mapping[str, Any], home: Home, contract: Contract) -> Iterable[str]:
+    district = home.policies.domains.district.code
+    homes = [d.code for d in home.policies.domains.below(district, "community")]
+    for domain in (
+        district,
+        *homes,
+    ):  # a plain field's too: a correction's value is sealed whatever its level
+        yield from (f"data/{domain}/{contract.dataset}/{name}" for name in body["fields"])
+    yield f"quarantine/{contract.dataset}"
     for field in contract.fields:
         if field.link_kind is not None:
             yield keys.link_key(field.link_kind)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import psycopg
 
 from huanshu.catalog import Home
-from huanshu.errors import Text, UnavailableError
-from huanshu.sealing.keys import KeyName, Root, new_key, new_root_key
+from huanshu.errors import DeniedError, Text, UnavailableError
+from huanshu.sealing import link, token
+from huanshu.sealing.keys import KeyName, Root, RootKey, link_keys, new_key, new_root_key
 from huanshu.sealing.suites import HeldKey, Profile
 
 
@@ -64,12 +65,14 @@ def require_profile(root: Root, home: Home) -> None:
 
 
 class Vault:
-    """Keys by name. A key is born on first need and durably wrapped before it is used."""
+    """Keys by name. A key is born on first need and durably wrapped before it is used; one that the log says is
+    destroyed is neither read nor born again."""
 
-    def __init__(self, root: Root, connection: psycopg.Connection) -> None:
+    def __init__(self, root: RootKey, connection: psycopg.Connection) -> None:
         self._root = root
         self._connection = connection
         self._plain: dict[KeyName, bytes] = {}
+        self._is_destroyed: Callable[[str], bool] = lambda _: False
 
     def key(self, name: KeyName, *, born: bool = True) -> bytes:
         """The key of that name; ``born`` as in ``keys``."""
@@ -79,6 +82,9 @@ class Vault:
         """The keys of these names. Those that have none yet are born together, in one commit; for one of ``existing``
         that is an error: what was sealed under a key opens under no other, and a new one in its place would hide that
         it is gone."""
+        for name in names:
+            if self._is_destroyed(name):
+                raise _destroyed(name)
         missing = [name for name in names if name not in self._plain]
         if missing:
             try:
@@ -91,6 +97,51 @@ class Vault:
                     remedy=Text("start the database, then run again", "请启动数据库后重试"),
                 ) from None
         return {name: self._plain[name] for name in names}
+
+    def obey(self, is_destroyed: Callable[[str], bool]) -> None:
+        """From now on the log's word says which names are destroyed; ``purge`` makes it so."""
+        self._is_destroyed = is_destroyed
+
+    def names(self) -> list[KeyName]:
+        """Names of all keys that are stored; no key."""
+        return [
+            KeyName(row[0]) for row in self._connection.execute("SELECT name FROM keys.wrapped ORDER BY name")
+        ]
+
+    def wrapped(self) -> list[tuple[KeyName, bytes]]:
+        """All stored keys as they lie there, wrapped."""
+        rows = self._connection.execute("SELECT name, wrapped FROM keys.wrapped ORDER BY name")
+        return [(KeyName(name), bytes(raw)) for name, raw in rows]
+
+    def sealed_root(self, passphrases: Sequence[str], bound: bytes) -> bytes:
+        """A copy of the root key that two of three custodians open; UnavailableError for one that cannot leave."""
+        if not isinstance(self._root, Root):
+            raise UnavailableError(
+                "keeper.root.kept",
+                Text("this root key does not leave its token", "该根密钥不能离开密码设备"),
+                remedy=Text(
+                    "its copy was made when it was put there: huanshu keys ceremony",
+                    "其备存在写入设备时制作：huanshu keys ceremony",
+                ),
+            )
+        return self._root.sealed_among(passphrases, bound)
+
+    def link_generation(self) -> int:
+        """How many keys the links of the store have gone through; told by the store, which changes it with them."""
+        with self._connection.transaction():
+            row = self._connection.execute("SELECT generation FROM district.link_generation").fetchone()
+        return 1 if row is None else int(row[0])
+
+    def purge(self) -> int:
+        """Delete every stored key that is destroyed, and forget it here; how many there were. Repeatable: after a
+        crash, or when a store was put back from a backup, what is destroyed goes again before anything is lent."""
+        gone = [name for name in self.names() if self._is_destroyed(name)]
+        if gone:
+            with self._connection.transaction():
+                self._connection.execute("DELETE FROM keys.wrapped WHERE name = ANY(%s)", (gone,))
+        for name in [name for name in self._plain if self._is_destroyed(name)]:
+            del self._plain[name]
+        return len(gone)
 
     @property
     def profile(self) -> Profile:
@@ -137,6 +188,26 @@ class Vault:
         return {
             KeyName(name): HeldKey(self._root.unwrap(KeyName(name), bytes(wrapped))) for name, wrapped in rows
         }
+
+
+def linked_through(vault: Vault, kind: str, value: str) -> bytes:
+    """The link of an identifier as the store has links now."""
+    first, *later = link_keys(kind, vault.link_generation())
+    made = link(vault.key(first), kind, value)
+    for name in later:
+        made = token(vault.key(name, born=False), made)
+    return made
+
+
+def _destroyed(name: KeyName) -> DeniedError:
+    return DeniedError(
+        "keeper.key.destroyed",
+        Text(f"the key {name} was destroyed, by two persons", f"密钥 {name} 已由两人销毁"),
+        remedy=Text(
+            "what was sealed under it is gone for ever; to seal new values raise epoch in policies/keys.yaml",
+            "以其密封的数据已永久不可读；如需密封新值，请将 policies/keys.yaml 的 epoch 加一",
+        ),
+    )
 
 
 def _missing(name: KeyName) -> UnavailableError:

@@ -8,7 +8,8 @@ key destroys its data.
     data/<domain>/<dataset>/<field>/<epoch>   to seal: cells of one field of one domain
     quarantine/<dataset>/<epoch>              to seal: source rows
     bitmap/<epoch>                            to seal: subject bitmaps beside the log
-    link/<kind>                               a MAC
+    link/<kind>                               a MAC, over the identifier
+    link/<kind>/<generation>                  a MAC, over the link of the generation before (2, 3, …)
     token/<purpose>/<kind>                    a MAC
     content/<dataset>                         a MAC
     workbook/<domain>/<dataset>               a MAC
@@ -20,13 +21,14 @@ The ``repr`` of everything here is free of key bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, NewType
+from typing import Final, Literal, NewType, Protocol
 
 from cryptography.exceptions import InvalidTag
 
 from huanshu.errors import TamperedError, Text
+from huanshu.sealing.escrow import seal_among
 from huanshu.sealing.suites import Profile, aead, fresh, suite_of
 
 KeyName = NewType("KeyName", str)
@@ -49,8 +51,13 @@ def bitmap_key(epoch: int) -> KeyName:
     return KeyName(f"bitmap/{epoch}")
 
 
-def link_key(kind: str) -> KeyName:
-    return KeyName(f"link/{kind}")
+def link_key(kind: str, generation: int = 1) -> KeyName:
+    return KeyName(f"link/{kind}" if generation == 1 else f"link/{kind}/{generation}")
+
+
+def link_keys(kind: str, generation: int) -> list[KeyName]:
+    """The keys that a link of this generation goes through, first to last."""
+    return [link_key(kind, age) for age in range(1, generation + 1)]
 
 
 def token_key(purpose: str, kind: str) -> KeyName:
@@ -78,9 +85,23 @@ def new_root_key(profile: Profile = "aes") -> bytes:
     return fresh(profile, "seal")
 
 
+class RootKey(Protocol):
+    """The root key, wherever it lives: able to wrap and unwrap and nothing else."""
+
+    @property
+    def profile(self) -> Profile:
+        """Of which all keys are that it wraps."""
+
+    def wrap(self, name: KeyName, key: bytes) -> bytes:
+        """``key`` bound to its name."""
+
+    def unwrap(self, name: KeyName, wrapped: bytes) -> bytes:
+        """Inverse; TamperedError for what does not belong to this root or this name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The root key, able to wrap and unwrap and nothing else."""
+    """The root key of a file; what it wraps with says ``suites``."""
 
     _key: bytes = field(repr=False)
 
@@ -100,18 +121,29 @@ class Root:
     def wrap(self, name: KeyName, key: bytes) -> bytes:
         return aead(self._key).encrypt(key, [b"huanshu/wrap/1", name.encode()])
 
+    def sealed_among(self, passphrases: Sequence[str], bound: bytes) -> bytes:
+        """A copy for custodians (``escrow.seal_among``): the one way in which a root key leaves."""
+        return seal_among(passphrases, bound, self._key)
+
     def unwrap(self, name: KeyName, wrapped: bytes) -> bytes:
         try:
             return aead(self._key).decrypt(wrapped, [b"huanshu/wrap/1", name.encode()])
         except (InvalidTag, ValueError):
-            raise TamperedError(
-                "sealing.key.refused",
-                Text(
-                    f"the wrapped key {name} does not belong to this root key",
-                    f"封装密钥 {name} 与根密钥不符",
-                ),
-                remedy=Text("restore keys and root from one backup", "请从同一份备份恢复密钥与根密钥"),
-            ) from None
+            raise foreign_key(name) from None
+
+
+def root_of(raw: bytes) -> RootKey:
+    """The root key that a recovered copy holds, by its length: a file's, or a token's."""
+    return Root(raw)
+
+
+def foreign_key(name: KeyName) -> TamperedError:
+    """The one error for a wrapped key that does not unwrap."""
+    return TamperedError(
+        "sealing.key.refused",
+        Text(f"the wrapped key {name} does not belong to this root key", f"封装密钥 {name} 与根密钥不符"),
+        remedy=Text("restore keys and root from one backup", "请从同一份备份恢复密钥与根密钥"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
