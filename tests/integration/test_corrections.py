@@ -15,7 +15,7 @@ import pytest
 from pyroaring import BitMap
 
 from huanshu.assembly import Running
-from huanshu.assembly.sandbox import enrol_community, sign_corrections
+from huanshu.assembly.sandbox import enrol_community, put_in_force, sign_corrections
 from huanshu.auditlog import Signer
 from huanshu.catalog import Rung
 from huanshu.drill.range import Range
@@ -26,7 +26,6 @@ from huanshu.exchange.corrections.judging import ticket_of
 from huanshu.exchange.corrections.origin import REPLAYED, settle
 from huanshu.exchange.corrections.proposing import Receipt
 from huanshu.gate.read import Asked, read
-from huanshu.identity import adopt_policies
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.proposals import Proposed
 from huanshu.sealing.keys import data_key
@@ -591,8 +590,7 @@ def test_a_batch_that_the_rules_have_overtaken_is_refused_not_judged(place: Plac
     file = place.range.settings.home / "policies" / "keys.yaml"
     file.write_text(file.read_text() + "# one more line\n")
     place.renew()
-    officer = place.acting("p.chen")
-    adopt_policies(officer.keeper, officer.home)
+    put_in_force(place.range.settings)
     loans = place.range.loans()
     judge(place.ground(None))
     (late,) = propose(place.ground(CLERK[0]), raw, CLERK[1]).corrections

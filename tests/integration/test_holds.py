@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from pyroaring import BitMap
 
+from huanshu.assembly.sandbox import put_in_force
 from huanshu.drill.range import CHUNK, Range
 from huanshu.errors import DeniedError, HeldError, InputError
 from huanshu.exchange import holds
 from huanshu.exchange.plan import plan_delivery
 from huanshu.exchange.runs import run_delivery
-from huanshu.identity import adopt_policies, approve_flow
+from huanshu.identity import approve_flow
 
 ROOT = Path(__file__).parents[2]
 INTAKE, DELIVERY = "resident.psb_to_district", "resident.district_to_communities"
@@ -204,7 +205,7 @@ def _grant(place: Range, field: str) -> None:
     rules = place.settings.home / "policies/rules/department.csv"
     line = f"p, 100, exchange_officer, below, resident, {field}, grassroots_service, reveal, 2026-01-01, 2027-12-31, allow\n"
     rules.write_text(rules.read_text() + line)
-    adopt_policies(place.acting(SECURITY).keeper, place.acting().home)
+    put_in_force(place.settings)
 
 
 def _approve(place: Range) -> None:

@@ -27,6 +27,7 @@ def service_over(
     vault: Vault,
     origin: str = "",
     monotonic: Callable[[], float] | None = None,
+    read_home: Callable[[], Home] | None = None,
 ) -> Service:
     """A service that has started: it has read the whole log. ``monotonic``: another clock than the ground's that nobody
     can set."""
@@ -42,7 +43,7 @@ def service_over(
     witnesses = Witnesses(policy, publisher.published, read, require_signature, state, ground.clock)
     return Service(
         Parts(
-            read_home=lambda: home,
+            read_home=read_home or (lambda: home),
             enforcer=lambda home: Enforcer(home.policies, home.contracts, zone=ZoneInfo(home.timezone)),
             writer=writer,
             vault=vault,

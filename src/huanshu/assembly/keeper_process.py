@@ -32,11 +32,14 @@ from huanshu.auditlog.witnesses import POLICY
 from huanshu.catalog import Home
 from huanshu.defects import silence
 from huanshu.errors import TamperedError
+from huanshu.keeper.budgets import Budgets
 from huanshu.keeper.closed import ClosedParts, ClosedServer, ClosedService
+from huanshu.keeper.counting import Reader
 from huanshu.keeper.erased import ErasedSubjects
 from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.reopening import TwoPersons
+from huanshu.keeper.second_person import SecondPerson
 from huanshu.keeper.server import Listener, Server, forbid_core_files
 from huanshu.keeper.service import Parts, Service
 from huanshu.keeper.tending import Tending
@@ -58,6 +61,10 @@ def build_service(
     recalled: Callable[[Register, OpenBitmap], RecalledRecords] = RecalledRecords,
     freshness: type[Freshness] = Freshness,
     erased: Callable[[Register, OpenBitmap], ErasedSubjects] = ErasedSubjects,
+    budgets: Callable[[OpenBitmap], Budgets] = Budgets,
+    reader: type[Reader] = Reader,
+    second: SecondPerson | None = None,
+    reread: Callable[[Callable[[], Home]], Callable[[], Home]] = lambda home: home,
 ) -> Service:
     """The service over a deployment. All but the deployment is for a range's control arm and for tests."""
     settings = deployment.settings
@@ -81,7 +88,7 @@ def build_service(
     vault = Vault(root, connect(url))
     return Service(
         Parts(
-            read_home=home,
+            read_home=reread(home),
             enforcer=enforcer or enforcer_of,
             writer=writer,
             vault=vault,
@@ -90,6 +97,9 @@ def build_service(
             tending=Tending(writer, publisher, witnesses, now, freshness=freshness),
             recalled=recalled,
             erased=erased,
+            budgets=budgets,
+            reader=reader,
+            second=second or SecondPerson(),
         )
     )
 

@@ -22,7 +22,15 @@ from huanshu.auditlog import Signer, create_signing_key
 from huanshu.canonical import canonical
 from huanshu.catalog import Flow, Home
 from huanshu.errors import ContentError, Text, Where
-from huanshu.identity import adopt_policies, approve_flow, create_origin, enrol_sender
+from huanshu.identity import (
+    adopt_policies,
+    approve_flow,
+    create_origin,
+    enrol_sender,
+    propose_policies,
+)
+from huanshu.keeper.second_person import SECOND
+from huanshu.keeper.tickets import Ticket
 from huanshu.settings import Settings
 
 _APPROVED_DAYS = 180
@@ -116,7 +124,7 @@ def prepare(settings: Settings) -> Sandbox:
     if status["size"] == 0:
         create_origin(security, sandbox=True)
     if security.status()["adopted"] != home.policies.digest:
-        adopt_policies(security, home)
+        put_in_force(settings)
     senders = {}
     for source in sorted({flow.source for flow in home.flows.values() if flow.kind == "intake"}):
         senders[source] = _sender_key(settings, source)
@@ -131,6 +139,34 @@ def prepare(settings: Settings) -> Sandbox:
             )
     security.close()
     return Sandbox(settings, home, senders)
+
+
+def put_in_force(settings: Settings) -> Ticket:
+    """Adopt the policies as they are read now, by as many fictional persons as it takes: what may widen takes two."""
+    home = connect(settings, None).home
+    author = connect(settings, holder_of_role(home, "security_officer")).keeper
+    try:
+        if author.status()["adopted"] is None:
+            return adopt_policies(author, home)
+        propose_policies(author, home)
+    finally:
+        author.close()
+    other = connect(settings, _second_person(home)).keeper
+    try:
+        return adopt_policies(other, home)
+    finally:
+        other.close()
+
+
+def _second_person(home: Home) -> str:
+    """Somebody who may agree to what the security officer proposes: another one, or a chief data officer."""
+    now, author = clock_of(home)().date(), holder_of_role(home, "security_officer")
+    for role in SECOND:
+        for holding in home.policies.holdings:
+            held = holding.valid_from <= now <= holding.valid_until
+            if holding.role == role and holding.person != author and held:
+                return holding.person
+    raise _vacant(SECOND[1])
 
 
 def holder_of(home: Home, post: str) -> str:

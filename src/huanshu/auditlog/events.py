@@ -47,6 +47,8 @@ _FLOW = "post domain dataset flow"
 _AUTHORISED = f"{_FLOW} purpose fields how contract"
 _RECORD = "post domain dataset purpose fields"
 _VIEWED = f"{_RECORD} how contract subjects"
+#: By which entry somebody else agreed that the person sees more than alone; under which broken glass.
+_CONSENT = "raised emergency"
 _ANSWERED = "post domain dataset fields"
 
 EVENTS: Final[Mapping[str, Shape]] = {
@@ -60,7 +62,8 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "log.witnesses.named": _shape("digest witnesses quorum"),
     "log.witness.doubted": _shape("witness seconds"),
     "log.publication.renewed": _shape("entries"),
-    "policy.bundle.adopted": _shape("digest", "post"),
+    "policy.bundle.proposed": _shape("before digest", "post"),
+    "policy.bundle.adopted": _shape("digest", "post", "", "before author proposed"),
     "key.sender.enrolled": _shape("sender public_key", "post"),
     "approval.flow.granted": _shape("flow digest until", "post dataset"),
     "approval.flow.revoked": _shape("flow digest", "post dataset"),
@@ -96,7 +99,15 @@ EVENTS: Final[Mapping[str, Shape]] = {
         "delivery receiver authorised arrived reason", f"{_FLOW} records", "", "content"
     ),
     "access.record.sought": _shape("", _RECORD),
-    "access.record.authorised": _shape("record values until", f"{_RECORD} how contract subjects"),
+    "access.record.authorised": _shape("record values until", _VIEWED, "", _CONSENT),
+    "access.comparison.authorised": _shape("record values until", _VIEWED, "", _CONSENT),
+    "access.count.authorised": _shape(
+        "zones told withheld minimum kept until", f"{_RECORD} how contract", "subjects"
+    ),
+    "access.emergency.declared": _shape("reason until review_by owner_post", _RECORD),
+    "access.emergency.reviewed": _shape("declared verdict reason", "post dataset"),
+    "access.emergency.escalated": _shape("declared review_by owner_post", "dataset"),
+    "access.budget.raised": _shape("for subjects until reason", "post dataset purpose"),
     "access.record.missed": _shape("reason", _RECORD),
     "access.seen.asked": _shape("case", _RECORD),
     "access.seen.authorised": _shape("case until", f"{_RECORD} how contract subjects"),
@@ -125,7 +136,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
         "erasure removed quarantined corrections tombstones written", "post dataset"
     ),
     "access.quarantine.authorised": _shape(
-        "batch row values until", f"{_RECORD} how contract", optional="subjects"
+        "batch row values until", f"{_RECORD} how contract", optional="subjects", optional_detail=_CONSENT
     ),
     "quarantine.row.dismissed": _shape(
         "batch rows reason", "post domain dataset", optional_detail="row rule"
@@ -137,8 +148,8 @@ EVENTS: Final[Mapping[str, Shape]] = {
     ),
     "quarantine.repair.refused": _shape("batch authorised of row ordered rules", _FLOW, "purpose contract"),
     "access.request.denied": _shape("reason asked", "", "post domain dataset purpose fields flow"),
-    "access.correction.authorised": _shape("change record values until", _VIEWED),
-    "access.workbook.authorised": _shape("workbook sequence records until", _VIEWED),
+    "access.correction.authorised": _shape("change record values until", _VIEWED, "", _CONSENT),
+    "access.workbook.authorised": _shape("workbook sequence records until", _VIEWED, "", _CONSENT),
     "correction.batch.authorised": _shape("batch channel sequence sender records until", _VIEWED),
     "correction.batch.judged": _shape(
         "batch authorised proposed refused conflict", "post domain dataset", "purpose contract"

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from huanshu.auditlog.custody import Custody
+from huanshu.auditlog.emergencies import Emergencies
 from huanshu.auditlog.entries import Entry
 from huanshu.auditlog.holds import Holds
 
@@ -25,6 +26,16 @@ class Approval:
     person: str
     post: str
     until: datetime
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A bundle that its author has asked to put in the place of the one in force."""
+
+    before: str
+    digest: str
+    person: str
     index: int
 
 
@@ -88,6 +99,8 @@ class Register:
         self.sandbox = False
         self.holds = Holds()
         self.custody = Custody()
+        self.emergencies = Emergencies()
+        self._proposal: Proposal | None = None
         self._approvals: dict[tuple[str, str], Approval] = {}
         self._senders: dict[str, str] = {}
         self._orders: dict[int, Mapping[str, Any]] = {}
@@ -99,6 +112,7 @@ class Register:
         self.size = entry.index + 1
         self.holds.apply(entry)
         self.custody.apply(entry)
+        self.emergencies.apply(entry)
         match entry.event:
             case "log.origin.created":
                 self.sandbox = bool(detail["sandbox"])
@@ -109,9 +123,8 @@ class Register:
                 self.gaps.append(Gap.of(entry.body))
             case "log.witnesses.named":
                 self.witnesses = str(detail["digest"])
-            case "policy.bundle.adopted":
-                self.policy_digest = str(detail["digest"])
-                self.answerable = str(entry.body["person"])
+            case "policy.bundle.proposed" | "policy.bundle.adopted":
+                self._bundle(entry)
             case "key.sender.enrolled":
                 self._senders[str(detail["sender"])] = str(detail["public_key"])
             case "approval.flow.granted":
@@ -148,6 +161,19 @@ class Register:
                 self._withheld[known.index] = replace(known, confirmed=entry.index)
             case _:
                 pass
+
+    def _bundle(self, entry: Entry) -> None:
+        """The rules in force, in whose name; or what somebody wants in their place."""
+        detail, person = entry.body["detail"], str(entry.body["person"])
+        if entry.event == "policy.bundle.proposed":
+            self._proposal = Proposal(str(detail["before"]), str(detail["digest"]), person, entry.index)
+            return
+        self.policy_digest, self.answerable, self._proposal = str(detail["digest"]), person, None
+
+    def proposal(self, before: str, digest: str) -> Proposal | None:
+        """The last proposal, when it is of exactly this pair; whatever was adopted since has ended it."""
+        found = self._proposal
+        return found if found is not None and (found.before, found.digest) == (before, digest) else None
 
     def approval(self, flow: str, digest: str) -> Approval | None:
         """The standing approval of exactly this digest; the caller compares its end with the time."""

@@ -310,10 +310,10 @@ class LogWriter:
         except psycopg.Error as error:
             raise self._lost(error) from None
 
-    def values_opened(self) -> dict[int, int]:
-        """Entry index → values opened against it so far, as its loans say."""
+    def values_opened(self, kind: str = "opened") -> dict[int, int]:
+        """Entry index → values opened against it so far (or found unequal), as its loans say."""
         rows = self._alive().execute(
-            "SELECT entry_index, sum(amount) FROM log.loan WHERE kind = 'opened' GROUP BY entry_index"
+            "SELECT entry_index, sum(amount) FROM log.loan WHERE kind = %s GROUP BY entry_index", (kind,)
         )
         return {int(index): int(total) for index, total in rows}
 

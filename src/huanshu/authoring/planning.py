@@ -48,7 +48,7 @@ class ReceiverAnswer:
 class Step:
     """Something a person has to do before the flow runs; ``act`` names it for whoever knows that it is done."""
 
-    act: Literal["patch", "adopt", "enrol", "approve"]
+    act: Literal["patch", "propose", "adopt", "enrol", "approve"]
     who: tuple[str, ...]
     command: str
     why: Text
@@ -173,6 +173,11 @@ def _steps(home: Home, flow: Flow, at: datetime, *, patch: bool) -> list[Step]:
     """In the order in which they are done. What has been done already is for the running deployment to say."""
     guards = [h for h in home.policies.holdings if h.role == "security_officer"]
     officers = _names(home, {h.post for h in guards}, at)
+    district = home.policies.domains.district.code
+    cdos = [h for h in home.policies.holdings if h.role == "cdo" and h.domain == district]
+    seconds = officers + tuple(
+        person for person in _names(home, {h.post for h in cdos}, at) if person not in officers
+    )
     approvers = _names(home, {flow.accountable_post}, at)
     until = _last_day(home, flow, at)
     steps = [
@@ -185,7 +190,16 @@ def _steps(home: Home, flow: Flow, at: datetime, *, patch: bool) -> list[Step]:
                 "审阅、修正后应用：git apply 或 patch -p1",
             ),
         ),
-        Step("adopt", officers, "huanshu policy adopt", Text("put the policies in force", "使策略生效")),
+        Step("propose", officers, "huanshu policy propose", Text("propose the policies", "提出策略变更")),
+        Step(
+            "adopt",
+            seconds if patch else officers,
+            "huanshu policy adopt",
+            Text(
+                "another person puts them in force" if patch else "put the policies in force",
+                "由另一人使策略生效" if patch else "使策略生效",
+            ),
+        ),
         Step(
             "enrol",
             officers,
@@ -202,7 +216,7 @@ def _steps(home: Home, flow: Flow, at: datetime, *, patch: bool) -> list[Step]:
             ),
         ),
     ]
-    needless = {"patch"} if not patch else set()
+    needless = {"patch", "propose"} if not patch else set()
     needless |= {"enrol"} if flow.kind == "delivery" else set()
     return [step for step in steps if step.act not in needless]
 

@@ -62,21 +62,28 @@ def pack_bundle(home: Path) -> tuple[str, bytes]:
     return _digest(files), zlib.compress(text.encode(), 9)
 
 
-def unpack_bundle(packed: bytes, digest: str, into: Path) -> None:
-    """Write the files of a packed bundle into an empty folder. TamperedError unless they have this digest."""
+def read_packed(packed: bytes, digest: str) -> dict[str, str]:
+    """Path → text of a packed bundle's files. TamperedError unless they have this digest."""
     try:
         unpacking = zlib.decompressobj()
         raw = unpacking.decompress(packed, _LARGEST)
-        files = {str(path): str(text).encode() for path, text in json.loads(raw).items()}
+        files = {str(path): str(text) for path, text in json.loads(raw).items()}
     except (zlib.error, ValueError, AttributeError):
         raise _changed() from None
-    safe = all(not PurePosixPath(path).is_absolute() and ".." not in path.split("/") for path in files)
-    if not unpacking.eof or not safe or _digest(files) != digest:
+    if not unpacking.eof or _digest({path: text.encode() for path, text in files.items()}) != digest:
+        raise _changed()
+    return files
+
+
+def unpack_bundle(packed: bytes, digest: str, into: Path) -> None:
+    """Write the files of a packed bundle into an empty folder. TamperedError unless they have this digest."""
+    files = read_packed(packed, digest)
+    if any(PurePosixPath(path).is_absolute() or ".." in path.split("/") for path in files):
         raise _changed()
     for path, content in files.items():
         target = into / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+        target.write_bytes(content.encode())
 
 
 def _digest(files: Mapping[str, bytes]) -> str:

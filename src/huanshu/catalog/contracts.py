@@ -84,6 +84,7 @@ _DATASET_CUSTOM: Final = (
     "huanshu.stewardPost",
     "huanshu.legalBasis",
 )
+_DATASET_CUSTOM_OPTIONAL: Final = ("huanshu.minimumGroup",)
 _FIELD_CUSTOM: Final = ("huanshu.title", "huanshu.level", "huanshu.sensitivePersonal")
 _FIELD_CUSTOM_OPTIONAL: Final = ("huanshu.width", "huanshu.link", "huanshu.mask", "huanshu.authority")
 
@@ -91,6 +92,9 @@ _FIELD_CUSTOM_OPTIONAL: Final = ("huanshu.width", "huanshu.link", "huanshu.mask"
 _LOGICAL: Final = ("string", "integer", "number", "boolean", "date", "timestamp")
 #: The widest sealed value. A record of thirty such fields still fits PostgreSQL's page with TOAST.
 MAX_WIDTH: Final = 4096
+#: Of how many a count speaks at least, where a contract says nothing; and the least that one may say.
+MINIMUM_GROUP: Final = 10
+_SMALLEST_GROUP: Final = 5
 
 
 def read_contract(
@@ -109,7 +113,7 @@ def read_contract(
     members["status"].word(("proposed", "draft", "active", "deprecated", "retired"))
     _prose(members)
     table = _table(members["schema"], dataset)
-    custom = _custom(members["customProperties"], _DATASET_CUSTOM, ())
+    custom = _custom(members["customProperties"], _DATASET_CUSTOM, _DATASET_CUSTOM_OPTIONAL)
     departments = frozenset(d.code for d in tree if d.kind == "department")
     fields = _fields(table["properties"], members["domain"].text(), departments, faults)
     if not faults.clean(file):
@@ -128,7 +132,13 @@ def read_contract(
         fields=fields,
         digest=folder.sha256(file),
         where=root.where,
+        minimum_group=_minimum_group(custom),
     )
+
+
+def _minimum_group(custom: Mapping[str, Node]) -> int:
+    named = custom.get("huanshu.minimumGroup")
+    return MINIMUM_GROUP if named is None else named.integer(_SMALLEST_GROUP, 100_000)
 
 
 def _department(node: Node, problem: str, departments: Collection[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from huanshu.catalog import contracts as contract_files
 from huanshu.catalog import domains as domain_files
-from huanshu.catalog import evidence, flows, people, purposes, rules, suites
+from huanshu.catalog import evidence, flows, limits, people, purposes, rules, suites
 from huanshu.catalog.bundle import bundle_digest
 from huanshu.catalog.crosschecks import check_cases, check_rules, check_suites
 from huanshu.catalog.faults import Faults
@@ -26,6 +26,7 @@ from huanshu.catalog.nouns import (
     Holding,
     Home,
     KeyPolicy,
+    Limits,
     Obligation,
     Person,
     Policies,
@@ -47,6 +48,7 @@ _POLICY_NAMES: Final = (
     "systems.csv",
     "purposes.yaml",
     "keys.yaml",
+    "limits.yaml",
     "rules",
     "cases",
 )
@@ -145,6 +147,7 @@ class _Reading:
             keys=keys,
             model=self.model,
             digest=bundle_digest(self.folder),
+            limits=self.limits,
         )
 
     def _or(self, read: Callable[[], T], otherwise: T) -> T:
@@ -233,6 +236,8 @@ class _Reading:
     def _policies(self) -> None:
         folder, faults = self.folder, self.faults
         self.keys: KeyPolicy | None = self._or(lambda: purposes.read_keys(folder), None)
+        roles = {holding.role for holding in self.holdings}
+        self.limits: Limits = self._or(lambda: limits.read_limits(folder, roles), Limits())
         self.model = self._or(lambda: rules.read_model(folder), "")
         self.purposes = self._or(
             lambda: purposes.read_purposes(folder, self.contracts, self.obligations, faults),

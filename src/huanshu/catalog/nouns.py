@@ -244,6 +244,8 @@ class Contract:
     fields: tuple[Field, ...]
     digest: str  # SHA-256 of the file's bytes, hex
     where: Where
+    #: A count says nothing about fewer than so many.
+    minimum_group: int = 10
     #: The fields by name, in the order of the file.
     by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
 
@@ -376,6 +378,26 @@ class KeyPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Emergency:
+    """Breaking the glass (紧急调阅): which roles may, for how many hours, within how many it is reviewed."""
+
+    roles: tuple[str, ...] = ()
+    hours: int = 4
+    review_hours: int = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """policies/limits.yaml: what one person may see before a second one agrees. Without the file: these."""
+
+    subjects_per_day: int = 200
+    subjects_per_month: int = 1_000
+    export_alone: int = 2_000
+    misses_per_day: int = 30
+    emergency: Emergency = Emergency()
+
+
+@dataclass(frozen=True, slots=True)
 class Policies:
     """Everything under ``policies/``. ``digest`` covers every file there and every contract and suite:
     what decides who sees what, and what is sealed, is adopted as one bundle or not at all."""
@@ -390,6 +412,7 @@ class Policies:
     keys: KeyPolicy
     model: str  # text of model.conf
     digest: str
+    limits: Limits = Limits()
     _by_post: Mapping[str, tuple[Holding, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -14,16 +14,20 @@ from huanshu.cli import (
     cheats,
     checks,
     corrections,
+    counts,
     drills,
+    emergencies,
     flows,
     holds,
     keys,
+    limits,
     policies,
     quarantine,
     receipts,
     records,
     reopening,
     reports,
+    revoking,
     simulation,
     stacks,
     workbooks,
@@ -43,6 +47,9 @@ flows.app.command()(holds.hold)
 flows.app.command()(holds.release)
 flows.app.command()(holds.recall)
 flows.app.command("holds")(holds.list_holds)
+accesses.app.command()(revoking.revoke)
+accesses.app.command("budget")(limits.budget)
+accesses.app.command("raise")(limits.raise_)
 app.add_typer(flows.app, name="flow")
 app.add_typer(authoring.datasets, name="dataset")
 app.add_typer(receipts.app, name="receipt")
@@ -55,6 +62,7 @@ app.add_typer(corrections.app, name="correction")
 app.add_typer(workbooks.app, name="workbook")
 app.add_typer(accesses.app, name="access")
 audits.app.command("reopen")(reopening.reopen)
+app.add_typer(emergencies.app, name="emergency")
 app.add_typer(audits.app, name="audit")
 app.add_typer(drills.app, name="drill")
 app.add_typer(cheats.app, name="cheat")
@@ -62,6 +70,7 @@ app.add_typer(reports.app, name="report")
 app.add_typer(checks.domains, name="domains")
 for command in (checks.check, stacks.status, stacks.verify, stacks.up, stacks.demo, simulation.simulate):
     app.command()(command)
+app.command()(counts.count)
 app.command()(backups.backup)
 app.command()(backups.restore)
 app.command("init")(authoring.init)

@@ -138,6 +138,7 @@ def _live(planned: FlowOutline) -> Live:
             flow, status = here.home.flows[planned.flow], here.keeper.status()
             approval = here.keeper.approval(flow.flow, flow.digest)
             done = {
+                "propose": status["adopted"] == status["policy"],
                 "adopt": status["adopted"] == status["policy"],
                 "approve": approval is not None,
                 "enrol": flow.kind == "intake" and here.keeper.sender_key(flow.source) is not None,

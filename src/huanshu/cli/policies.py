@@ -8,30 +8,98 @@ import typer
 
 from huanshu.assembly import running
 from huanshu.cli.context import CONTEXT
-from huanshu.errors import Text
-from huanshu.identity import adopt_policies, enrol_sender
+from huanshu.errors import InputError, Text
+from huanshu.identity import adopt_policies, enrol_sender, propose_policies
 
 app = typer.Typer(no_args_is_help=True, help="The policy bundle: what is read, what is in force. 策略。")
+#: Digits of a digest that say which one is meant.
+_SHORTEST = 12
 senders = typer.Typer(no_args_is_help=True, help="Senders of extracts and their keys. 报送方。")
+
+
+@app.command()
+def propose(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what may widen.")] = False,
+) -> None:
+    """Ask, as their author, that the policies as they are read now replace those in force (a security officer). Whoever
+    else adopts them is given this very pair of digests. What only takes away needs no proposal. 提出策略变更。
+
+    Example: huanshu --as p.chen policy propose --dry-run
+    Example: huanshu --as p.chen policy propose"""
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        status = here.keeper.status()
+        now, before = str(status["policy"]), str(status["adopted"])
+        widens = here.keeper.changes() if now != before else []
+        entry = None if dry_run or now == before else propose_policies(here.keeper, here.home).index
+    _told(before, now)
+    CONTEXT.speech.table(
+        Text("What may widen", "可能扩大权限的改动"),
+        [Text("file", "文件"), Text("line", "行")],
+        [(file, change or Text("changed", "有改动")) for file, change in widens],
+    )
+    if entry is not None:
+        CONTEXT.speech.tell(
+            Text(
+                f"somebody else reads it and runs: huanshu policy adopt --change {before[:16]}:{now[:16]}",
+                f"请另一人核阅后运行：huanshu policy adopt --change {before[:16]}:{now[:16]}",
+            )
+        )
+    CONTEXT.speech.result(
+        {
+            "before": before,
+            "now": now,
+            "dry_run": dry_run,
+            "entry": entry,
+            "widens": [list(each) for each in widens],
+        }
+    )
 
 
 @app.command()
 def adopt(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare the digests only.")] = False,
+    change: Annotated[
+        str,
+        typer.Option(help="The pair that was read, BEFORE:NOW, at least 12 digits each; another is refused."),
+    ] = "",
 ) -> None:
-    """Put the policies as they are read now in force (needs a security officer).
+    """Put the policies as they are read now in force. What only takes away, and the first bundle of a log: a security
+    officer. Everything else: another person than the one who proposed it. Exit code 5: not allowed. 使策略生效。
 
-    Example: huanshu policy adopt"""
+    Example: huanshu policy adopt
+    Example: huanshu --as p.deng policy adopt --change 3f9a0c11d2e4:8b71c0aa93ff"""
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
         status = here.keeper.status()
-        if not dry_run and status["adopted"] != status["policy"]:
+        now, before = str(status["policy"]), str(status["adopted"])
+        _require_read(change, before, now)
+        if not dry_run and before != now:
             adopt_policies(here.keeper, here.home)
-    now, before = str(status["policy"]), str(status["adopted"])
+    _told(before, now)
+    CONTEXT.speech.result({"before": before, "now": now, "dry_run": dry_run})
+
+
+def _told(before: str, now: str) -> None:
     if now == before:
         CONTEXT.speech.tell(Text(f"in force already: {now[:16]}", f"已在生效：{now[:16]}"))
     else:
         CONTEXT.speech.tell(Text(f"{before[:16]} → {now[:16]}", f"{before[:16]} → {now[:16]}"))
-    CONTEXT.speech.result({"before": before, "now": now, "dry_run": dry_run})
+
+
+def _require_read(change: str, before: str, now: str) -> None:
+    """The pair that somebody has read is the one that is about to be put in force."""
+    if not change:
+        return
+    first, _, second = change.partition(":")
+    if (
+        len(first) < _SHORTEST
+        or len(second) < _SHORTEST
+        or not (before.startswith(first) and now.startswith(second))
+    ):
+        raise InputError(
+            "policy.bundle.overtaken",
+            Text("the policies have changed since they were read", "策略在核阅后又有改动"),
+            remedy=Text("huanshu policy propose --dry-run", "huanshu policy propose --dry-run"),
+        )
 
 
 @senders.command()

@@ -15,6 +15,8 @@ from huanshu.auditlog import PublishedLog
 from huanshu.catalog import Rung
 from huanshu.cli.context import CONTEXT
 from huanshu.errors import InputError, Text
+from huanshu.gate.compare import AskedWhether
+from huanshu.gate.compare import compare as compare_record
 from huanshu.gate.proofs import prove
 from huanshu.gate.read import Asked
 from huanshu.gate.read import read as read_record
@@ -64,6 +66,46 @@ def read(
         [(name, value if value is not None else "—") for name, value in answer.values.items()],
     )
     CONTEXT.speech.result({"entry": answer.entry_index, "record": answer.record, "values": answer.values})
+
+
+@app.command()
+def compare(
+    dataset: Annotated[str, typer.Argument(help="Dataset.")],
+    domain: Annotated[str, typer.Option(help="The domain whose record it is.")],
+    post: Annotated[str, typer.Option(help="The post you act in.")],
+    purpose: Annotated[
+        str, typer.Option(help="The registered purpose; nothing is compared without one.")
+    ] = "",
+    fields: Annotated[
+        str, typer.Option(help="field,… : what the certificate says of each comes on standard input.")
+    ] = "name",
+    record: Annotated[int | None, typer.Option(help="Record number.")] = None,
+    identifier: Annotated[
+        bool, typer.Option("--identifier", help="The first line of standard input is the identifier.")
+    ] = False,
+) -> None:
+    """Whether a certificate agrees with the record, field by field, without seeing it. Type what it says, one line a
+    field, in the order of --fields. One entry; too many that disagree within a day end it (exit code 5). 核对。
+
+    Example: huanshu --as p.tang record compare resident --domain 990101001001 --post yulan.data_clerk
+    --purpose grassroots_service --fields name,birth_date --identifier < what-the-certificate-says.txt"""
+    if (record is None) != identifier:
+        raise InputError(
+            "cli.record.unclear",
+            Text("give either --record or --identifier", "--record 与 --identifier 须且只须给出一个"),
+        )
+    number = sys.stdin.readline().strip() if identifier else None
+    typed = {name.strip(): sys.stdin.readline().rstrip("\r\n") for name in fields.split(",")}
+    asked = AskedWhether(post, domain, dataset, purpose, typed, record, number)
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        answer = compare_record(here.home, here.keeper, here.district, asked)
+    said = {True: Text("agrees", "一致"), False: Text("does not agree", "不一致")}
+    CONTEXT.speech.table(
+        Text(f"Record {answer.record} — entry {answer.entry}", f"记录 {answer.record} — 条目 {answer.entry}"),
+        [Text("field", "字段"), Text("", "核对结果")],
+        [(name, said[same]) for name, same in answer.agrees.items()],
+    )
+    CONTEXT.speech.result({"entry": answer.entry, "record": answer.record, "agrees": answer.agrees})
 
 
 @app.command()

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
+from pyroaring import BitMap
 
 from huanshu.access import Decision, Enforcer, Plan, PlanRequest, Request
-from huanshu.catalog import Home, Rung
+from huanshu.catalog import Home, Limits, Rung
 from huanshu.errors import Text
 from huanshu.exchange.corrections import Origin
 from huanshu.exchange.corrections.message import Message
 from huanshu.exchange.receiving import Numbers, Receiving, digested
+from huanshu.keeper.budgets import Budgets
+from huanshu.keeper.counting import Reader, Told
 from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import RecalledRecords
 from huanshu.keeper.reopening import Signature, TwoPersons
+from huanshu.keeper.second_person import SecondPerson
 from huanshu.sealing.ccm import ccm_encrypt
 from huanshu.sealing.cells import bound_row
 from huanshu.sealing.suites import aead
@@ -90,6 +94,35 @@ def leaves_formulas(text: str) -> str:
 def takes_no_lock(connection: psycopg.Connection) -> bool:  # noqa: ARG001
     """A second writer that asks nobody whether there is a first."""
     return True
+
+
+class CountsNothing(Budgets):
+    """Budgets that nobody ever spends."""
+
+    def require_within(
+        self,
+        body: Mapping[str, Any],  # noqa: ARG002
+        bitmap: BitMap | None,  # noqa: ARG002
+        limits: Limits,  # noqa: ARG002
+        at: datetime,  # noqa: ARG002
+    ) -> int | None:
+        """Everything is within."""
+        return None
+
+
+class TellsEveryNumber(Reader):
+    """A judge of counts that withholds none."""
+
+    def ask(self, questions: Sequence[tuple[str, BitMap]]) -> tuple[list[int | None], list[Told]]:
+        """Whatever it is."""
+        return [len(members) for _, members in questions], []
+
+
+class OnePersonIsEnough(SecondPerson):
+    """Nobody asks whether the second person is another."""
+
+    def require_other(self, first: str, second: str) -> None:
+        """One will do."""
 
 
 class ForgetsRecalls(RecalledRecords):

@@ -35,12 +35,15 @@ from huanshu.drill.blanks import lay_blank_servers
 from huanshu.errors import TamperedError
 from huanshu.exchange.intake import IntakeOutcome, run_intake
 from huanshu.exchange.runs import run_delivery
+from huanshu.keeper.budgets import Budgets
 from huanshu.keeper.client import Keeper
 from huanshu.keeper.closed import ClosedServer
+from huanshu.keeper.counting import Reader
 from huanshu.keeper.erased import ErasedSubjects
 from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.reopening import TwoPersons
+from huanshu.keeper.second_person import SecondPerson
 from huanshu.keeper.server import Listener, Server
 from huanshu.settings import Settings
 from huanshu_verify import STEPS, Report, Rule
@@ -50,9 +53,10 @@ CHUNK = 3  # records per loan: several chunks even of a small sample
 
 class Range:
     """Use as a context manager. ``enforcer`` replaces the keeper's decider, ``recalled`` and ``erased`` its memory of
-    recalls and of erasures, ``freshness`` its judgement of ages, ``edit`` changes the copied home (control arms only).
-    ``watched``: with the alerts' watch in the keeper, as in every deployment; most drills count entries and go without
-    it."""
+    recalls and of erasures, ``freshness`` its judgement of ages, ``budgets`` its count of what people see, ``reader``
+    its judge of numbers, ``second`` its asking for a second person, ``reread`` how it reads its home, ``edit`` changes
+    the copied home (control arms only). ``watched``: with the alerts' watch in the keeper, as in every deployment; most
+    drills count entries and go without it."""
 
     def __init__(
         self,
@@ -63,6 +67,10 @@ class Range:
         freshness: type[Freshness] = Freshness,
         watched: bool = False,
         erased: Callable[[Register, OpenBitmap], ErasedSubjects] = ErasedSubjects,
+        budgets: Callable[[OpenBitmap], Budgets] = Budgets,
+        reader: type[Reader] = Reader,
+        second: SecondPerson | None = None,
+        reread: Callable[[Callable[[], Home]], Callable[[], Home]] = lambda home: home,
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="huanshu-range-"))
         for part in ("policies", "expectations", "dags", "audit"):
@@ -72,6 +80,7 @@ class Range:
         self._enforcer, self._recalled, self._freshness = enforcer, recalled, freshness
         self._watched = watched
         self._erased = erased
+        self._budgets, self._reader, self._second, self._reread = budgets, reader, second, reread
         self._passed = timedelta(0)
         if edit is not None:
             edit(self.settings.home)
@@ -108,6 +117,10 @@ class Range:
             recalled=self._recalled,
             freshness=self._freshness,
             erased=self._erased,
+            budgets=self._budgets,
+            reader=self._reader,
+            second=self._second,
+            reread=self._reread,
         )
         watch = watch_over(self.deployment, service, self.clock).round if self._watched else None
         self._serve(Server(self.settings.keeper_socket, service, watch))

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huanshu.drill import (
+    approving,
     correcting,
+    counting,
     erring,
+    hiding,
+    hoarding,
     prying,
     publishing,
     reopening,
@@ -29,6 +33,10 @@ VERBS = {
     **erring.VERBS,
     **storing.VERBS,
     **prying.VERBS,
+    **hoarding.VERBS,
+    **counting.VERBS,
+    **approving.VERBS,
+    **hiding.VERBS,
     **witnessing.VERBS,
     **publishing.VERBS,
     **reopening.VERBS,

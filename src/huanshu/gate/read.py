@@ -10,9 +10,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -24,6 +24,9 @@ from huanshu.errors import DeniedError, InputError, Text
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.client import Keeper
 from huanshu.sealing import mask
+
+#: No record has this number: what is asked for when there is none, so that every question takes the same way.
+_NOWHERE: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,85 @@ class Answer:
     values: Mapping[str, str | None] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A record of the asked domain's slice, as it lies in the district store; and whom it is about."""
+
+    record: int
+    cells: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def subjects(self) -> BitMap:
+        return BitMap(self.cells["subjects"])
+
+    def sealed(self, contract: Contract, names: Iterable[str]) -> list[StoredCell]:
+        """The sealed ones among the fields, for the keeper."""
+        row = self.cells
+        return [
+            StoredCell(
+                name, row[name], row["home"], self.record, row["version"], row["epoch"], Rung.REVEAL.word
+            )
+            for name in names
+            if contract.field(name).sealed
+        ]
+
+
 def read(home: Home, keeper: Keeper, district: Callable[[], psycopg.Connection], asked: Asked) -> Answer:
     """Read one record of the asked domain's slice. Raises DeniedError (explained), or
     InputError ``access.record.missing`` — the same for a record elsewhere and for none."""
-    contract = _contract(home, asked)
-    claim = {
+    contract = contract_of(home, asked)
+    claim = claim_of(asked)
+    with district() as connection:
+        found = find(home, keeper, connection, contract, asked, claim)
+        ticket = keeper.append(
+            {
+                **claim,
+                "event": "access.record.authorised",
+                "subjects": len(found.subjects),
+                "detail": {"record": found.record, "values": len(asked.fields)},
+            },
+            found.subjects.serialize(),
+        )
+    cells = found.sealed(contract, asked.fields)
+    opened = dict(zip((cell.field for cell in cells), keeper.open(ticket, cells), strict=True))
+    return Answer(
+        ticket.index,
+        found.record,
+        {
+            name: opened[name] if name in opened else _plain(contract, name, rung, found.cells[name])
+            for name, rung in asked.fields.items()
+        },
+    )
+
+
+def find(
+    home: Home,
+    keeper: Keeper,
+    connection: psycopg.Connection,
+    contract: Contract,
+    asked: Asked,
+    claim: Mapping[str, Any],
+) -> Found:
+    """The record asked for. A foreign one takes the same steps as one that does not exist, to the same answer."""
+    record = asked.record
+    if asked.identifier is not None:
+        kind = contract.primary_key.link_kind
+        if kind is None:
+            raise _no_such("identifier", "标识")
+        linked = keeper.link(claim, kind, asked.identifier)
+        record = subjects.find_record(connection, asked.dataset, linked)
+    number = _NOWHERE if record is None else record
+    row = _row(connection, contract, asked, number, _homes(home, asked.domain))
+    if row is None:
+        reason = "elsewhere" if _exists(connection, contract, number) else "absent"
+        keeper.append({**claim, "event": "access.record.missed", "detail": {"reason": reason}})
+        raise missing()
+    return Found(number, row)
+
+
+def claim_of(asked: Asked) -> dict[str, Any]:
+    """What every entry about this look-up says."""
+    return {
         "post": asked.post,
         "domain": asked.domain,
         "dataset": asked.dataset,
@@ -60,50 +137,6 @@ def read(home: Home, keeper: Keeper, district: Callable[[], psycopg.Connection],
         "fields": {name: rung.word for name, rung in asked.fields.items()},
         "detail": {},
     }
-    with district() as connection:
-        if asked.identifier is not None:
-            kind = contract.primary_key.link_kind
-            if kind is None:
-                raise _no_such("identifier", "标识")
-            linked = keeper.link(claim, kind, asked.identifier)
-            record = subjects.find_record(connection, asked.dataset, linked)
-        else:
-            record = asked.record
-        found = None if record is None else _row(connection, contract, asked, record)
-        if record is None or found is None or found["home"] not in _homes(home, asked.domain):
-            keeper.append(
-                {
-                    **claim,
-                    "event": "access.record.missed",
-                    "detail": {"reason": "absent" if found is None else "elsewhere"},
-                }
-            )
-            raise missing()
-        ticket = keeper.append(
-            {
-                **claim,
-                "event": "access.record.authorised",
-                "subjects": len(found["subjects"]),
-                "detail": {"record": record, "values": len(asked.fields)},
-            },
-            BitMap(found["subjects"]).serialize(),
-        )
-    sealed = [name for name in asked.fields if contract.field(name).sealed]
-    cells = [
-        StoredCell(
-            name, found[name], found["home"], record, found["version"], found["epoch"], Rung.REVEAL.word
-        )
-        for name in sealed
-    ]
-    opened = dict(zip(sealed, keeper.open(ticket, cells), strict=True))
-    return Answer(
-        ticket.index,
-        record,
-        {
-            name: opened[name] if name in opened else _plain(contract, name, rung, found[name])
-            for name, rung in asked.fields.items()
-        },
-    )
 
 
 def missing() -> InputError:
@@ -123,21 +156,31 @@ def _plain(contract: Contract, name: str, rung: Rung, value: str | None) -> str 
 
 
 def _row(
-    connection: psycopg.Connection, contract: Contract, asked: Asked, record: int
+    connection: psycopg.Connection, contract: Contract, asked: Asked, record: int, homes: Collection[str]
 ) -> dict[str, Any] | None:
+    """The record's row when one of ``homes`` is its home: another's cells never leave the database."""
     names = ["home", "version", "epoch", "subjects", *asked.fields]
-    query = sql.SQL("SELECT {} FROM {} WHERE record = %s AND batch_out IS NULL").format(
+    query = sql.SQL("SELECT {} FROM {} WHERE record = %s AND batch_out IS NULL AND home = ANY(%s)").format(
         sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier("district", contract.dataset)
     )
-    row = connection.execute(query, (record,)).fetchone()
+    row = connection.execute(query, (record, sorted(homes))).fetchone()
     return None if row is None else dict(zip(names, row, strict=True))
+
+
+def _exists(connection: psycopg.Connection, contract: Contract, record: int) -> bool:
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE record = %s AND batch_out IS NULL)").format(
+        sql.Identifier("district", contract.dataset)
+    )
+    row = connection.execute(query, (record,)).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _homes(home: Home, domain: str) -> set[str]:
     return {domain, *(below.code for below in home.policies.domains.below(domain, "community"))}
 
 
-def _contract(home: Home, asked: Asked) -> Contract:
+def contract_of(home: Home, asked: Asked) -> Contract:
+    """The dataset's contract. DeniedError for a dataset or field that is not offered."""
     contract = home.contracts.get(asked.dataset)
     if contract is None:
         raise _no_such("dataset", "数据集")

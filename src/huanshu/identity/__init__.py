@@ -21,8 +21,14 @@ def create_origin(keeper: Keeper, *, sandbox: bool) -> Ticket:
 
 
 def adopt_policies(keeper: Keeper, home: Home) -> Ticket:
-    """Put the bundle as it is read now in force; needs a security officer."""
+    """Put the bundle as it is read now in force: a security officer; of what may widen, another than its author."""
     return keeper.append({"event": "policy.bundle.adopted", "detail": {"digest": home.policies.digest}})
+
+
+def propose_policies(keeper: Keeper, home: Home) -> Ticket:
+    """Ask, as their author, that the policies read now replace those in force; somebody else adopts them."""
+    before, digest = keeper.status()["adopted"], home.policies.digest
+    return keeper.append({"event": "policy.bundle.proposed", "detail": {"before": before, "digest": digest}})
 
 
 def enrol_sender(keeper: Keeper, sender: str, public_key: str) -> Ticket:

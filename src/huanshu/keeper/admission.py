@@ -6,7 +6,7 @@ Rules
 
     event                            who                                  decided by
     log.origin.created               first person of an empty log         nothing before it
-    policy.bundle.adopted            holder of a security_officer post    digest of the home as read now
+    policy.bundle.*                  see ``adopting``
     key.sender.enrolled              holder of a security_officer post    —
     approval.flow.granted / .revoked holder or deputy of its post         flow digest as read now
     exchange.*.authorised            the flow's approver                  access plan, every field allowed
@@ -15,6 +15,10 @@ Rules
     quarantine.*                     see ``quarantine``
     exchange.*.held .released .recalled   see ``holding``
     access.record.*                  holder of the post named             access plan, every field allowed
+    access.comparison.authorised     see ``comparing``
+    access.count.authorised          see ``counting``
+    access.budget.raised             see ``budgets``
+    access.emergency.*               see ``emergency``
     access.seen.* .exposure.* .sighting.*, log.entries.read   see ``tracing``
     retention.*                      a security officer                   see ``retention``
     keys.*, erasure.*                see ``custody``
@@ -28,17 +32,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from huanshu.access import Enforcer, Plan, PlanRequest
 from huanshu.access.terms import READS, WRITES
 from huanshu.auditlog import EVENTS, Register
-from huanshu.catalog.nouns import Flow, Home, Rung
+from huanshu.catalog.nouns import Flow, Home, Policies, Rung
 from huanshu.errors import DeniedError, Text
-from huanshu.keeper import alerts, corrections, custody, holding, quarantine, retention, tracing
+from huanshu.keeper import (
+    adopting,
+    alerts,
+    budgets,
+    comparing,
+    corrections,
+    counting,
+    custody,
+    emergency,
+    holding,
+    quarantine,
+    retention,
+    tracing,
+)
 from huanshu.keeper.establish import Asker, triggered
+from huanshu.keeper.second_person import SecondPerson
 from huanshu.keeper.tickets import OpenTickets, Ticket
 
 Claim = Mapping[str, Any]
@@ -53,6 +71,10 @@ class Admission:
     register: Register
     tickets: OpenTickets
     at: datetime
+    #: The bundle in force, where another one is to take its place, and whether that one may let anybody do more.
+    in_force: Callable[[], Policies | None] = lambda: None
+    widens: Callable[[], bool] = lambda: True
+    second: SecondPerson = field(default_factory=SecondPerson)
 
     def admit(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         """The entry's body (without index, at, policy). Raises DeniedError."""
@@ -128,16 +150,6 @@ class Admission:
                 "仅演练环境可由虚构人员创建",
             )
         return {**self.in_person(asker), "detail": dict(claim["detail"])}
-
-    def _adoption(self, asker: Asker, claim: Claim) -> dict[str, Any]:
-        if claim["detail"]["digest"] != self.home.policies.digest:
-            raise _denied(
-                "policy.bundle.other",
-                "the bundle read now has another digest",
-                "当前读取的策略摘要与申请不符",
-            )
-        post = self.post_with_role(asker, "security_officer")
-        return {**self.in_person(asker), "post": post, "detail": {"digest": self.home.policies.digest}}
 
     def _enrolment(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         sender = claim["detail"]["sender"]
@@ -269,8 +281,7 @@ class Admission:
 
     def _record(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         self.require_post(asker, claim["post"])
-        asked = {name: Rung.of(word) for name, word in claim["fields"].items()}
-        plan = self.plan(claim["post"], claim["domain"], claim["dataset"], asked, claim["purpose"])
+        valid_until, declared = self.allowed_until(asker, claim)
         body: dict[str, Any] = {
             **self.in_person(asker),
             "post": claim["post"],
@@ -281,13 +292,27 @@ class Admission:
         }
         if claim["event"] != "access.record.authorised":
             return {**body, "detail": dict(claim["detail"])}
-        ends = min(plan.valid_until, self.at + timedelta(seconds=self.home.policies.keys.lend_max_seconds))
+        ends = min(valid_until, self.at + timedelta(seconds=self.home.policies.keys.lend_max_seconds))
+        under = {} if declared is None else {"emergency": declared}
         return {
             **body,
             "how": "viewed",
             "contract": self.home.contracts[claim["dataset"]].digest,
-            "detail": {**claim["detail"], "until": ends.isoformat()},
+            "detail": {**claim["detail"], "until": ends.isoformat(), **under},
         }
+
+    def allowed_until(self, asker: Asker, claim: Claim) -> tuple[datetime, int | None]:
+        """Until when the rules allow this look; or, where they do not, until when a broken glass does, and which."""
+        asked = {name: Rung.of(word) for name, word in claim["fields"].items()}
+        try:
+            plan = self.plan(claim["post"], claim["domain"], claim["dataset"], asked, claim["purpose"])
+        except DeniedError:
+            said = {**claim, "person": self.in_person(asker)["person"]}
+            found = self.register.emergencies.covering(said, self.at)
+            if found is None:
+                raise
+            return found.until, found.index
+        return plan.valid_until, None
 
     # -- findings, reports, drills --------------------------------------------------------------
 
@@ -457,7 +482,7 @@ def _denied(code: str, en: str, zh: str) -> DeniedError:
 
 _RULES: Final[Mapping[str, Callable[[Admission, Asker, Claim], dict[str, Any]]]] = {
     "log.origin.created": Admission._origin,
-    "policy.bundle.adopted": Admission._adoption,
+    **adopting.RULES,
     "key.sender.enrolled": Admission._enrolment,
     "approval.flow.granted": Admission._approval,
     "approval.flow.revoked": Admission._approval,
@@ -479,6 +504,10 @@ _RULES: Final[Mapping[str, Callable[[Admission, Asker, Claim], dict[str, Any]]]]
     "access.record.sought": Admission._record,
     "access.record.authorised": Admission._record,
     "access.record.missed": Admission._record,
+    **emergency.RULES,
+    **comparing.RULES,
+    **counting.RULES,
+    **budgets.RULES,
     **tracing.RULES,
     **retention.RULES,
     **custody.RULES,

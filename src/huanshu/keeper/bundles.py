@@ -6,15 +6,20 @@ for a log that was begun before bundles were kept. Who can change one is found o
 
 from __future__ import annotations
 
+import csv
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 
-from huanshu.catalog import Home
-from huanshu.catalog.bundle import pack_bundle
-from huanshu.errors import DeniedError, Text
+from huanshu.catalog import Home, Policies, read_bundle
+from huanshu.catalog.bundle import pack_bundle, read_packed, unpack_bundle
+from huanshu.catalog.narrowing import Widened
+from huanshu.catalog.narrowing import widened as compared
+from huanshu.errors import ContentError, DeniedError, TamperedError, Text
 
+_KEPT = "SELECT files FROM log.bundle WHERE digest = %s"
 _KEEP = "INSERT INTO log.bundle (digest, files) VALUES (%s, %s) ON CONFLICT (digest) DO NOTHING"
 
 
@@ -28,3 +33,34 @@ def keep(connect: Callable[[], psycopg.Connection], home: Home) -> None:
         )
     with connect() as connection, connection.transaction():
         connection.execute(_KEEP, (bytes.fromhex(digest), packed))
+
+
+def widened(connect: Callable[[], psycopg.Connection], before: str | None, home: Home) -> list[Widened]:
+    """What may widen between the bundle in force and that of ``home``. One that was not kept, or has changed since,
+    cannot be compared: then everything may."""
+    everything = [Widened("policies", "")]
+    if before is None:
+        return everything
+    with connect() as connection:
+        row = connection.execute(_KEPT, (bytes.fromhex(before),)).fetchone()
+    digest, packed = pack_bundle(Path(home.path))
+    if row is None or digest != home.policies.digest:
+        return everything
+    try:
+        return compared(read_packed(bytes(row[0]), before), read_packed(packed, digest))
+    except (TamperedError, csv.Error):
+        return everything
+
+
+def in_force(connect: Callable[[], psycopg.Connection], digest: str | None) -> Policies | None:
+    """The policies in force as they were adopted, from what was kept of them; None when that is gone or changed."""
+    if digest is None:
+        return None
+    with connect() as connection:
+        row = connection.execute(_KEPT, (bytes.fromhex(digest),)).fetchone()
+    with tempfile.TemporaryDirectory(prefix="huanshu-bundle-") as folder:
+        try:
+            unpack_bundle(b"" if row is None else bytes(row[0]), digest, Path(folder))
+            return read_bundle(Path(folder))[0]
+        except (TamperedError, ContentError):
+            return None

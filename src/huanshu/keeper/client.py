@@ -53,6 +53,15 @@ class Keeper:
         answer: dict[str, Any] = self._ask("status")
         return answer
 
+    def changes(self) -> list[tuple[str, str]]:
+        """(file, line that came or went) of whatever may widen when the policies read now are put in force."""
+        return [(str(file), str(change)) for file, change in self._ask("changes")]
+
+    def emergencies(self) -> list[dict[str, Any]]:
+        """Broken glasses that the asker may know of, oldest first."""
+        answer: list[dict[str, Any]] = self._ask("emergencies")
+        return answer
+
     def append(self, claim: Mapping[str, Any], bitmap: bytes | None = None) -> Ticket:
         """Have an entry appended; returns when it is durable."""
         extra = {} if bitmap is None else {"bitmap": protocol.as_text(bitmap)}
@@ -80,6 +89,47 @@ class Keeper:
         answer: list[str | None] = self._ask(
             "open", ticket=_named(ticket), cells=[cell.as_json() for cell in cells]
         )
+        return answer
+
+    def compare(
+        self,
+        claim: Mapping[str, Any],
+        bitmap: bytes,
+        cells: Sequence[StoredCell],
+        asked: Mapping[str, tuple[str, str | None]],
+    ) -> tuple[Ticket, dict[str, bool]]:
+        """Field → whether what was typed is what the record holds. ``asked``: field → (typed, plain stored value)."""
+        answer = self._ask(
+            "compare",
+            claim=dict(claim),
+            bitmap=protocol.as_text(bitmap),
+            cells=[cell.as_json() for cell in cells],
+            asked={name: list(pair) for name, pair in asked.items()},
+        )
+        return Ticket(answer["index"], answer["leaf_hash"]), dict(answer["found"])
+
+    def count(
+        self,
+        claim: Mapping[str, Any],
+        by: str | None,
+        where: Mapping[str, str],
+        total: bytes,
+        cells: Sequence[tuple[str, bytes]],
+    ) -> tuple[Ticket, list[int | None]]:
+        """The figures of a question: its total, then each cell; None for what is withheld. Serialised bitmaps."""
+        answer = self._ask(
+            "count",
+            claim=dict(claim),
+            by=by,
+            where=dict(where),
+            total=protocol.as_text(total),
+            cells=[[value, protocol.as_text(members)] for value, members in cells],
+        )
+        return Ticket(answer["index"], answer["leaf_hash"]), list(answer["figures"])
+
+    def spent(self, person: str | None = None) -> dict[str, int]:
+        """What a person has used up: ``day``, ``month``, ``exported``, ``misses``."""
+        answer: dict[str, int] = self._ask("spent", person=person)
         return answer
 
     def seal(self, ticket: Ticket, given: Sequence[Proposed]) -> list[bytes]:

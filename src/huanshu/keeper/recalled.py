@@ -19,7 +19,9 @@ from huanshu.keeper.bitmaps import open_member
 #: Opens what lies beside the log under the digest of its sealed and its plain bytes.
 OpenBitmap = Callable[[Mapping[str, Any]], bytes]
 
-_OF_ONE_RECORD: Final = frozenset({"access.record.authorised", "access.correction.authorised"})
+_OF_ONE_RECORD: Final = frozenset(
+    {"access.record.authorised", "access.correction.authorised", "access.comparison.authorised"}
+)
 _WORKBOOK: Final = "access.workbook.authorised"
 _WAIT: Final = Text("wait for the delivery that replaces it", "请等待替换它的下一次交付")
 

@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
+from pyroaring import BitMap
 
 from huanshu import telemetry
 from huanshu.defects import kind_of, place_of, unforeseen
 from huanshu.errors import HuanshuError, InputError, Text
 from huanshu.keeper import protocol
 from huanshu.keeper.cells import StoredCell
+from huanshu.keeper.counting import Question
 from huanshu.keeper.establish import Peer
 from huanshu.keeper.proposals import Acceptance, Proposed
 from huanshu.keeper.rounds import Rounds
@@ -166,6 +168,8 @@ class Server(Listener):
             case "open":
                 cells = [StoredCell.from_json(cell) for cell in request["cells"]]
                 return service.open(peer, acting, _ticket(request), cells)
+            case "compare" | "spent" | "count":
+                return _within_limits(service, peer, acting, request)
             case "seal" | "accept" | "mark" | "marked":
                 return _proposed(service, peer, acting, request)
             case "link":
@@ -173,7 +177,17 @@ class Server(Listener):
                     peer, acting, request["claim"], str(request["kind"]), str(request["value"])
                 )
                 return protocol.as_text(linked)
-            case "findings" | "probe" | "holds" | "recalls" | "withheld" | "custody" | "erasures" as plain:
+            case (
+                "changes"
+                | "custody"
+                | "emergencies"
+                | "erasures"
+                | "findings"
+                | "holds"
+                | "probe"
+                | "recalls"
+                | "withheld" as plain
+            ):
                 return getattr(service, plain)(peer, acting)
             case "seen" | "exposed" | "opened_of" | "open_quarantined" | "order_repair":
                 return _asked_of_evidence(service, peer, acting, request)
@@ -247,6 +261,38 @@ def _asked_of_evidence(service: Service, peer: Peer, acting: str | None, request
         return service.open_quarantined(peer, acting, _ticket(request), protocol.as_bytes(request["sealed"]))
     ticket, sealed = service.order_repair(peer, acting, request["claim"], request["values"])
     return {**_json(ticket), "sealed": protocol.as_text(sealed)}
+
+
+def _within_limits(service: Service, peer: Peer, acting: str | None, request: dict[str, Any]) -> Any:
+    """Comparisons, and what a person has used up."""
+    if request["op"] == "spent":
+        person = request["person"]
+        return service.spent(peer, acting, None if person is None else str(person))
+    if request["op"] == "count":
+        by, where = request["by"], request["where"]
+        question = Question(
+            None if by is None else str(by),
+            {str(name): str(value) for name, value in where.items()},
+            _bitmap(str(request["total"])),
+            [(str(value), _bitmap(str(members))) for value, members in request["cells"]],
+        )
+        ticket, figures = service.count(peer, acting, request["claim"], question)
+        return {**_json(ticket), "figures": figures}
+    cells = [StoredCell.from_json(cell) for cell in request["cells"]]
+    asked = {
+        str(name): (str(typed), None if plain is None else str(plain))
+        for name, (typed, plain) in request["asked"].items()
+    }
+    bitmap = protocol.as_bytes(request["bitmap"])
+    ticket, found = service.compare(peer, acting, request["claim"], bitmap, cells, asked)
+    return {**_json(ticket), "found": found}
+
+
+def _bitmap(text: str) -> BitMap:
+    try:
+        return BitMap.deserialize(protocol.as_bytes(text))
+    except IndexError:
+        raise ValueError from None
 
 
 def _ticket(request: dict[str, Any]) -> Ticket:

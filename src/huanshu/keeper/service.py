@@ -15,7 +15,7 @@ import json
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import psycopg
@@ -26,8 +26,18 @@ from huanshu.access import Enforcer
 from huanshu.auditlog import Draft, Entry, LogWriter, Register
 from huanshu.auditlog.events import ABOUT_SUBJECTS
 from huanshu.catalog import Home, Rung
+from huanshu.catalog.narrowing import Widened
 from huanshu.errors import ContentError, DeniedError, TamperedError, Text, UnavailableError
-from huanshu.keeper import alerts, bundles, custody, proposals, tracing
+from huanshu.keeper import (
+    alerts,
+    bundles,
+    comparing,
+    counting,
+    custody,
+    emergency,
+    proposals,
+    tracing,
+)
 from huanshu.keeper.admission import Admission
 from huanshu.keeper.bitmaps import (
     BEGIN,
@@ -38,16 +48,19 @@ from huanshu.keeper.bitmaps import (
     sightings,
     subjects_of,
 )
+from huanshu.keeper.budgets import Budgets
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.corrections import PLATFORM_ONLY
+from huanshu.keeper.counted import Counted
 from huanshu.keeper.custody import ROTATION
 from huanshu.keeper.erased import ErasedSubjects
 from huanshu.keeper.establish import Asker, Peer, establish
 from huanshu.keeper.exposure import exposed
 from huanshu.keeper.quarantine import ORDERED
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
+from huanshu.keeper.second_person import SecondPerson
 from huanshu.keeper.seen import SeenIndex
-from huanshu.keeper.tending import Tending, own_account
+from huanshu.keeper.tending import Tending, own_account, speaking
 from huanshu.keeper.tickets import SETTLING, OpenTickets, Ticket, refused, require_lendable, still_valid
 from huanshu.keeper.vault import Vault, linked_through
 from huanshu.sealing import LINK_KINDS, CellContext, KeyName, content_mark, mask, open_column
@@ -57,6 +70,10 @@ from huanshu.sealing.keys import bitmap_key, data_key, quarantine_key, workbook_
 #: What says whom it is about, though it be nobody: otherwise the question who saw whom would pass it over.
 _ABOUT_MANY = {"exchange.delivery.authorised", "exchange.delivery.stopped"}
 _BEFORE_ADOPTION = {"log.origin.created", "policy.bundle.adopted"}
+#: Whose values are opened for the person of the entry.
+_OPENED = frozenset({"access.record.authorised", "access.correction.authorised"})
+#: What the keeper alone says in an entry's detail, whatever a client claims.
+_OWN_WORDS = frozenset({"raised", "emergency"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +92,11 @@ class Parts:
     recalled: Callable[[Register, OpenBitmap], RecalledRecords] = RecalledRecords
     #: What refuses those who were erased.
     erased: Callable[[Register, OpenBitmap], ErasedSubjects] = ErasedSubjects
+    #: What counts how much a person has seen (a control arm puts one here that never says enough).
+    budgets: Callable[[OpenBitmap], Budgets] = Budgets
+    #: What judges whether a number may be told (a control arm puts one here that tells every number).
+    reader: type[counting.Reader] = counting.Reader
+    second: SecondPerson = field(default_factory=SecondPerson)
 
 
 class Service:
@@ -89,6 +111,7 @@ class Service:
         self._chain, self._at_question = BEGIN, dict[int, bytes]()
         self._stopped: TamperedError | None = None
         self._seen = SeenIndex(parts.connect)
+        self._counted = Counted(parts.connect, parts.reader)
         try:
             self._home = parts.read_home()
             self._enforcer = parts.enforcer(self._home)
@@ -157,6 +180,23 @@ class Service:
                 "by": asker.by,
             }
 
+    def changes(self, peer: Peer, acting_as: str | None) -> list[list[str]]:
+        """What may widen when the bundle read now is put in force, by file and line: for whoever may read the log."""
+        with self._asked(peer, acting_as) as asker:
+            tracing.reading_post(self._admission(), asker)
+            return [list(each) for each in self._widened()]
+
+    def emergencies(self, peer: Peer, acting_as: str | None) -> list[dict[str, Any]]:
+        """Broken glasses, oldest first: one's own, and all of them for who may read the log or answers for the data."""
+        with self._asked(peer, acting_as) as asker:
+            admission, mine = self._admission(), []
+            for each in self._register.emergencies:
+                with suppress(DeniedError):
+                    if each.person != asker.person:
+                        emergency.require_reader(admission, asker, each)
+                    mine.append(emergency.told(each))
+            return mine
+
     def append(
         self, peer: Peer, acting_as: str | None, claim: Mapping[str, Any], bitmap: bytes | None = None
     ) -> Ticket:
@@ -208,6 +248,80 @@ class Service:
             fields = sorted({cell.field for cell in cells})
             self._parts.writer.record_loan(ticket.index, "opened", 0, fields, len(cells))
             return [self._open_cell(body, cell) for cell in cells]
+
+    def compare(
+        self,
+        peer: Peer,
+        acting_as: str | None,
+        claim: Mapping[str, Any],
+        bitmap: bytes,
+        cells: Sequence[StoredCell],
+        asked: Mapping[str, tuple[str, str | None]],
+    ) -> tuple[Ticket, dict[str, bool]]:
+        """Whether what somebody typed is what one record holds, by field: an entry first; no value leaves.
+
+        ``asked``: field → (typed, the stored value where it is stored plain). What does not agree is told beside the
+        entry before the answer leaves: a crash in between leaves a miss counted that nobody saw."""
+        with self._asked(peer, acting_as) as asker:
+            self._require_fresh()
+            fields = dict.fromkeys(asked, "match")
+            ticket = self._append(
+                asker, {**claim, "event": comparing.COMPARED, "once": None, "fields": fields}, bitmap
+            )
+            body = self._tickets.entry(ticket)
+            self._require_named(body, cells, frozenset({comparing.COMPARED}))
+            contract = self._home.contracts[str(body["dataset"])]
+            if {cell.field for cell in cells} != {n for n in body["fields"] if contract.field(n).sealed}:
+                raise refused("keeper.open.not_named", "a field has no value", "字段缺少密封值")
+            self._tickets.count_opening(ticket, len(cells), self._home.policies.keys.open_max_values)
+            self._parts.writer.record_loan(ticket.index, "opened", 0, sorted(body["fields"]), len(asked))
+            stored = {name: plain for name, (_, plain) in asked.items()}
+            stored |= {cell.field: self._stored(body, cell) for cell in cells}
+            found = comparing.agree(contract, stored, {name: typed for name, (typed, _) in asked.items()})
+            unequal = sorted(name for name, same in found.items() if not same)
+            if unequal:
+                self._parts.writer.record_loan(ticket.index, "unequal", 0, unequal, len(unequal))
+                self._budgets.missed(ticket.index, len(unequal))
+            return ticket, found
+
+    def count(
+        self, peer: Peer, acting_as: str | None, claim: Mapping[str, Any], question: counting.Question
+    ) -> tuple[Ticket, list[int | None]]:
+        """The figures of a question, its total first, None for what is withheld: judged, kept, appended, told."""
+        with self._asked(peer, acting_as) as asker:
+            self._require_fresh()
+            person = self._admission().in_person(asker)["person"]
+            contract, zones = self._home.contracts[str(claim["dataset"])], claim["detail"]["zones"]
+            keys, least = self._bitmap_keys(), contract.minimum_group
+            try:
+                homes = counting.homes_of(self._home, zones)
+                fields = counting.fields_of(contract, question.by, question.where)
+            except DeniedError as denied:
+                self._tell_refusal(self._admission(), asker, {**claim, "event": counting.COUNTED}, denied)
+                raise
+            try:
+                reader = self._counted.reader(keys, person, contract.dataset, least)
+                figures, fresh = reader.ask(question.sets(contract.dataset, homes))
+                told = sum(figure is not None for figure in figures)
+                detail = {
+                    "zones": zones, "minimum": least, "told": told, "withheld": len(figures) - told,
+                    "kept": self._counted.keep(keys, fresh),
+                }  # fmt: skip
+                said = {name: rung.word for name, rung in fields.items()}
+                asked = {**claim, "event": counting.COUNTED, "once": None, "fields": said, "detail": detail}
+                about = question.total.serialize() if contract.subjects else None
+                return self._append(asker, asked, about), figures
+            except BaseException:
+                self._counted.forget()
+                raise
+
+    def spent(self, peer: Peer, acting_as: str | None, person: str | None) -> dict[str, int]:
+        """What a person has used up of the budgets: one's own, or anybody's for who may read the log."""
+        with self._asked(peer, acting_as) as asker:
+            whom = person or asker.person
+            if whom is None or whom != asker.person:
+                tracing.reading_post(self._admission(), asker)
+            return asdict(self._budgets.spent(str(whom), self._parts.writer.now()))
 
     def seal(
         self, peer: Peer, acting_as: str | None, ticket: Ticket, given: Sequence[proposals.Proposed]
@@ -521,11 +635,15 @@ class Service:
                 remedy=Text("huanshu up (or huanshu up --sandbox)", "huanshu up（或 huanshu up --sandbox）"),
             )
         admission = self._admission()
+        told = {name: said for name, said in claim["detail"].items() if name not in _OWN_WORDS}
+        claim = {**claim, "detail": told}
         try:
             self._require_current(claim)
             body = admission.admit(asker, claim)
             self._recalled.require_readable(body, self._home)
             self._erased.require_none(body, bitmap)
+            seen = None if bitmap is None else _bitmap(bitmap)
+            self._require_within(body, seen)
             if body["event"] == "exchange.delivery.authorised":
                 replaced = {str(k): base64.b64decode(v) for k, v in claim.get("replaced", {}).items()}
                 if replaces := self._recalled.replaced_by(body, replaced):
@@ -541,7 +659,10 @@ class Service:
         if bitmap is not None:
             member = "records" if claim["event"] == "exchange.delivery.recalled" else "subjects"
             body[member], sealed = self._sealed(bitmap)
-        return self._write(body, once, sealed, durable=durable)
+        ticket = self._write(body, once, sealed, seen, durable=durable)
+        if body["event"].startswith("access.emergency."):
+            self._pay_emergencies()
+        return ticket
 
     def _tell_refusal(
         self, admission: Admission, asker: Asker, claim: Mapping[str, Any], denied: DeniedError
@@ -551,7 +672,13 @@ class Service:
             self._write(told, None, None)
 
     def _write(
-        self, body: Mapping[str, Any], once: str | None, sealed: bytes | None, *, durable: bool = True
+        self,
+        body: Mapping[str, Any],
+        once: str | None,
+        sealed: bytes | None,
+        seen: BitMap | None = None,
+        *,
+        durable: bool = True,
     ) -> Ticket:
         adopted = self._register.policy_digest
         current = adopted if adopted and body["event"] not in _BEFORE_ADOPTION else self._home.policies.digest
@@ -565,14 +692,15 @@ class Service:
         (appended,), mark = self._parts.writer.stage([Draft(stamped, once, sealed)])
         if durable:
             self._parts.writer.settle(mark)
-        self._apply(appended.entry, appended.leaf_hash)
+        self._apply(appended.entry, appended.leaf_hash, seen)
         return Ticket(appended.entry.index, appended.leaf_hash.hex())
 
-    def _apply(self, entry: Entry, hashed: bytes) -> None:
+    def _apply(self, entry: Entry, hashed: bytes, seen: BitMap | None = None) -> None:
         if entry.event == "access.seen.authorised":
             self._at_question[entry.index] = self._chain
         self._chain = chained(self._chain, entry.body)
         self._register.apply(entry)
+        self._budgets.apply(entry, seen)
         self._tickets.apply(Ticket(entry.index, hashed.hex()), entry)
 
     # -- conditions -----------------------------------------------------------------------------
@@ -583,6 +711,13 @@ class Service:
         still_valid(body, self._home, self._register, self._parts.writer.now())
         self._recalled.require_readable(body, self._home)
         return body
+
+    def _require_within(self, body: dict[str, Any], seen: BitMap | None) -> None:
+        """Within the person's budgets, or by a second person's consent, which the entry then names."""
+        limits, now = self._home.policies.limits, self._parts.writer.now()
+        consent = self._budgets.require_within(body, seen, limits, now)
+        if consent is not None:
+            body["detail"] = {**body["detail"], "raised": consent}
 
     def _require_same(self, asker: Asker, body: Mapping[str, Any]) -> None:
         """A single read is opened for the person its entry names: whoever reads the log can read tickets."""
@@ -602,12 +737,26 @@ class Service:
             raise refused("keeper.ticket.not_yours", "it is another post's", "凭据属于其他岗位") from None
 
     def _admission(self) -> Admission:
-        return Admission(self._home, self._enforcer, self._register, self._tickets, self._parts.writer.now())
+        return Admission(
+            self._home,
+            self._enforcer,
+            self._register,
+            self._tickets,
+            self._parts.writer.now(),
+            lambda: bundles.in_force(self._parts.connect, self._register.policy_digest),
+            lambda: bool(self._widened()),
+            self._parts.second,
+        )
+
+    def _widened(self) -> list[Widened]:
+        """What in the bundle read now may widen the one in force; asked only where one is put in the other's place."""
+        return bundles.widened(self._parts.connect, self._register.policy_digest, self._home)
 
     def _require_current(self, claim: Mapping[str, Any]) -> None:
         """Compare-and-append: no entry under rules that are not the adopted ones, or not those decided under."""
         digest = self._home.policies.digest
-        if claim["event"] in _BEFORE_ADOPTION or claim["event"] in SETTLING:
+        proposes = claim["event"] == "policy.bundle.proposed"
+        if proposes or claim["event"] in _BEFORE_ADOPTION or claim["event"] in SETTLING:
             return  # what has happened is told even while the rules are in doubt
         if self._register.policy_digest != digest:
             raise DeniedError(
@@ -628,12 +777,14 @@ class Service:
                 remedy=Text("ask again under the rules of now", "请按现行规则重新申请"),
             )
 
-    def _require_named(self, body: Mapping[str, Any], cells: Sequence[StoredCell]) -> None:
+    def _require_named(
+        self, body: Mapping[str, Any], cells: Sequence[StoredCell], events: Collection[str] = _OPENED
+    ) -> None:
         contract = self._home.contracts[body["dataset"]]
         for cell in cells:
             proposed = _proposed_by(body, cell)
             named = (
-                body["event"] in ("access.record.authorised", "access.correction.authorised")
+                body["event"] in events
                 and cell.field in body["fields"]
                 and (contract.field(cell.field).sealed or proposed)
                 and (proposed or "/" not in cell.rung)
@@ -648,11 +799,16 @@ class Service:
         return code in domains and domains.is_below(code, above)
 
     def _open_cell(self, body: Mapping[str, Any], cell: StoredCell) -> str | None:
+        value = self._stored(body, cell)
+        return value if cell.rung.startswith("evidence/") else self._at_rung(body, cell.field, value)
+
+    def _stored(self, body: Mapping[str, Any], cell: StoredCell) -> str | None:
+        """The value as it is; who calls says what of it leaves."""
         dataset = str(body["dataset"])
         key = self._parts.vault.key(data_key(cell.domain, dataset, cell.field, cell.epoch), born=False)
         context = CellContext(cell.domain, dataset, cell.field, cell.rung, cell.epoch)
         (value,) = open_column(key, context, [cell.record], [cell.version], [cell.sealed])
-        return value if cell.rung.startswith("evidence/") else self._at_rung(body, cell.field, value)
+        return value
 
     def _at_rung(self, body: Mapping[str, Any], field: str, value: str | None) -> str | None:
         if Rung.of(body["fields"][field]) is Rung.REVEAL:
@@ -671,10 +827,7 @@ class Service:
     def _sealed(self, bitmap: bytes) -> tuple[dict[str, Any], bytes]:
         """The bitmap sealed for the log, and the member that binds it to its entry. Counted here: alerts go by the
         number; and what is no bitmap would lie there for ever, in the way of every question who saw whom."""
-        try:
-            count = len(BitMap.deserialize(bitmap))
-        except (ValueError, IndexError):
-            raise ValueError("this is no bitmap") from None
+        count = len(_bitmap(bitmap))
         plain = hashlib.sha256(bitmap)
         name = bitmap_key(self._home.policies.keys.epoch)
         sealed = seal_blob(self._parts.vault.key(name), name, plain.hexdigest(), bitmap)
@@ -717,6 +870,8 @@ class Service:
         writer = self._parts.writer
         self._register, self._tickets = Register(), OpenTickets()
         self._chain, self._at_question = BEGIN, {}
+        self._budgets = self._parts.budgets(self._opened_bitmap)
+        self._counted.forget()
         for entry, hashed in writer.start():
             self._apply(entry, hashed)
         if self._register.origin not in ("", writer.origin):
@@ -734,6 +889,8 @@ class Service:
         self._parts.vault.obey(self._register.custody.is_destroyed)
         for index, values in writer.values_opened().items():
             self._tickets.opened_before(index, values)
+        for index, fields in writer.values_opened("unequal").items():
+            self._budgets.missed(index, fields)
 
     def _require_fresh(self) -> None:
         """Nothing sensitive on old evidence. It is renewed here and now, if only nobody came to it."""
@@ -749,6 +906,15 @@ class Service:
     def _pay_due(self) -> None:
         for body in self._parts.tending.due(self._home, self._register):
             self._write(body, None, None)
+        self._pay_emergencies()
+
+    def _pay_emergencies(self) -> None:
+        """The data owner told, a review's finding settled, what nobody reviewed escalated."""
+        if self._register.answerable is None:
+            return
+        at, spoken = self._parts.writer.now(), speaking(self._register)
+        for body in emergency.owed(self._register, self._home, at, spoken):
+            self._write(body, None, None)
 
     def _publish(self) -> None:
         try:
@@ -761,6 +927,13 @@ class Service:
         home = self._parts.read_home()
         if home is not self._home:
             self._home, self._enforcer = home, self._parts.enforcer(home)
+
+
+def _bitmap(raw: bytes) -> BitMap:
+    try:
+        return BitMap.deserialize(raw)
+    except (ValueError, IndexError):
+        raise ValueError("this is no bitmap") from None
 
 
 def _is_of(once: str, event: str) -> bool:

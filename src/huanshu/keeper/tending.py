@@ -199,12 +199,12 @@ class Tending:
 
 def _spoken(event: str, register: Register, detail: Mapping[str, Any]) -> Body:
     """An entry of the keeper's own, in the name of who adopted the rules in force."""
-    return {
-        "event": event,
-        "person": register.answerable,
-        "established": {"by": "approval", "account": own_account()},
-        "detail": dict(detail),
-    }
+    return {**speaking(register), "event": event, "detail": dict(detail)}
+
+
+def speaking(register: Register) -> Body:
+    """In whose name the keeper speaks for itself."""
+    return {"person": register.answerable, "established": {"by": "approval", "account": own_account()}}
 
 
 def own_account() -> str:

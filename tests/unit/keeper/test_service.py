@@ -2,114 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from keeping import BITMAP, HERE, Keeper, claim
 from pyroaring import BitMap
 from served import OWNER, service_over
 
-from huanshu.auditlog import (
-    HeadFile,
-    create_head,
-)
-from huanshu.catalog import Home, read_home
+from huanshu.catalog import read_home
 from huanshu.errors import DeniedError, HuanshuError, TamperedError, UnavailableError
 from huanshu.keeper import protocol
-from huanshu.keeper.cells import StoredCell
-from huanshu.keeper.service import Service
 from huanshu.keeper.tickets import Ticket
-from huanshu.keeper.vault import Vault, create_root, load_root
-from huanshu.sealing import CellContext, seal_column
 from huanshu.sealing.keys import data_key
 from huanshu.store import connect
 from huanshu.tlog import Checkpoint
 from huanshu_verify import Options, fsck
 from huanshu_witness.carrying import answer_files
 from huanshu_witness.state import State, create
-
-HERE = "990101001001"
-BITMAP = BitMap([1]).serialize()
-
-
-class Keeper:
-    """A service of a sandbox, and the vault behind it."""
-
-    def __init__(self, ground: Any, home: Home) -> None:
-        self.ground, self.home = ground, home
-        self.head = HeadFile(ground.folder / "keeper.head")
-        create_head(ground.signer, home.log_origin, self.head)
-        create_root(ground.folder / "root.key")
-        self.vault = Vault(load_root(ground.folder / "root.key"), connect(ground.keeper_url))
-        self.service = self.started()
-        self.service.append(OWNER, "p.chen", {"event": "log.origin.created", "detail": {"sandbox": True}})
-        adopted = {"event": "policy.bundle.adopted", "detail": {"digest": home.policies.digest}}
-        self.service.append(OWNER, "p.chen", adopted)
-
-    def started(self) -> Service:
-        return service_over(self.ground, self.home, self.head, self.vault)
-
-    def events(self) -> list[str]:
-        return [event for (event,) in self.ground.rows("SELECT event FROM log.entry ORDER BY index")]
-
-    def bodies(self) -> list[dict[str, Any]]:
-        return [
-            json.loads(bytes(leaf))
-            for (leaf,) in self.ground.rows("SELECT leaf FROM log.entry ORDER BY index")
-        ]
-
-    def published(self) -> int:
-        return int((self.ground.folder / "log" / "checkpoint").read_text().splitlines()[1])
-
-    @contextmanager
-    def without_disk(self) -> Iterator[None]:
-        """The published folder cannot be written: a file lies where it was."""
-        log, aside = self.ground.folder / "log", self.ground.folder / "aside"
-        log.rename(aside)
-        log.write_text("")
-        try:
-            yield
-        finally:
-            log.unlink()
-            aside.rename(log)
-
-    @contextmanager
-    def without_database(self) -> Iterator[None]:
-        """The log takes no writes."""
-        with connect(self.ground.tamper_url) as admin:
-            admin.execute("REVOKE INSERT ON log.entry FROM huanshu_keeper")
-            try:
-                yield
-            finally:
-                admin.execute("GRANT INSERT ON log.entry TO huanshu_keeper")
-
-    def cell(self, record: int = 7, field: str = "name") -> StoredCell:
-        key = self.vault.key(data_key(HERE, "resident", field, 1))
-        context = CellContext(HERE, "resident", field, "reveal", 1)
-        (sealed,) = seal_column(key, context, 60, [record], [1], ["张三"])
-        return StoredCell(field, sealed, HERE, record, 1, 1, "reveal")
-
-
-@pytest.fixture
-def keeper(ground: Any, root: Path) -> Iterator[Keeper]:
-    made = Keeper(ground, read_home(root))
-    yield made
-    made.service.close()
-
-
-def claim(event: str = "access.record.authorised", **changes: Any) -> dict[str, Any]:
-    return {
-        "event": event, "post": "yulan.data_clerk", "domain": HERE, "dataset": "resident",
-        "purpose": "grassroots_service", "fields": {"name": "reveal"}, "subjects": 1,
-        "detail": {"record": 7, "values": 1}, **changes,
-    }  # fmt: skip
 
 
 def test_the_person_of_the_entry_opens_and_nobody_else(keeper: Keeper) -> None:
@@ -161,8 +77,8 @@ def test_what_is_no_bitmap_never_lies_beside_the_log(keeper: Keeper, bitmap: byt
 
 def test_the_keeper_counts_the_subjects_itself(keeper: Keeper) -> None:
     """Alerts go by the number: a clerk who takes many and says one is counted all the same."""
-    keeper.service.append(OWNER, "p.tang", claim(subjects=1), BitMap(range(3000)).serialize())
-    assert keeper.bodies()[-1]["subjects"]["count"] == 3000
+    keeper.service.append(OWNER, "p.tang", claim(subjects=1), BitMap(range(299)).serialize())
+    assert keeper.bodies()[-1]["subjects"]["count"] == 299
 
 
 def test_every_look_up_is_an_entry_of_its_own(keeper: Keeper) -> None:

@@ -19,6 +19,7 @@ SCHEMAS: Final[Mapping[str, str]] = {
     "flow": "dags/flows/*.yaml",
     "purposes": "policies/purposes.yaml",
     "keys": "policies/keys.yaml",
+    "limits": "policies/limits.yaml",
     "log": "audit/log.yaml",
     "obligations": "audit/obligations.yaml",
     "retention": "audit/retention.yaml",
