@@ -17,8 +17,8 @@ from huanshu.keeper.counting import COUNTED, Reader, Told
 from huanshu.sealing.blobs import seal_blob
 from huanshu.sealing.cells import refused as cell_refused
 
-_KEEP = "INSERT INTO log.counted (kept, sealed) VALUES (%s, %s) ON CONFLICT DO NOTHING"
-_SEALED = "SELECT sealed FROM log.counted WHERE kept = %s"
+_KEEP = "INSERT INTO told.counted (kept, sealed) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+_SEALED = "SELECT sealed FROM told.counted WHERE kept = %s"
 _ENTRIES = "SELECT leaf FROM log.entry WHERE event = %s ORDER BY index"
 
 

@@ -187,7 +187,7 @@ def test_a_keeper_that_starts_again_remembers_what_was_told(keeper: Keeper, cdo:
     again = keeper.started()
     try:
         assert again.count(OWNER, cdo, asked, other)[1] == [None]
-        keeper.ground.tamper("DELETE FROM log.counted WHERE length(sealed) > 0")
+        keeper.ground.tamper("DELETE FROM told.counted WHERE length(sealed) > 0")
     finally:
         again.close()
     third = keeper.started()

@@ -72,6 +72,7 @@ def test_each_role_sees_its_own_schemas(roles: dict[str, str]) -> None:
         "log": READERS_OF_THE_LOG,
         "keys": ("huanshu_keeper",),
         "seen": ("huanshu_keeper",),
+        "told": ("huanshu_keeper",),
         "district": ("huanshu_app",),
     }
     for schema, readers in may.items():

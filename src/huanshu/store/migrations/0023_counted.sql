@@ -3,8 +3,10 @@
 --
 -- Trust: the entry of the question binds the sealed row by digest. Who changes or deletes one ends that reader's counting
 -- of that dataset; nobody gains an answer by it.
-CREATE TABLE log.counted (
+CREATE SCHEMA told;
+CREATE TABLE told.counted (
     kept   bytea PRIMARY KEY CHECK (length(kept) = 32),       -- SHA-256 of what is sealed
     sealed bytea NOT NULL
 );
-GRANT SELECT, INSERT ON log.counted TO huanshu_keeper;
+GRANT USAGE ON SCHEMA told TO huanshu_keeper;
+GRANT SELECT, INSERT ON told.counted TO huanshu_keeper;
