@@ -76,7 +76,7 @@ class Replayed:
     @property
     def agrees(self) -> bool:
         """Whether the rules explain the log: what was refused by rule is refused again, what was allowed is allowed. A
-        refusal for another reason (a post not held, a ticket expired) is not the rules' to explain."""
+        refusal for another reason (a post not held, a ticket expired), or a broken glass, is not theirs to explain."""
         return self.logged == self.allowed_then or self.reason not in ("", "access.request.denied")
 
 
@@ -117,10 +117,17 @@ def replay(
         digest=digest,
         adopted=adopted,
         logged=body["event"] != "access.request.denied",
-        reason=str(body["detail"].get("reason", "")) if body["event"] == "access.request.denied" else "",
+        reason=_reason(body),
         then=decided,
         now=tuple(_decide(now, requests)),
     )
+
+
+def _reason(body: Mapping[str, Any]) -> str:
+    """Why it was refused; or, where no rule but a broken glass allowed it, that."""
+    if body["event"] == "access.request.denied":
+        return str(body["detail"].get("reason", ""))
+    return "access.emergency.declared" if "emergency" in body["detail"] else ""
 
 
 def _proven(

@@ -1,0 +1,51 @@
+"""A look is refused when anything of it is not as granted: day, purpose, domain, post, field; and each refusal is an entry."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from keeping import BITMAP, Keeper, claim
+from served import OWNER
+
+from huanshu.errors import DeniedError
+
+CHINA = timezone(timedelta(hours=8))
+
+
+@pytest.mark.parametrize(
+    ("name", "day", "changes"),
+    [
+        ("expired", datetime(2028, 1, 1, 9, tzinfo=CHINA), {}),
+        ("not yet valid", datetime(2025, 12, 31, 9, tzinfo=CHINA), {}),
+        ("purpose swapped", None, {"purpose": "care_visit", "fields": {"insurance_kind": "reveal"}}),
+        ("purpose of another dataset", None, {"purpose": "grid_management"}),
+        ("no purpose", None, {"purpose": ""}),
+        ("wrong domain", None, {"domain": "990101001002"}),
+        ("the district's domain", None, {"domain": "990101000000"}),
+        ("another's post", None, {"post": "yulan.station_head"}),
+        ("a field more", None, {"fields": {"name": "reveal", "marital_status": "mask"}}),
+        ("a rung more", None, {"fields": {"citizen_number": "reveal"}}),
+        ("a domain in full width", None, {"domain": "９９０１０１００１００１"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_not_as_granted(
+    keeper: Keeper, name: str, day: datetime | None, changes: dict[str, Any]
+) -> None:
+    if day is not None:
+        keeper.ground.clock.at = day
+    size = len(keeper.events())
+    with pytest.raises(DeniedError):
+        keeper.service.append(OWNER, "p.tang", claim(**changes), BITMAP)
+    told = keeper.bodies()[size:]
+    assert [body["event"] for body in told if body["event"].startswith("access.")] == [
+        "access.request.denied"
+    ], name
+    assert keeper.ground.rows("SELECT * FROM log.loan") == []
+
+
+def test_the_same_look_as_granted_goes_through(keeper: Keeper) -> None:
+    ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
+    assert keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()]) == ["张三"]
