@@ -527,7 +527,7 @@ class Service:
             opened = {
                 event
                 for event in ABOUT_SUBJECTS
-                if event.startswith("access.") and event.endswith("authorised")
+                if event.startswith("access.") and event.endswith("authorised") and event != counting.COUNTED
             }
             found = sightings(connection, keys, subjects, opened, recall.authorised, index)
             return [(entry, [subjects.rank(ordinal) for ordinal in whom]) for entry, whom in found]

@@ -18,7 +18,7 @@ CHINA = timezone(timedelta(hours=8))
     ("name", "day", "changes"),
     [
         ("expired", datetime(2028, 1, 1, 9, tzinfo=CHINA), {}),
-        ("not yet valid", datetime(2025, 12, 31, 9, tzinfo=CHINA), {}),
+        ("a rule that has ended and another that has not begun", None, {"fields": {"employer": "reveal"}}),
         ("purpose swapped", None, {"purpose": "care_visit", "fields": {"insurance_kind": "reveal"}}),
         ("purpose of another dataset", None, {"purpose": "grid_management"}),
         ("no purpose", None, {"purpose": ""}),
@@ -49,3 +49,12 @@ def test_what_is_not_as_granted(
 def test_the_same_look_as_granted_goes_through(keeper: Keeper) -> None:
     ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
     assert keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()]) == ["张三"]
+
+
+def test_a_rule_that_had_not_begun_allows_on_its_first_day(keeper: Keeper) -> None:
+    """The twin of the one refused above: employers are seen in September 2027, says the rule."""
+    keeper.ground.clock.at = datetime(2027, 9, 1, 0, 5, tzinfo=CHINA)
+    keeper.service.append(OWNER, "p.tang", claim(fields={"employer": "reveal"}), BITMAP)
+    keeper.ground.clock.at = datetime(2027, 10, 1, 0, 5, tzinfo=CHINA)
+    with pytest.raises(DeniedError):
+        keeper.service.append(OWNER, "p.tang", claim(fields={"employer": "reveal"}), BITMAP)
