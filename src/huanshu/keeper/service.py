@@ -641,8 +641,8 @@ class Service:
             self._require_current(claim)
             body = admission.admit(asker, claim)
             self._recalled.require_readable(body, self._home)
-            self._erased.require_none(body, bitmap)
             seen = None if bitmap is None else _bitmap(bitmap)
+            self._erased.require_none(body, bitmap)
             self._require_within(body, seen)
             if body["event"] == "exchange.delivery.authorised":
                 replaced = {str(k): base64.b64decode(v) for k, v in claim.get("replaced", {}).items()}
