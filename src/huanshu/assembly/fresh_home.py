@@ -67,7 +67,7 @@ def home_now(path: Path) -> Home:
 
 
 #: Most files of a home lie here, and ``read_home`` reads none of them.
-_UNREAD: Final = frozenset({"samples", "reports", "drills", "campaigns", "alerts", "__pycache__"})
+_UNREAD: Final = frozenset({"samples", "reports", "drills", "campaigns", "__pycache__"})
 #: ``expectations/<dataset>/codes``; links are followed, so a ring of them must end somewhere.
 _DEEPEST: Final = 3
 
@@ -77,7 +77,7 @@ def _stamp(folder: str, found: list[tuple[str, int, int]], depth: int) -> None:
     looked at is not there: the stamp differs, and ``read_home`` says what is missing."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith((".csv", ".yaml", ".conf")):
+            if entry.name.endswith((".csv", ".yaml", ".conf", ".policy")):
                 with contextlib.suppress(OSError):
                     seen = entry.stat()
                     found.append((entry.path, seen.st_size, seen.st_mtime_ns))

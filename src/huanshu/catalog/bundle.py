@@ -1,15 +1,17 @@
-"""The policy bundle: the bytes that decide who sees what and what is sealed, adopted as one or not at all.
+"""The policy bundle: the bytes that decide who sees what, what is sealed, how long things are kept, who vouches for the
+log and what raises an alarm; adopted as one or not at all.
 
 The digest is SHA-256 over this preimage, one line a file, ordered by path in code-point order::
 
     <SHA-256 of the file's bytes, lower-case hex><two spaces><path relative to the home, with />\\n
 
-The files are everything below ``policies/`` except README files, and every
-``expectations/<dataset>/contract.yaml``, ``suite.yaml`` and ``codes/*.csv``. The lines are those of
-``sha256sum``, so anyone can recompute the digest without Huanshu::
+The files are everything below ``policies/`` except README files, every ``expectations/<dataset>/contract.yaml``,
+``suite.yaml`` and ``codes/*.csv``, and of ``audit/`` the files and ``alerts/`` (reports and drills only look).
+The lines are those of ``sha256sum``, so anyone can recompute the digest without Huanshu::
 
-    find policies expectations \\( -path 'policies/*' -o -path '*/codes/*.csv' -o -name contract.yaml \\
-      -o -name suite.yaml \\) -type f ! -name 'README*.md' \\
+    find policies expectations audit \\( -path 'policies/*' -o -path '*/codes/*.csv' -o -name contract.yaml \\
+      -o -name suite.yaml -o -path 'audit/alerts/*' -o -path 'audit/*' ! -path 'audit/*/*' \\) \\
+      -type f ! -name 'README*.md' \\
       | LC_ALL=C sort | xargs sha256sum | sha256sum
 """
 
@@ -46,6 +48,10 @@ def bundle_files(folder: Folder) -> tuple[str, ...]:
                 f"expectations/{dataset}/{n}" for n in ("contract.yaml", "suite.yaml") if n in present
             )
             found.extend(code_files(folder, dataset))
+    inner = [name for name in folder.names("audit") if name not in README]
+    found.extend(f"audit/{name}" for name in inner if not folder.is_folder(f"audit/{name}"))
+    if folder.is_folder("audit/alerts"):
+        found.extend(f"audit/alerts/{name}" for name in folder.names("audit/alerts") if name not in README)
     return tuple(sorted(found))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,9 +34,32 @@ def status() -> None:
     CONTEXT.speech.table(
         Text("Status", "状态"),
         [Text("what", "项目"), Text("value", "值")],
-        [(words[k], found[k]) for k in words],
+        [*((words[k], found[k]) for k in words), *_ages(found["evidence"])],
     )
     CONTEXT.speech.result(found)
+
+
+def _ages(evidence: dict[str, Any]) -> list[tuple[Text, Text]]:
+    """How old the log's own evidence is, and when it would be too old to open anything."""
+    names = {
+        "checkpoint": Text("published checkpoint", "已公布检查点"),
+        "witness": Text("witnesses' word", "见证签名"),
+    }
+    told = []
+    for name, words in names.items():
+        if f"{name}_max_s" not in evidence:
+            continue
+        age, most = evidence[f"{name}_age_s"], evidence[f"{name}_max_s"] // 60
+        told.append(
+            (
+                words,
+                Text(
+                    f"{'none yet' if age is None else f'{age} s old'}, at most {most} min",
+                    f"{'尚无' if age is None else f'{age} 秒前'}，时限 {most} 分钟",
+                ),
+            )
+        )
+    return told
 
 
 def verify() -> None:

@@ -11,17 +11,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from huanshu.assembly.sandbox import holder_of_role
 from huanshu.auditlog import Draft, HeadFile, LogWriter, PublishedLog, Signer, create_head
 from huanshu.auditlog.publisher import bound_digests
 from huanshu.auditlog.tampering import FORK
 from huanshu.auditlog.witnesses import POLICY
-from huanshu.catalog import Rung
+from huanshu.catalog import Rung, read_home
 from huanshu.drill.careless import AlwaysFresh
 from huanshu.drill.definition import Drill
 from huanshu.drill.range import Range
 from huanshu.drill.verbs import ATTACK, CONTROL, TWIN, Arm
 from huanshu.errors import HuanshuError, TamperedError, Text, UnavailableError
 from huanshu.gate.read import Asked, read
+from huanshu.identity import adopt_policies
 from huanshu.store import connect
 from huanshu.tlog import ForkProof
 from huanshu_witness.serving import WitnessServer
@@ -50,9 +52,17 @@ class Outside:
             self._states.append(state)
             self._servers.append(server)
             lines.append(f"witness {name} {state.vkey} http://127.0.0.1:{server.server_address[1]}\n")
-        (self._range.settings.home / POLICY).write_text("".join(lines) + _QUORUM)
+        self._named(lines)
         self.ask()
         return self
+
+    def _named(self, lines: list[str]) -> None:
+        """Who vouches is part of the bundle: nothing goes on before it is adopted."""
+        home = self._range.settings.home
+        (home / POLICY).write_text("".join(lines) + _QUORUM)
+        keeper = self._range.acting(holder_of_role(read_home(home), "security_officer")).keeper
+        adopt_policies(keeper, read_home(home))
+        keeper.close()
 
     def __exit__(self, *_: object) -> None:
         self.leave()
@@ -74,14 +84,13 @@ class Outside:
 
     def come_back(self) -> None:
         """The same witnesses, at other ports."""
-        policy = self._range.settings.home / POLICY
         lines = []
         for name, state in zip(_NAMES, self._states, strict=True):
             server = WitnessServer(state, "127.0.0.1", 0, clock=lambda: self._range.clock().timestamp())
             threading.Thread(target=server.serve_forever, daemon=True).start()
             self._servers.append(server)
             lines.append(f"witness {name} {state.vkey} http://127.0.0.1:{server.server_address[1]}\n")
-        policy.write_text("".join(lines) + _QUORUM)
+        self._named(lines)
 
 
 class Machine:

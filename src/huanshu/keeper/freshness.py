@@ -48,6 +48,10 @@ class Freshness:
         if witness is not None and self._age(self._witnessed) > witness:
             raise stale("no quorum of witnesses has cosigned in time", "见证签名未在时限内达到法定数")
 
+    def ages(self) -> tuple[timedelta, timedelta]:
+        """Of the published checkpoint and of the witnesses' word; ``timedelta.max`` for what there is none of."""
+        return self._age(self._published), self._age(self._witnessed)
+
     def _age(self, seen: Seen | None) -> timedelta:
         if seen is None:
             return timedelta.max

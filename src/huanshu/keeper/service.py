@@ -178,6 +178,7 @@ class Service:
                 "person": asker.person,
                 "system": asker.system,
                 "by": asker.by,
+                "evidence": self._parts.tending.ages(self._home),
             }
 
     def changes(self, peer: Peer, acting_as: str | None) -> list[list[str]]:

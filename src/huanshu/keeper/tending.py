@@ -113,6 +113,22 @@ class Tending:
                 published.write_note(found.note)
         self._witnessed = found
 
+    def ages(self, home: Home) -> dict[str, Any]:
+        """For whoever asks how the log is: seconds since the evidence is of, and how old it may become. A witnesses'
+        age is there only where somebody is named."""
+        published, witnessed = self._freshness.ages()
+        said: dict[str, Any] = {
+            "checkpoint_age_s": _seconds(published), "checkpoint_max_s": home.checkpoint_minutes * 60,
+            "published": self._publisher.size,
+        }  # fmt: skip
+        try:
+            named = self._witnesses.policy()[1].asks
+        except (ContentError, OSError):
+            named = True  # nobody has vouched
+        if named:
+            said |= {"witness_age_s": _seconds(witnessed), "witness_max_s": home.witness_minutes * 60}
+        return said
+
     def require_fresh(self, home: Home) -> None:
         """Raises UnavailableError ``auditlog.log.stale``; also when the witnesses' policy cannot be read."""
         try:
@@ -195,6 +211,10 @@ class Tending:
             "seconds": round(lasted.total_seconds()),
         }
         yield _spoken("log.staleness.ended", register, detail)
+
+
+def _seconds(age: timedelta) -> int | None:
+    return None if age == timedelta.max else round(age.total_seconds())
 
 
 def _spoken(event: str, register: Register, detail: Mapping[str, Any]) -> Body:

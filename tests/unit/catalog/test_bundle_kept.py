@@ -27,7 +27,10 @@ def test_a_kept_bundle_reads_as_the_home_it_came_from(root: Path, tmp_path: Path
     assert {name: c.digest for name, c in contracts.items()} == {
         n: c.digest for n, c in home.contracts.items()
     }
-    assert not (tmp_path / "audit").exists()
+    assert (tmp_path / "audit/obligations.yaml").read_bytes() == (
+        root / "audit/obligations.yaml"
+    ).read_bytes()
+    assert not (tmp_path / "audit/drills").exists()
 
 
 def _repacked(packed: bytes, **changes: str) -> bytes:

@@ -132,9 +132,12 @@ def test_bom_and_windows_line_ends_are_tolerated(home: Path) -> None:
 
 def test_bundle_digest_is_what_sha256sum_says(home: Path) -> None:
     (home / "policies/README.md").write_text("for people")
+    (home / "audit/README.md").write_text("for people")
+    (home / "audit/alerts").mkdir()
+    (home / "audit/alerts/some.yaml").write_text("alert: some\n")
     script = (
-        "find policies expectations/*/contract.yaml expectations/*/suite.yaml -type f ! -name 'README*.md'"
-        " | LC_ALL=C sort | xargs sha256sum | sha256sum"
+        "find policies audit/*.* audit/alerts expectations/*/contract.yaml expectations/*/suite.yaml"
+        " -type f ! -name 'README*.md' | LC_ALL=C sort | xargs sha256sum | sha256sum"
     )
     told = subprocess.run(["sh", "-c", script], cwd=home, capture_output=True, text=True, check=True).stdout
     assert read_home(home).policies.digest == told.split()[0]
@@ -142,15 +145,25 @@ def test_bundle_digest_is_what_sha256sum_says(home: Path) -> None:
 
 def test_bundle_covers_what_decides(home: Path) -> None:
     """Any byte of any covered file changes the digest; a README and a sample do not."""
+    (home / "audit/alerts").mkdir()
+    for file in ("audit/alerts/some.yaml", "audit/witnesses.policy"):
+        (home / file).write_text("quorum none\n")
     files = bundle_files(Folder(home))
-    assert len(files) == 12
+    assert len(files) == 12 + 6
     first = bundle_digest(Folder(home))
     for file in files:
         raw = (home / file).read_bytes()
         (home / file).write_bytes(raw + b"\n")
         assert bundle_digest(Folder(home)) != first, file
         (home / file).write_bytes(raw)
-    (home / "policies/rules/README.md").write_text("x")
+    (home / "audit/drills").mkdir(exist_ok=True)
+    for file in (
+        "policies/rules/README.md",
+        "audit/README.md",
+        "audit/alerts/README.md",
+        "audit/drills/some.yaml",
+    ):
+        (home / file).write_text("x")
     (home / "expectations/parcel/samples/passing.csv").write_text("x")
     assert bundle_digest(Folder(home)) == first
 

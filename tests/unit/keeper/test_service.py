@@ -544,6 +544,7 @@ def test_witnesses_once_named_must_have_seen_the_log_lately(keeper: Keeper) -> N
         ticket = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
         with pytest.raises(UnavailableError, match=r"auditlog\.log\.stale"):
             keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()])
+        assert keeper.service.status(OWNER, "p.tang")["evidence"]["witness_age_s"] is None
         keeper.service.tend()
         answered = answer_files(witness, folder / "witnesses/w", lambda: clock().timestamp())
         assert [answer.status for _, answer in answered] == [200]
@@ -551,6 +552,9 @@ def test_witnesses_once_named_must_have_seen_the_log_lately(keeper: Keeper) -> N
         keeper.service.tend()
         assert keeper.service.open(OWNER, "p.tang", ticket, [keeper.cell()]) == ["张三"]
         assert "w.example/w" in (folder / "log/checkpoint.witnessed").read_text()
+        told = keeper.service.status(OWNER, "p.tang")["evidence"]
+        assert (told["witness_age_s"], told["witness_max_s"], told["checkpoint_max_s"]) == (16, 900, 900)
+        assert told["checkpoint_age_s"] < 60
         clock.pass_(15 * 60)
         keeper.service.tend()
         later = keeper.service.append(OWNER, "p.tang", claim(), BITMAP)
