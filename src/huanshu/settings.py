@@ -67,6 +67,11 @@ class Settings:
         return self.state / "log"
 
     @property
+    def archive_folder(self) -> Path:
+        """Old published entries, moved out of ``log``: to be carried elsewhere; they stay verifiable."""
+        return self.state / "archive"
+
+    @property
     def reports_folder(self) -> Path:
         return self.state / "reports"
 

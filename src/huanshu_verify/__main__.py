@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Verify a Huanshu log and the data it speaks of, without trusting Huanshu. 独立核验。",
         epilog="""examples:
   huanshu-verify --published FOLDER --vkey NAME+HASH+KEY --policy witnesses.policy --state mine.json
+  huanshu-verify --published FOLDER --archive OLD --vkey NAME+HASH+KEY
   huanshu-verify evidence BUNDLE --vkey NAME+HASH+KEY --policy witnesses.policy
   huanshu-verify --url postgresql://… --vkey NAME+HASH+KEY --data --receiver 990101001001=postgresql://…
 exit codes: 0 clean · 1 problems · 2 usage · 3 something could not be read""",
@@ -126,6 +127,7 @@ exit codes: 0 clean · 1 problems · 2 usage · 3 something could not be read"""
     say = parser.add_argument
     say("--url", help="the district database (a role that may read log.*; with --data, also district.*)")
     say("--published", type=Path, metavar="FOLDER", help="the log's published folder, or a copy of it")
+    say("--archive", type=Path, metavar="DIR", help="where old published entries were moved to")
     say("--vkey", help="the log's verifier key (name+hash+key)")
     say("--head", type=Path, help="the keeper's head file")
     say("--policy", type=Path, help="whose cosignatures are asked for (C2SP tlog-policy)")
@@ -150,6 +152,7 @@ def _options(given: argparse.Namespace) -> Options:
         receivers=dict(pair.split("=", 1) for pair in given.receiver),
         data=given.data,
         published=given.published,
+        archive=given.archive,
         policy=text(given.policy),
         state=text(given.state) if known else None,
         progress=_tell if sys.stderr.isatty() else None,

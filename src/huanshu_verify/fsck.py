@@ -118,7 +118,7 @@ def _entries(log: Log, published_size: int) -> Iterator[Entry]:
         return
     assert log.options.published is not None
     try:
-        yield from reading.from_bundles(log.options.published, published_size, log.report.since)
+        yield from reading.from_bundles(log.folders, published_size, log.report.since)
     except ValueError as error:
         log.find("2 leaves", "published", str(error))
 

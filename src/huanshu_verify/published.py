@@ -103,8 +103,7 @@ class Published(Step):
         self.find(path, "this tile is missing")
 
     def _compare_bundle(self, number: int, hashes: list[bytes]) -> None:
-        assert self._folder is not None
-        path, leaves = bundle(self._folder, number, len(hashes))
+        path, leaves = bundle(self.log.folders, number, len(hashes))
         if leaves is None:
             self.find(path, "this bundle is missing, or is none")
             return

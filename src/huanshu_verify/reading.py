@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +31,37 @@ def from_database(connection: psycopg.Connection, since: int) -> Iterator[Entry]
             yield _entry(index, bytes(leaf), bytes(stored), event)
 
 
-def from_bundles(folder: Path, size: int, since: int) -> Iterator[Entry]:
-    """Entries ``since`` ≤ index < ``size`` of a published log. ValueError, naming the file, for what is no bundle."""
+def from_bundles(folders: Sequence[Path], size: int, since: int) -> Iterator[Entry]:
+    """Entries ``since`` ≤ index < ``size`` of a published log and its archive. ValueError, naming the file, for what is
+    no bundle."""
     for number in range(since // WIDTH, -(-size // WIDTH)):
         width = min(size - number * WIDTH, WIDTH)
-        path, leaves = bundle(folder, number, width)
+        path, leaves = bundle(folders, number, width)
         if leaves is None:
-            raise ValueError(f"{path} is missing, or is no bundle of {width} entries")
+            raise ValueError(
+                f"{path} is missing, or is no bundle of {width} entries (archived? name the archive)"
+            )
         for place, leaf in enumerate(leaves):
             if number * WIDTH + place >= since:
                 yield _entry(number * WIDTH + place, leaf, None, None)
 
 
-def bundle(folder: Path, number: int, width: int) -> tuple[str, list[bytes] | None]:
+def read_first(folders: Sequence[Path], name: str) -> bytes | None:
+    """A file's bytes, from the first of the folders that has it."""
+    for folder in folders:
+        try:
+            return (folder / name).read_bytes()
+        except OSError:
+            continue
+    return None
+
+
+def bundle(folders: Sequence[Path], number: int, width: int) -> tuple[str, list[bytes] | None]:
     """Path and leaves of a bundle; None when it is missing, or holds fewer than ``width`` entries."""
     path = f"tile/entries/{tile_number(number)}"
     for name in (f"{path}.p/{width}" if width < WIDTH else path, path):
-        try:
-            raw = (folder / name).read_bytes()
-        except OSError:
+        raw = read_first(folders, name)
+        if raw is None:
             continue
         leaves: list[bytes] = []
         at = 0

@@ -28,6 +28,8 @@ class Options:
     data: bool = False
     published: Path | None = None
     policy: str | None = None
+    #: Where old bundles and bitmaps of the published folder were moved to, under the same paths.
+    archive: Path | None = None
     state: str | None = None
     #: Told now and then: entries looked at so far.
     progress: Callable[[int], None] | None = field(default=None, repr=False)
@@ -114,6 +116,11 @@ class Log:
     published: int = -1
     #: Every note that was read: name, size, origin. Which origin it may be of, the entries say.
     notes: list[tuple[str, int, str]] = field(default_factory=list)
+
+    @property
+    def folders(self) -> list[Path]:
+        """The published folder, and where its old files were moved to."""
+        return [folder for folder in (self.options.published, self.options.archive) if folder is not None]
 
     def find(self, step: str, at: object, what: str) -> None:
         self.report.problems.append(Problem(step, str(at), what))

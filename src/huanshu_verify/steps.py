@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from huanshu_verify import merkle
 from huanshu_verify.notes import NoteError, open_any
+from huanshu_verify.reading import read_first
 from huanshu_verify.report import Entry, Log, Step
 
 _BITMAPS_AT_ONCE = 100
@@ -228,7 +229,7 @@ class Bitmaps(Step):
     def _look(self) -> None:
         waiting, self._waiting = self._waiting, {}
         if self.log.options.published is not None:
-            self._files(self.log.options.published, waiting)
+            self._files(waiting)
         if self.log.connection is not None:
             found = self.log.connection.execute(
                 "SELECT sealed_sha256, sealed FROM log.bitmap WHERE sealed_sha256 = ANY(%s)",
@@ -237,10 +238,11 @@ class Bitmaps(Step):
             ).fetchall()
             self._compare("", waiting, {bytes(digest): sealed for digest, sealed in found})
 
-    def _files(self, folder: Path, waiting: Mapping[bytes, int]) -> None:
+    def _files(self, waiting: Mapping[bytes, int]) -> None:
         """Bitmaps of published entries are published with them."""
         covered = {digest: index for digest, index in waiting.items() if index < self.log.published}
-        found = {digest: sealed for digest in covered if (sealed := _file(folder, digest)) is not None}
+        folders = self.log.folders
+        found = {digest: sealed for digest in covered if (sealed := _file(folders, digest)) is not None}
         self._compare("published ", covered, found)
 
     def _compare(self, which: str, waiting: Mapping[bytes, int], there: Mapping[bytes, bytes]) -> None:
@@ -252,12 +254,9 @@ class Bitmaps(Step):
                 self.find(f"entry {index}", f"{which}bitmap {short} has other bytes than its digest")
 
 
-def _file(folder: Path, digest: bytes) -> bytes | None:
+def _file(folders: Sequence[Path], digest: bytes) -> bytes | None:
     name = digest.hex()
-    try:
-        return (folder / "bitmap" / name[:2] / name).read_bytes()
-    except OSError:
-        return None
+    return read_first(folders, f"bitmap/{name[:2]}/{name}")
 
 
 class Loans(Step):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from planting import Planting
 
 from huanshu.catalog import read_home
 from huanshu.catalog.nouns import Obligation
@@ -15,6 +16,7 @@ from huanshu.catalog.working_days import due, kept_from
 from huanshu.drill.range import Range
 from huanshu.errors import ContentError, DeniedError, Text, Where
 from huanshu.exchange import retention
+from huanshu.gate.seen import AskedWho, who_saw
 
 ROOT = Path(__file__).parents[2]
 OFFICER, CLERK = "p.chen", "p.tang"
@@ -120,3 +122,47 @@ def test_kept_from_is_the_inverse_of_due(value: int, unit: Any, now: str) -> Non
     assert due(since, obligation, {}) >= at
     for days in range(1, 40):
         assert due(since - timedelta(days=days), obligation, {}) < at
+
+
+def test_a_look_at_a_row_that_is_gone_is_still_in_the_answer(place: Range) -> None:
+    """A quarantined row about somebody who was not numbered when its steward looked; then the row's retention ends."""
+    with place.acting().district() as district:
+        record, ordinal, link = district.execute(
+            "SELECT r.record, s.ordinal, s.link FROM district.resident r JOIN district.subject s"
+            " ON s.ordinal = r.subjects[1] WHERE s.kind = 'person' ORDER BY r.record LIMIT 1"
+        ).fetchone()  # type: ignore[misc]
+        (batch,) = district.execute("SELECT batch FROM district.batch").fetchone()  # type: ignore[misc]
+    with place.administrator() as administrator:
+        for row in (910, 911):  # the second one nobody has looked at
+            administrator.execute(
+                "INSERT INTO district.quarantine (batch, row, rules, sealed, state, link, settled_at) VALUES"
+                " (%s, %s, '{x}', 'x', 'dismissed', %s, now() - interval '150 days')",
+                (batch, row, link),
+            )
+    place.stop_keeper()
+    planting = Planting.over(place)
+    detail = {"batch": batch, "row": 910, "values": 1, "until": "2026-12-31T00:00:00+08:00"}
+    look = planting.body(
+        "access.quarantine.authorised", detail, "p.lin", post="psb.exchange_officer", domain="990101",
+        dataset="resident", purpose="register_upkeep", fields={"name": "reveal"}, how="viewed", contract="cd" * 32,
+    )  # fmt: skip
+    (index,) = planting.append(look)
+    planting.writer.record_loan(index, "opened", 0, ["name"], 1)
+    planting.done()
+    planting.vault.close()
+    place.start_keeper()
+    asked = AskedWho("district.auditor", "resident", "access_review", "complaint 118", record)
+
+    def seen() -> list[tuple[int, str]]:
+        running = place.acting("p.xu")
+        answer = who_saw(running.home, running.keeper, running.district, asked)
+        return [(s.entry, s.how) for s in answer.sightings if s.entry == index]
+
+    assert ordinal
+    assert seen() == [(index, "viewed")]
+    _, deleted = retention.delete(place.acting(OFFICER).ground())
+    assert deleted == 2
+    assert seen() == [(index, "viewed")]
+    with place.administrator() as administrator:
+        kept = administrator.execute("SELECT row FROM district.quarantine_looked").fetchall()
+    assert kept == [(910,)]

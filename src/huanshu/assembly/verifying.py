@@ -6,6 +6,7 @@ The verifier itself shares no code with the platform; this only fills in its opt
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from huanshu.assembly.running import Running
 from huanshu.auditlog import HeadFile, Origins, Signer
@@ -14,7 +15,7 @@ from huanshu.errors import HuanshuError
 from huanshu_verify import STEPS, Options, Report, Rule, fsck
 
 
-def verify_deployment(running: Running, steps: Sequence[Rule] = STEPS) -> Report:
+def verify_deployment(running: Running, steps: Sequence[Rule] = STEPS, archive: Path | None = None) -> Report:
     """Verify log, keeper's head, district store and every receiver's slice of a deployment."""
     deployment = running.deployment
     receivers = {
@@ -33,6 +34,7 @@ def verify_deployment(running: Running, steps: Sequence[Rule] = STEPS) -> Report
         receivers,
         data=True,
         published=settings.log_folder,
+        archive=archive or (settings.archive_folder if settings.archive_folder.is_dir() else None),
         policy=policy.read_text(encoding="utf-8") if policy.is_file() else None,
     )
     return fsck(options, steps)

@@ -115,6 +115,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "access.sighting.confirmed": _shape("withheld entry", "post"),
     "access.exposure.authorised": _shape("case of from to until", "post domain purpose fields"),
     "retention.rows.deleted": _shape("kind before rows obligation", "post"),
+    "retention.files.archived": _shape("before bundles bitmaps last", "post"),
     "log.entries.read": _shape("tool case first last", "post"),
     "keys.rotation.authorised": _shape(
         "rotation epoch generation until", "domain dataset fields how contract"

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from huanshu.assembly import Running, running
+from huanshu.assembly import Running, archiving, running
 from huanshu.assembly.keeper_process import clock_of
 from huanshu.assembly.watching import open_findings, raised
 from huanshu.auditlog import PublishedLog
@@ -247,6 +247,38 @@ def settle(
         index = here.keeper.append({"event": "finding.case.settled", "detail": detail}).index
     CONTEXT.speech.tell(Text(f"settled by entry {index}", f"已由条目 {index} 了结"))
     CONTEXT.speech.result({"entry": index})
+
+
+@app.command("archive")
+def archive_entries(
+    to: Annotated[
+        Path | None, typer.Option(help="Where to; by default archive/ in the state folder.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be moved.")] = False,
+) -> None:
+    """Move published entries that are past every period of audit/retention.yaml, and their bitmaps, to a place of their
+    own. It is logged first. Whoever verifies names the place: huanshu-verify --archive DIR. Nothing is deleted.
+
+    Example: huanshu --as p.chen audit archive --dry-run
+    """
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        entry, seen = (
+            (-1, archiving.look(here))
+            if dry_run
+            else archiving.archive(here, to or CONTEXT.settings.archive_folder)
+        )
+    found = seen.found
+    CONTEXT.speech.tell(
+        Text(
+            f"{len(found.bundles)} bundles and {len(found.bitmaps)} bitmaps of before {seen.before:%Y-%m-%d}"
+            f" ({', '.join(seen.obligations)}) {'would be' if dry_run else 'were'} moved",
+            f"{seen.before:%Y-%m-%d} 之前的 {len(found.bundles)} 个条目包和 {len(found.bitmaps)} 个位图"
+            f"（{'、'.join(seen.obligations)}）{'将' if dry_run else '已'}移至归档",
+        )
+    )
+    CONTEXT.speech.result(
+        {"entry": entry, "before": seen.before, "bundles": found.bundles, "bitmaps": len(found.bitmaps)}
+    )
 
 
 @app.command("retention")

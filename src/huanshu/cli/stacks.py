@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -62,12 +63,16 @@ def _ages(evidence: dict[str, Any]) -> list[tuple[Text, Text]]:
     return told
 
 
-def verify() -> None:
+def verify(
+    archive: Annotated[
+        Path | None, typer.Option(help="Where old published entries lie, if not in the state folder.")
+    ] = None,
+) -> None:
     """Run the independent verifier over this deployment's log, head and every receiver's store.
 
     Example: huanshu verify"""
     with evidence(CONTEXT.settings, CONTEXT.acting_as) as here:
-        report = verify_deployment(here)
+        report = verify_deployment(here, archive=archive)
     for line in told(report, CONTEXT.speech.language):
         CONTEXT.speech.tell(Text(line, line))
     CONTEXT.speech.result(report)

@@ -5,7 +5,7 @@ and appends ``retention.rows.deleted``; (b) the rows go, in one transaction. A c
 that are still there; run it again.
 
 Only quarantined rows are deleted here. Records of a purpose that has ended leave by withdrawal, not by this. Log
-entries stay: what is older than its floor may be archived (the published files stay verifiable), never cut out.
+entries stay: what is older than its floor may be archived (``huanshu audit archive``) and stays verifiable.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import psycopg
 
 from huanshu.auditlog import Entry
 from huanshu.catalog.working_days import kept_from
+from huanshu.errors import InputError, Text
 from huanshu.exchange.ground import Ground
 from huanshu.store.queries import load
 
@@ -81,8 +82,27 @@ def delete(ground: Ground) -> tuple[int, int]:
     ticket = ground.keeper.append({"event": "retention.rows.deleted", "detail": detail})
     ground.pause("retention:logged")
     with ground.district() as district, district.transaction():
-        rows = district.execute(_QUERIES["delete_quarantine"], (kept.since,)).rowcount
-    return ticket.index, rows
+        (rows,) = district.execute(_QUERIES["delete_quarantine"], (kept.since,)).fetchone() or (0,)
+    return ticket.index, int(rows)
+
+
+def past_every_period(ground: Ground) -> tuple[datetime, tuple[str, ...], int]:
+    """(instant, obligations, index): entries below the index are older than every kind of log record must be kept."""
+    named = {kind: key for kind, key in ground.home.retention.items() if kind != QUARANTINE}
+    if "log_entries" not in named:
+        raise InputError(
+            "retention.log.unsaid",
+            Text(
+                "audit/retention.yaml does not say how long the log is kept",
+                "retention.yaml 未规定日志保存期限",
+            ),
+            remedy=Text("add log_entries", "请补上 log_entries"),
+        )
+    keys = tuple(dict.fromkeys(named.values()))
+    now, calendar = ground.clock(), ground.home.calendar
+    before = min(kept_from(now, ground.home.obligations[key], calendar) for key in keys)
+    with ground.district() as district:
+        return before, keys, _first_since(district, before)
 
 
 def _first_since(district: psycopg.Connection, since: datetime) -> int:

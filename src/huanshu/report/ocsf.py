@@ -123,6 +123,7 @@ EVENTS: Final[Mapping[str, _Line]] = {
     "finding.case.opened": _Line(COMPLIANCE, _OPENED, _NEW, _MEDIUM),
     "finding.case.settled": _Line(COMPLIANCE, _CLOSED, _RESOLVED),
     "retention.rows.deleted": _Line(DATASTORE, _DELETE, severity=_LOW),
+    "retention.files.archived": _Line(API, _OTHER),
     "report.page.built": _Line(API, _API_READ),
     "drill.run.completed": _Line(COMPLIANCE, _OPENED, _NEW),
 }

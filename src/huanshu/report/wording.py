@@ -142,6 +142,7 @@ ASKED: Final = {
     "access.sighting.withheld": Text("keep an access from a statement", "对某次查看不予告知"),
     "access.sighting.confirmed": Text("review a withholding", "复核不予告知"),
     "log.entries.read": Text("read the log", "查阅日志"),
+    "retention.files.archived": Text("archive published entries", "归档已公布条目"),
     "retention.rows.deleted": Text("delete after retention", "到期删除"),
     "keys.rotation.authorised": Text("rotate keys", "轮换密钥"),
     "keys.destruction.proposed": Text("propose to destroy keys", "提请销毁密钥"),

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from served import OWNER, service_over
 
 from huanshu.auditlog import Draft, HeadFile, LogWriter, create_head
+from huanshu.auditlog.archive import Movable, movable, move
 from huanshu.auditlog.published import PublishedLog
 from huanshu.auditlog.publisher import Publisher
 from huanshu.canonical import canonical
@@ -385,6 +386,73 @@ def test_the_table_in_the_documentation_is_this_one(root: Path) -> None:
     missing = [row for row in rows if row not in page]
     assert not missing, "\n".join(missing)
     assert page.count("\n| ") - 1 == len(rows)
+
+
+# -- old entries in an archive --------------------------------------------------------------------------
+
+
+def archived(whole: Whole, to: Path) -> Movable:
+    leaves = [bytes(leaf) for (leaf,) in whole.ground.rows("SELECT leaf FROM log.entry ORDER BY index")]
+    found = movable(whole.folder, 530, leaves)
+    assert move(whole.folder, to, found.paths) == len(found.paths)
+    return found
+
+
+def test_archived_entries_verify_where_the_archive_is_named(whole: Whole, tmp_path: Path) -> None:
+    """Moved: bundles wholly below the boundary, and what only they bind. The log goes on meanwhile."""
+    to = tmp_path / "archive"
+    found = archived(whole, to)
+    assert (found.bundles, found.last) == (("tile/entries/000", "tile/entries/001"), 511)
+    assert len(found.bitmaps) == 1
+    assert not (whole.folder / "tile/entries/001").exists()
+    whole.more()
+    for options in (whole.database, whole.alone):
+        assert not fsck(options).clean
+        report = fsck(replace(options, archive=to))
+        assert report.clean, report.problems
+        assert (report.entries, report.bitmaps) == (ENTRIES + 20, 1)
+    state = fsck(replace(whole.alone, archive=to)).state
+    assert fsck(replace(whole.alone, state=state)).clean  # what was verified before need not be at hand
+
+
+@pytest.mark.parametrize(
+    ("name", "finds"),
+    [("tile/entries/001", ("8 published", "tile/entries/001")), ("bitmap", ("4 bitmaps", "entry 0"))],
+)
+def test_one_bit_of_the_archive_is_found(
+    whole: Whole, tmp_path: Path, name: str, finds: tuple[str, str]
+) -> None:
+    to = tmp_path / "archive"
+    archived(whole, to)
+    file = max((to / "bitmap").glob("*/*")) if name == "bitmap" else to / name
+    raw = bytearray(file.read_bytes())
+    raw[9] ^= 1
+    file.write_bytes(bytes(raw))
+    assert finds in at(fsck(replace(whole.database, archive=to)))
+    assert not fsck(replace(whole.alone, archive=to)).clean
+
+
+def test_a_move_that_was_interrupted_is_finished_and_never_replaces(whole: Whole, tmp_path: Path) -> None:
+    to, leaves = tmp_path / "archive", []
+    leaves = [bytes(leaf) for (leaf,) in whole.ground.rows("SELECT leaf FROM log.entry ORDER BY index")]
+    found = movable(whole.folder, 530, leaves)
+    for path in found.bundles:  # copied, and killed before the originals went
+        (to / path).parent.mkdir(parents=True, exist_ok=True)
+        (to / path).write_bytes((whole.folder / path).read_bytes())
+    move(whole.folder, to, found.paths)
+    assert movable(whole.folder, 530, leaves).paths == ()
+    assert fsck(replace(whole.alone, archive=to)).clean
+    (whole.folder / found.bundles[0]).write_bytes(b"other")
+    with pytest.raises(TamperedError, match=r"auditlog\.archive\.differs"):
+        move(whole.folder, to, found.bundles[:1])
+    assert (whole.folder / found.bundles[0]).exists()
+
+
+def test_what_a_later_entry_binds_stays(whole: Whole) -> None:
+    leaves = [bytes(leaf) for (leaf,) in whole.ground.rows("SELECT leaf FROM log.entry ORDER BY index")]
+    assert len(movable(whole.folder, 530, leaves).bitmaps) == 1
+    assert movable(whole.folder, 530, [*leaves, leaves[0]]).bitmaps == ()
+    assert movable(whole.folder, 255, leaves).paths == ()
 
 
 # -- going on from an earlier run -----------------------------------------------------------------------
