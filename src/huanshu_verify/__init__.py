@@ -20,6 +20,7 @@ Steps, in order (``fsck`` runs them all and reports every failure, the first of 
                  policy's witnesses has cosigned it
     9  origins   every note is of the origin that the log had at its size; where acknowledged entries were given up
                  after a loss, two persons signed what is missing
+    10 subjects  (with data) an entry by which one record was read is about the subjects of that record
 
 The log is read from its database, from its published folder (then steps 5 to 7 say less), or from the one against the
 other. ``fsck`` can begin where an earlier run ended; what lies before is then believed as that run saw it.

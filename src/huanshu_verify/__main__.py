@@ -29,6 +29,7 @@ _WORDS = {
         "7 store": "区库记录与日志相符",
         "8 published": "公布文件与日志相符",
         "9 origins": "各起点相接",
+        "10 subjects": "查看记录与所涉主体相符",
         "gap": "缺失 {origin} 的条目 {first}–{last}（{since} 至 {until} 的记录已丢失），"
         "经 {signers} 签署放弃，由条目 {entry} 起续用 {opened}",
         "clean": "核验通过",
@@ -47,6 +48,7 @@ _WORDS = {
         "7 store": "the store is what the log says",
         "8 published": "published files are what the log says",
         "9 origins": "origins follow one another",
+        "10 subjects": "who read a record read about its subjects",
         "gap": "entries {first}–{last} of {origin} are MISSING (what was logged from {since} to {until} is lost):"
         " given up by {signers}; entry {entry} goes on as {opened}",
         "clean": "clean",
@@ -180,7 +182,7 @@ def told(report: Report, lang: str) -> list[str]:
     lines = []
     for name, _ in STEPS:
         bad = [problem for problem in report.problems if problem.step == name]
-        lines.append(f"{'✗' if bad else '✓'} {name[0]} {words[name]}")
+        lines.append(f"{'✗' if bad else '✓'} {name.partition(' ')[0]} {words[name]}")
         lines += [f"    {problem.at}: {problem.what}" for problem in bad[:_SHOWN]]
     lines += [f"    {said}" for said in report.steps if said not in dict(STEPS)]
     for gap in report.gaps:

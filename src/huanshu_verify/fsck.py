@@ -22,12 +22,13 @@ from huanshu_verify.published import Published
 from huanshu_verify.report import Entry, Log, Options, Report, Step
 from huanshu_verify.slices import Slices
 from huanshu_verify.steps import Bitmaps, Indices, Leaves, Loans, Signed
+from huanshu_verify.subjects import Subjects
 from huanshu_verify.written import Written
 
 Rule = tuple[str, type[Step]]
 STEPS: Sequence[Rule] = tuple(
     (step.name, step)
-    for step in (Indices, Leaves, Signed, Bitmaps, Loans, Slices, Written, Published, Origins)
+    for step in (Indices, Leaves, Signed, Bitmaps, Loans, Slices, Written, Published, Origins, Subjects)
 )
 _TELL_EVERY = 10_000
 #: What was changed may have any shape; the verifier must say so, not fall over it.
@@ -130,9 +131,8 @@ def _recall(log: Log, rules: Sequence[Step]) -> None:
         said = json.loads(log.options.state)
         origin, size, root = open_any(said["note"], log.key)
         for rule in rules:
-            if rule.name in said["memory"] or not isinstance(
-                rule, Origins
-            ):  # states of before know of no loss
+            # Steps younger than a state have nothing to remember of it.
+            if rule.name in said["memory"] or not isinstance(rule, (Origins, Subjects)):
                 rule.recall(said["memory"][rule.name])
         signed = next((rule for rule in rules if isinstance(rule, Signed)), None)
         if signed is None or (signed.tree.size, signed.tree.root) != (size, root):

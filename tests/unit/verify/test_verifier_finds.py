@@ -238,9 +238,13 @@ def test_a_tampering_is_found_at_its_place_and_by_its_step(log: Any, name: str) 
 def test_every_step_has_a_tampering_that_it_alone_finds() -> None:
     """Others have theirs elsewhere: a gap (1) always breaks the tree too; slices, store, files, origins need theirs."""
     assert {t.step for t in TAMPERINGS.values() if t.alone} == {"2 leaves", "3 tree", "4 bitmaps", "5 loans"}
-    assert {t.step for t in TAMPERINGS.values()} | {"6 slices", "7 store", "8 published", "9 origins"} == {
-        name for name, _ in STEPS
-    }
+    assert {t.step for t in TAMPERINGS.values()} | {
+        "6 slices",
+        "7 store",
+        "8 published",
+        "9 origins",
+        "10 subjects",
+    } == {name for name, _ in STEPS}
 
 
 def test_a_settlement_of_what_authorises_no_delivery_is_found(ground: Any, make_draft: Any) -> None:

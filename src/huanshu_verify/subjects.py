@@ -1,0 +1,70 @@
+"""Step 10: who reads one record reads about the subjects of that record, as the district store has them.
+
+The keeper binds the bitmap that the reading process hands it; so a process that lied would hide a look from who asks
+later who has seen him. A bitmap is sealed, but its entry binds the SHA-256 of the plain one, and whom a record is about
+stands in the store: any version of the record will do. Records that are gone are told, not judged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from psycopg import sql
+from pyroaring import BitMap
+
+from huanshu_verify.report import Entry, Log, Step
+
+#: Events by which a person reads one record of the district store.
+READS = frozenset({"access.record.authorised", "access.correction.authorised"})
+_AT_ONCE = 5_000
+
+
+class Subjects(Step):
+    """Every entry about one record binds the subjects of one of its versions. Bounded memory."""
+
+    name = "10 subjects"
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(log)
+        self._waiting: dict[str, list[tuple[int, int, str]]] = {}
+        self._count = self._gone = 0
+
+    def entry(self, entry: Entry) -> None:
+        body = entry.body
+        if body is None or body["event"] not in READS or not self.log.options.data:
+            return
+        told = (entry.index, int(body["detail"]["record"]), str(body["subjects"]["sha256"]))
+        self._waiting.setdefault(str(body["dataset"]), []).append(told)
+        self._count += 1
+        if self._count >= _AT_ONCE:
+            self._look()
+
+    def finish(self) -> None:
+        self._look()
+        if self._gone:
+            self.log.report.steps.append(f"subjects: {self._gone} entries are about records that are gone")
+
+    def _look(self) -> None:
+        waiting, self._waiting, self._count = self._waiting, {}, 0
+        connection = self.log.connection
+        if connection is None:
+            return
+        for dataset, entries in waiting.items():
+            table = sql.Identifier("district", dataset)
+            if connection.execute("SELECT to_regclass(%s)", (f"district.{dataset}",)).fetchone() == (None,):
+                self._gone += len(entries)
+                continue
+            found: dict[int, set[str]] = {}
+            query = sql.SQL("SELECT DISTINCT record, subjects FROM {} WHERE record = ANY(%s)").format(table)
+            for record, subjects in connection.execute(query, ([record for _, record, _ in entries],)):
+                found.setdefault(int(record), set()).add(_digest(subjects))
+            for index, record, said in entries:
+                if record not in found:
+                    self._gone += 1
+                elif said not in found[record]:
+                    self.find(index, f"is not about the subjects of {dataset} record {record}")
+
+
+def _digest(subjects: Any) -> str:
+    return hashlib.sha256(BitMap(subjects).serialize()).hexdigest()
