@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from huanshu.gate.seen import AskedWho, who_saw
 from huanshu.keeper.client import Keeper
 from huanshu.keeper.closed import ClosedServer
 from huanshu.keeper.server import Server
-from huanshu.report.statement import statement, told
+from huanshu.report.statement import statement
 from huanshu.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -118,7 +118,7 @@ def restored(place: Place, request: pytest.FixtureRequest) -> Iterator[Restored]
 
 
 def test_closed_until_two_persons_sign_then_whole_and_the_gap_is_told(
-    place: Place, restored: Restored
+    place: Place, restored: Restored, command: Callable[..., tuple[int, Any]]
 ) -> None:
     settings = restored.settings
     restored.serve_closed()
@@ -130,6 +130,17 @@ def test_closed_until_two_persons_sign_then_whole_and_the_gap_is_told(
     missing = restored.keeper("p.tang").missing()
     assert (missing["first"], missing["last"], missing["signed"]) == (place.made.size, place.size - 1, None)
     assert missing["origin"] == f"{place.made.origin}/2"
+    # The command shows it, and changes nothing.
+    reopen = "huanshu --as p.chen audit reopen"
+    code, told = command(settings, reopen)
+    assert (code, told["digest"], told["signed"]) == (0, missing["digest"], None)
+    assert command(settings, f"{reopen} --sign {missing['digest'][:8]} --reason x")[0] == 4
+    assert command(settings, f"{reopen} --sign {missing['digest']}")[0] == 4
+    signing = f"audit reopen --sign {missing['digest'][:16]} --reason 'disk array lost'"
+    assert command(settings, f"huanshu --as p.tang {signing} --dry-run")[0] == 5
+    code, told = command(settings, f"huanshu --as p.chen {signing} --dry-run")
+    assert (code, told["complete"], told["entry"]) == (0, False, None)
+    assert command(settings, "huanshu --as p.chen status")[0] == 7
     # Who may not sign, may not; one signature is none, nor are two of the same.
     with pytest.raises(DeniedError, match=r"identity\.post\.not_held"):
         restored.sign("p.tang")

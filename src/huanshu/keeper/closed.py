@@ -64,7 +64,15 @@ class ClosedService:
     TamperedError from the constructor when the log is no beginning of the acknowledged one: then nobody can sign."""
 
     def __init__(self, parts: ClosedParts, refused: TamperedError) -> None:
-        self._parts, self.refused = parts, refused
+        self._parts = parts
+        self.refused = TamperedError(
+            refused.code,
+            refused.what,
+            remedy=Text(
+                "see what is missing: huanshu audit reopen; nothing is opened meanwhile",
+                "查看缺失内容：huanshu audit reopen；期间不开启任何值",
+            ),
+        )
         self._lock = threading.Lock()
         self._known: tuple[str, Loss, Register] | None = None
         #: Set when the next origin has been opened.
