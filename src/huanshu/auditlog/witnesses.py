@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from huanshu.auditlog.asking import AT_ONCE, answer_file, request
 from huanshu.auditlog.published import WITNESSED, PublishedLog
 from huanshu.auditlog.tampering import FORK, forked, rolled_back
 from huanshu.errors import ContentError, HuanshuError, InputError, Text, Where
@@ -37,7 +37,6 @@ from huanshu.tlog import (
     parse_policy,
 )
 from huanshu.tlog.cosignatures import (
-    LARGEST_ANSWER,
     Check,
     add_checkpoint,
     answered_lines,
@@ -50,26 +49,14 @@ from huanshu.tlog.notes import DASH
 from huanshu.tlog.proofs import root_of
 
 POLICY: Final = "audit/witnesses.policy"
-_SECONDS: Final = 5.0
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-#: Witnesses asked side by side.
-_AT_ONCE: Final = 16
 #: Checkpoints whose cosignatures are still being gathered.
 _GATHERED: Final = 16
 _DAY: Final = 86_400
 #: Seconds that a witness's clock may be ahead of ours: no more than the shortest longest age that a home may set.
 SKEW: Final = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A witness's answer: HTTP status and body; where files were carried, also the note it has signed last."""
-
-    status: int
-    body: bytes
-    held: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +156,7 @@ class Witnesses:
         self._recall(policy)
         if policy.witnesses:
             # Side by side: one that lets us wait keeps nobody else waiting.
-            with ThreadPoolExecutor(max_workers=min(len(policy.witnesses), _AT_ONCE)) as pool:
+            with ThreadPoolExecutor(max_workers=min(len(policy.witnesses), AT_ONCE)) as pool:
                 answers = pool.map(lambda witness: self._answer(witness, checkpoint, note), policy.witnesses)
                 for about, found in answers:
                     self._gather(about, found)
@@ -205,7 +192,7 @@ class Witnesses:
         latest = int(self._clock().timestamp()) + SKEW
         for note, gathered in self._gathered.items():
             found = [cosignature for cosignature in gathered if cosignature.time <= latest]
-            time = quorum_time(policy, found)
+            time = policy.time(found)
             size = self._read(note).size
             if time is not None and (best is None or (size, time) > (best.size, best.time)):
                 best = Witnessed(note + "".join(f"{c.line}\n" for c in found), size, time)
@@ -232,7 +219,7 @@ class Witnesses:
         if witness.url is None:
             return self._carried(witness, checkpoint, note, hashes)
         for _ in range(2):
-            answered = _request(
+            answered = request(
                 witness.url, "POST", "/add-checkpoint", self._body(witness, checkpoint, note, hashes)
             )
             if answered.status == 200:
@@ -242,7 +229,7 @@ class Witnesses:
                 break
             self._sizes[witness.label] = answered_size(answered.body)
         name = hashlib.sha256(checkpoint.origin.encode()).hexdigest()
-        shown = _request(witness.url, "GET", f"/{name}/checkpoint", None)
+        shown = request(witness.url, "GET", f"/{name}/checkpoint", None)
         if shown.status == 200:
             self._hold_against_us(witness, shown.body.decode(errors="replace"), checkpoint, note, hashes)
         return note, ()
@@ -261,7 +248,7 @@ class Witnesses:
         asked = max(folder.glob("*.add-checkpoint"), key=lambda path: path.stat().st_mtime, default=None)
         if asked is not None and (came := asked.with_suffix(".answer")).exists():
             about = asked.read_text(encoding="utf-8", errors="replace").partition("\n\n")[2]
-            answered = _answer_file(came)
+            answered = answer_file(came)
             try:
                 size = self._read(about).size
             except (
@@ -310,74 +297,3 @@ class Witnesses:
         fork.require(self._read)
         self._published.write_note(fork.text, FORK)
         raise forked()
-
-
-def _answer_file(path: Path) -> Answered:
-    with path.open("rb") as file:
-        raw = file.read(2 * LARGEST_ANSWER)
-    status, _, rest = raw.partition(b"\n")
-    if len(status) != 3 or not status.isdigit():
-        raise InputError("tlog.cosignature.malformed", Text("an answer has no status", "答复缺少状态"))
-    if int(status) == 200:
-        return Answered(200, rest)
-    body, _, held = rest.partition(b"\n\n")
-    return Answered(int(status), body + b"\n", held.decode(errors="replace") or None)
-
-
-def quorum_time(policy: WitnessPolicy, found: Sequence[Cosignature]) -> int | None:
-    """POSIX seconds of the oldest cosignature that the quorum needs; None while it is not met."""
-    labels: set[str] = set()
-    for cosignature in sorted(found, key=lambda c: c.time, reverse=True):
-        labels.add(cosignature.witness.label)
-        if policy.met(labels):
-            return cosignature.time
-    return None
-
-
-def shown(policy: WitnessPolicy, origin: str) -> dict[str, str | None]:
-    """What each witness that can be asked shows of an origin: label → the note it signed last, None where it knows
-    none. Who does not answer is not in it."""
-    asked = [witness for witness in policy.witnesses if witness.url is not None]
-    path = f"/{hashlib.sha256(origin.encode()).hexdigest()}/checkpoint"
-
-    def ask(witness: Witness) -> tuple[str, Answered | None]:
-        try:
-            return witness.label, _request(str(witness.url), "GET", path, None)
-        except (HuanshuError, OSError, http.client.HTTPException):
-            return witness.label, None
-
-    if not asked:
-        return {}
-    with ThreadPoolExecutor(max_workers=min(len(asked), _AT_ONCE)) as pool:
-        answers = list(pool.map(ask, asked))
-    return {
-        label: answer.body.decode(errors="replace") if answer.status == 200 else None
-        for label, answer in answers
-        if answer is not None and answer.status in (200, 404)
-    }
-
-
-def _request(url: str, method: str, path: str, body: bytes | None) -> Answered:
-    """One request, without redirects and without proxies: it goes where the policy says or nowhere."""
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    made: http.client.HTTPConnection
-    if parts.scheme == "https":
-        made = http.client.HTTPSConnection(
-            parts.hostname, parts.port, timeout=_SECONDS, context=ssl.create_default_context()
-        )
-    else:
-        made = http.client.HTTPConnection(parts.hostname, parts.port, timeout=_SECONDS)
-    try:
-        made.request(
-            method, parts.path.rstrip("/") + path, body, {"Content-Type": "text/plain; charset=utf-8"}
-        )
-        answer = made.getresponse()
-        raw = answer.read(LARGEST_ANSWER + 1)
-    finally:
-        made.close()
-    if len(raw) > LARGEST_ANSWER:
-        raise InputError(
-            "tlog.cosignature.malformed", Text("a witness answered at great length", "见证方答复过长")
-        )
-    return Answered(answer.status, raw)

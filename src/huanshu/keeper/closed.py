@@ -27,8 +27,8 @@ from typing import Any, Final
 import psycopg
 
 from huanshu.auditlog import HeadStore, Origins, PublishedLog, Register
+from huanshu.auditlog.asking import shown
 from huanshu.auditlog.reopening import REOPENED, Loss, find_loss, reopen, set_aside
-from huanshu.auditlog.witnesses import shown
 from huanshu.catalog import Home
 from huanshu.catalog.working_days import due
 from huanshu.errors import DeniedError, HuanshuError, TamperedError, Text, UnavailableError

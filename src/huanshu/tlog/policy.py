@@ -13,12 +13,12 @@ files that people review, and the keeper writes its digest into the log when it 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from huanshu.errors import ContentError, HuanshuError, Text, Where
-from huanshu.tlog.cosignatures import Witness
+from huanshu.tlog.cosignatures import Cosignature, Witness
 from huanshu.tlog.notes import COSIGNATURE, parse_vkey
 
 _KEYWORDS: Final = ("log", "witness", "group", "quorum")
@@ -43,6 +43,15 @@ class WitnessPolicy:
     def met(self, labels: Collection[str]) -> bool:
         """Whether these witnesses together are the quorum."""
         return self.quorum == "none" or self._met(self.quorum, labels)
+
+    def time(self, found: Sequence[Cosignature]) -> int | None:
+        """POSIX seconds of the oldest of the cosignatures that the quorum needs; None while it is not met."""
+        labels: set[str] = set()
+        for cosignature in sorted(found, key=lambda c: c.time, reverse=True):
+            labels.add(cosignature.witness.label)
+            if self.met(labels):
+                return cosignature.time
+        return None
 
     def _met(self, name: str, labels: Collection[str]) -> bool:
         if name not in self.groups:
