@@ -64,6 +64,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "log.publication.renewed": _shape("entries"),
     "policy.bundle.proposed": _shape("before digest", "post"),
     "policy.bundle.adopted": _shape("digest", "post", "", "before author proposed"),
+    "key.purpose.ended": _shape("keys", "purpose"),
     "key.sender.enrolled": _shape("sender public_key", "post"),
     "approval.flow.granted": _shape("flow digest until", "post dataset"),
     "approval.flow.revoked": _shape("flow digest", "post dataset"),

@@ -136,7 +136,7 @@ USES: Final[tuple[Use, ...]] = (
         Text("tokens end with their purpose; links with the deployment", "令牌随用途终止；关联值随部署终止"),
         PYCA, "8.4 g)",
         ("cryptography.CMAC", "cryptography.Cipher", "cryptography.ECB", "hmac.compare_digest"),
-        (_SEALING + "links", _SEALING + "blocks", "huanshu.keeper.service"),
+        (_SEALING + "links", _SEALING + "blocks", "huanshu.keeper.*"),
     ),
     Use(
         "context.hash",
@@ -253,7 +253,7 @@ USES: Final[tuple[Use, ...]] = (
         Text("certificates of the machine", "操作系统证书库"),
         Text("with the certificates", "随证书更换"), PYTHON, "8.2 b) c); 8.4 d) f)",
         ("ssl.create_default_context", "ssl.SSLContext", "ssl.PROTOCOL_TLS_SERVER", "ssl.TLSVersion"),
-        ("huanshu.auditlog.witnesses", "huanshu_witness.serving"), _MACHINE,
+        ("huanshu.auditlog.*", "huanshu_witness.*"), _MACHINE,
     ),
     Use(
         "airflow.secrets",

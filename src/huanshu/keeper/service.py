@@ -53,6 +53,7 @@ from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.corrections import PLATFORM_ONLY
 from huanshu.keeper.counted import Counted
 from huanshu.keeper.custody import ROTATION
+from huanshu.keeper.endings import Endings
 from huanshu.keeper.erased import ErasedSubjects
 from huanshu.keeper.establish import Asker, Peer, establish
 from huanshu.keeper.exposure import exposed
@@ -112,6 +113,7 @@ class Service:
         self._stopped: TamperedError | None = None
         self._seen = SeenIndex(parts.connect)
         self._counted = Counted(parts.connect, parts.reader)
+        self._endings = Endings(parts.tending.monotonic)
         try:
             self._home = parts.read_home()
             self._enforcer = parts.enforcer(self._home)
@@ -143,6 +145,8 @@ class Service:
             if self._register.custody.destroyed:
                 self._parts.vault.purge()
         self._publish()
+        with self._alone():
+            self._end_purposes()
         try:
             self._parts.tending.ask_witnesses(self._home)
         except TamperedError as error:
@@ -916,6 +920,20 @@ class Service:
         at, spoken = self._parts.writer.now(), speaking(self._register)
         for body in emergency.owed(self._register, self._home, at, spoken):
             self._write(body, None, None)
+
+    def _end_purposes(self) -> None:
+        """Destroy the token keys of purposes that have ended, by rules that are adopted."""
+        if self._register.policy_digest != self._home.policies.digest:
+            return
+        try:
+            for purpose, names in self._endings.due(
+                self._home, self._parts.vault, self._parts.writer.now().date()
+            ):
+                told = {"event": "key.purpose.ended", "purpose": purpose, "detail": {"keys": len(names)}}
+                self._write({**speaking(self._register), **told}, None, None)
+                self._parts.vault.destroy(names)
+        except (UnavailableError, psycopg.Error):
+            return  # the next round looks again
 
     def _publish(self) -> None:
         try:

@@ -50,7 +50,7 @@ class Tending:
         freshness: type[Freshness] = Freshness,
     ) -> None:
         self._writer, self._publisher, self._witnesses = writer, publisher, witnesses
-        self._clock, self._monotonic = clock, monotonic
+        self._clock, self.monotonic = clock, monotonic
         self._freshness = freshness(clock, monotonic)
         self._publishing, self._asking = threading.Lock(), threading.Lock()
         self._published: str | None = None
@@ -90,18 +90,18 @@ class Tending:
         """Show the published checkpoint to the witnesses when it is time. TamperedError when one holds something
         against us: the proof of a fork lies among the published files from then on."""
         with self._asking:
-            if self._monotonic() < self._ask_at or self._published is None:
+            if self.monotonic() < self._ask_at or self._published is None:
                 return
             _, policy = self._witnesses.policy()
             if not policy.asks:
                 return
-            self._ask_at = self._monotonic() + _AGAIN
+            self._ask_at = self.monotonic() + _AGAIN
             found = self._witnesses.round(self._published)
             if found is None:
                 return
             if found != self._witnessed:
                 self._keep(found)
-                self._ask_at = self._monotonic() + home.witness_minutes * 60 / 5
+                self._ask_at = self.monotonic() + home.witness_minutes * 60 / 5
             self._freshness.witnessed(datetime.fromtimestamp(found.time, UTC))
 
     def _keep(self, found: Witnessed) -> None:
@@ -177,7 +177,7 @@ class Tending:
 
     def _moved_clock(self, register: Register) -> Iterator[Body]:
         wall, ticks = self._pace
-        self._pace = now, elapsed = (self._clock(), self._monotonic())
+        self._pace = now, elapsed = (self._clock(), self.monotonic())
         moved = (now - wall) - timedelta(seconds=elapsed - ticks)
         if abs(moved) > _DRIFT:
             detail = {

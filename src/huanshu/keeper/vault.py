@@ -102,11 +102,13 @@ class Vault:
         """From now on the log's word says which names are destroyed; ``purge`` makes it so."""
         self._is_destroyed = is_destroyed
 
-    def names(self) -> list[KeyName]:
-        """Names of all keys that are stored; no key."""
-        return [
-            KeyName(row[0]) for row in self._connection.execute("SELECT name FROM keys.wrapped ORDER BY name")
-        ]
+    def names(self, beginning: str = "") -> list[KeyName]:
+        """Names of the stored keys that begin so; no key."""
+        with self._connection.transaction():
+            rows = self._connection.execute(
+                "SELECT name FROM keys.wrapped WHERE starts_with(name, %s) ORDER BY name", (beginning,)
+            ).fetchall()
+        return [KeyName(name) for (name,) in rows]
 
     def wrapped(self) -> list[tuple[KeyName, bytes]]:
         """All stored keys as they lie there, wrapped."""
@@ -147,6 +149,13 @@ class Vault:
     def profile(self) -> Profile:
         """Of what algorithms its keys are."""
         return self._root.profile
+
+    def destroy(self, names: Collection[KeyName]) -> None:
+        """For ever: durably out of the store, then out of this process. Backups keep theirs until they expire."""
+        with self._connection.transaction():
+            self._connection.execute("DELETE FROM keys.wrapped WHERE name = ANY(%s)", (list(names),))
+        for name in names:
+            self._plain.pop(name, None)
 
     @property
     def closed(self) -> bool:

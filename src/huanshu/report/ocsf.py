@@ -24,7 +24,7 @@ DATASTORE, API, AUTHENTICATION, AUTHORIZE, COMPLIANCE, DETECTION = 6005, 6003, 3
 CLASSES: Final = (DATASTORE, API, AUTHENTICATION, AUTHORIZE, COMPLIANCE, DETECTION)
 
 _READ, _UPDATE, _QUERY, _WRITE, _DELETE, _OTHER = 1, 2, 4, 5, 7, 99
-_API_CREATE, _API_READ, _API_UPDATE = 1, 2, 3
+_API_CREATE, _API_READ, _API_UPDATE, _API_DELETE = 1, 2, 3, 4
 _LOGON, _ASSIGN = 1, 1
 _OPENED, _CLOSED = 1, 3
 _SUCCESS, _FAILURE = 1, 2
@@ -71,6 +71,7 @@ EVENTS: Final[Mapping[str, _Line]] = {
     "erasure.subject.completed": _Line(DATASTORE, _DELETE, severity=_MEDIUM),
     "policy.bundle.proposed": _Line(API, _API_CREATE),
     "policy.bundle.adopted": _Line(API, _API_UPDATE),
+    "key.purpose.ended": _Line(API, _API_DELETE),
     "key.sender.enrolled": _Line(API, _API_CREATE),
     "approval.flow.granted": _Line(AUTHORIZE, _ASSIGN),
     "approval.flow.revoked": _Line(AUTHORIZE, _OTHER),

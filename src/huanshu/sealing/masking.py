@@ -54,17 +54,31 @@ def _name(text: pa.Array) -> pa.Array:
     length, two = pc.utf8_length(text), pc.utf8_slice_codeunits(text, start=0, stop=2)
     compound = pc.and_(pc.greater(length, 2), pc.is_in(two, value_set=_COMPOUND))
     head = pc.if_else(compound, two, pc.utf8_slice_codeunits(text, start=0, stop=1))
-    rest = _stars(pc.subtract(length, pc.utf8_length(head)))
-    dotted = pc.match_substring(text, DOTS[0])
-    for dot in DOTS[1:]:
-        dotted = pc.or_(dotted, pc.match_substring(text, dot))
-    if pc.any(dotted).as_py():
-        behind = pc.if_else(
-            compound, pc.utf8_slice_codeunits(text, start=2), pc.utf8_slice_codeunits(text, start=1)
-        )
-        rest = pc.if_else(dotted, pc.replace_substring_regex(behind, f"[^{DOTS}]", "*"), rest)
+    behind = pc.subtract(length, pc.if_else(compound, 2, 1))
+    rest = _stars(pc.max_element_wise(behind, 0))
+    hides = pc.greater(behind, 0)
+    if _may_have_dots(text):
+        rest, hides = _between_dots(text, compound, rest, hides)
     masked = pc.binary_join_element_wise(head, rest, _NOTHING)
-    return pc.if_else(pc.equal(masked, text), _whole(text), masked)
+    return masked if pc.all(hides).as_py() else pc.if_else(hides, masked, _whole(text))
+
+
+def _may_have_dots(text: pa.Array) -> bool:
+    """Whether a byte that begins a dot is anywhere: names in Chinese characters have none."""
+    _, flat = _bytes_of(text)
+    return any((flat == dot.encode()[0]).any() for dot in DOTS)
+
+
+def _between_dots(
+    text: pa.Array, compound: pa.Array, rest: pa.Array, hides: pa.Array
+) -> tuple[pa.Array, pa.Array]:
+    """What hides the rest of each name, its dots kept; and whether anything is hidden."""
+    dotted = pc.match_substring_regex(text, f"[{DOTS}]")
+    behind = pc.if_else(
+        compound, pc.utf8_slice_codeunits(text, start=2), pc.utf8_slice_codeunits(text, start=1)
+    )
+    kept = pc.replace_substring_regex(behind, f"[^{DOTS}]", "*")
+    return pc.if_else(dotted, kept, rest), pc.if_else(dotted, pc.match_substring(kept, "*"), hides)
 
 
 def _birth_date(text: pa.Array) -> pa.Array:

@@ -81,8 +81,8 @@ def _whole(value: str) -> str:
 
 def _name(value: str) -> str:
     head = 2 if len(value) > 2 and value[:2] in COMPOUND_SURNAMES else 1
-    masked = value[:head] + "".join(char if char in DOTS else _STAR for char in value[head:])
-    return _whole(value) if masked == value else masked
+    rest = "".join(char if char in DOTS else _STAR for char in value[head:])
+    return value[:head] + rest if _STAR in rest else _whole(value)
 
 
 def _birth_date(value: str) -> str:
