@@ -6,30 +6,32 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from huanshu.assembly.sandbox import holder_of_role
+from huanshu.assembly.sandbox import put_in_force
 from huanshu.auditlog import Draft, HeadFile, LogWriter, PublishedLog, Signer, create_head
+from huanshu.auditlog.published import WITNESSED
 from huanshu.auditlog.publisher import bound_digests
 from huanshu.auditlog.tampering import FORK
 from huanshu.auditlog.witnesses import POLICY
-from huanshu.catalog import Rung, read_home
+from huanshu.catalog import Rung
 from huanshu.drill.careless import AlwaysFresh
 from huanshu.drill.definition import Drill
 from huanshu.drill.range import Range
 from huanshu.drill.verbs import ATTACK, CONTROL, TWIN, Arm
 from huanshu.errors import HuanshuError, TamperedError, Text, UnavailableError
 from huanshu.gate.read import Asked, read
-from huanshu.identity import adopt_policies
 from huanshu.store import connect
 from huanshu.tlog import ForkProof
 from huanshu_witness.serving import WitnessServer
 from huanshu_witness.state import State, create
 
 _NAMES: Final = ("audit_office", "next_district", "community")
+_PATIENCE_SECONDS: Final = 60.0
 _QUORUM: Final = f"group two_of_three 2 {' '.join(_NAMES)}\nquorum two_of_three\n"
 
 
@@ -58,11 +60,8 @@ class Outside:
 
     def _named(self, lines: list[str]) -> None:
         """Who vouches is part of the bundle: nothing goes on before it is adopted."""
-        home = self._range.settings.home
-        (home / POLICY).write_text("".join(lines) + _QUORUM)
-        keeper = self._range.acting(holder_of_role(read_home(home), "security_officer")).keeper
-        adopt_policies(keeper, read_home(home))
-        keeper.close()
+        (self._range.settings.home / POLICY).write_text("".join(lines) + _QUORUM)
+        put_in_force(self._range.settings)
 
     def __exit__(self, *_: object) -> None:
         self.leave()
@@ -71,9 +70,18 @@ class Outside:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def ask(self) -> None:
-        """A new start of the keeper asks at once."""
-        self._range.stop_keeper()
-        self._range.start_keeper()
+        """A new start of the keeper asks at once. Returns when a quorum has cosigned every entry there was: on a busy
+        machine a witness may let us wait for longer than we do."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            self._range.stop_keeper()
+            entries = len(self._range.entries())
+            self._range.start_keeper()
+            note = PublishedLog(self._range.settings.log_folder).note(WITNESSED)
+            if note is not None and int(note.split("\n")[1]) >= entries:
+                return
+            if time.monotonic() > until:
+                raise AssertionError("no quorum of the range's witnesses has cosigned")
 
     def leave(self) -> None:
         """Nobody answers any more."""
