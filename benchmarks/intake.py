@@ -7,7 +7,9 @@ Ours    ``run_intake`` on a real deployment (embedded PostgreSQL, keeper, log): 
         the suite, links, numbers, sealing, COPY, indexes, promotion, the log's entries, ANALYZE. The libraries are
         imported before the clock starts (a worker lives longer than one extract); how long that took is printed.
 Peer    the sealed table that ours left, copied out binary to a file; then COPY IN on one connection into an identical
-        table, loaded first and indexed after, as ours is. Median of three, on the same server.
+        table, loaded first and indexed after, as ours is. Median of three, on the same server. It copies as anybody
+        would, into a table that is there. Ours stores its rows frozen (docs/decisions/0029); what the same would bring
+        the peer is measured once and told beside it.
 Memory  of this process and all its children but PostgreSQL, together (``measuring.Memory``).
 Clock   wall seconds decide. Beside them stand processor seconds, ours and PostgreSQL's: on a machine that does other
         work meanwhile they are the figures to trust.
@@ -147,13 +149,27 @@ class Peer:
 
     def run(self) -> tuple[float, float]:
         """Seconds of (COPY, indexes)."""
+        self._make()
+        return self._fill(b"FORMAT binary")
+
+    def run_frozen(self) -> float:
+        """Seconds of both, all in the transaction that makes the table."""
+        with self._connection.transaction():
+            self._make()
+            return sum(self._fill(b"FORMAT binary, FREEZE"))
+
+    def _make(self) -> None:
+        self._connection.execute("DROP TABLE IF EXISTS district.bare")
+        self._connection.execute(
+            f"CREATE TABLE district.bare (LIKE district.{self._table} INCLUDING DEFAULTS)".encode()
+        )
+
+    def _fill(self, form: bytes) -> tuple[float, float]:
         execute = self._connection.execute
-        execute("DROP TABLE IF EXISTS district.bare")
-        execute(f"CREATE TABLE district.bare (LIKE district.{self._table} INCLUDING DEFAULTS)".encode())
         begun = time.perf_counter()
         with (
             self._file.open("rb") as file,
-            self._connection.cursor().copy(b"COPY district.bare FROM STDIN (FORMAT binary)") as copy,
+            self._connection.cursor().copy(b"COPY district.bare FROM STDIN (" + form + b")") as copy,
         ):
             while part := file.read(1 << 18):
                 copy.write(part)
@@ -191,6 +207,7 @@ def measure(records: int, periods: int, cache: Path, keep: Path | None) -> list[
             f" {', '.join(f'{copied:.2f} + {indexed:.2f} (indexes)' for copied, indexed in runs)};"
             f" {bare_cpu:.1f} s of processor"
         )
+        frozen = peer.run_frozen()
         peer.close()
         results = [
             Result("intake.copy_ratio", first.seconds / bare, "ratio", "≤ 1.8", "bare binary COPY, s", bare),
@@ -202,6 +219,7 @@ def measure(records: int, periods: int, cache: Path, keep: Path | None) -> list[
                 "bare binary COPY, cpu s",
                 bare_cpu,
             ),
+            Result("intake.frozen_copy_ratio", first.seconds / frozen, "ratio", "", "COPY FREEZE, s", frozen),
             Result("intake.records", first.records, "records"),
             Result("intake.load", load, "load average at the start"),
             Result("intake.seconds", first.seconds, "s"),

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+import psycopg
 import pytest
 
 from huanshu.assembly import Stack, connect
@@ -154,6 +156,14 @@ def test_the_same_extract_again_changes_nothing(loaded: Any) -> None:
     assert all(state == states[0] for state in states)
 
 
+def test_a_first_extracts_rows_are_stored_frozen(place: Place, loaded: Any) -> None:
+    """Otherwise whoever reads them first writes every page once more."""
+    ((pages, frozen),) = place.rows(
+        "SELECT relpages, relallfrozen FROM pg_class WHERE oid = 'district.resident'::regclass"
+    )
+    assert frozen == pages > 0
+
+
 def test_the_next_period_brings_exactly_what_changed(place: Place, loaded: Any) -> None:
     """A mover, a change, a death, a birth and a faulty row; then the dead one back, by changes only."""
     before = {row[5]: row for row in place.current()}
@@ -220,6 +230,41 @@ def test_a_killed_worker_leaves_nothing_and_the_next_run_cures_it(place: Place, 
     assert place.current() == before
     assert place.take_in(workers=2).state == "promoted"
     assert len(place.current()) == len(rows)
+
+
+def test_a_killed_loader_leaves_nothing_and_the_next_run_cures_it(place: Place, loaded: Any) -> None:
+    rows = [{**row, "residence_address": "清禾区柳岸街道清荷路89号"} for row in register()]
+    place.send(rows)
+    before, here = place.current(), psutil.Process()
+
+    def loader() -> int:
+        return max(here.children(), key=lambda child: child.create_time()).pid
+
+    with pytest.raises(UnavailableError) as told:
+        place.take_in(workers=2, pause=killed(place, loader))
+    assert told.value.code == "exchange.worker.lost"
+    assert place.current() == before
+    assert place.take_in(workers=2).state == "promoted"
+    assert {version for _, version, *_ in place.current()} != {version for _, version, *_ in before}
+
+
+def test_why_rows_cannot_be_loaded_is_told(place: Place, loaded: Any) -> None:
+    """The workers see only that nobody takes their rows any more."""
+    rows = [{**row, "residence_address": "清禾区柳岸街道清荷路90号"} for row in register()]
+    place.send(rows)
+    before, real = place.current(), place.ground().district
+
+    def refusing() -> psycopg.Connection:
+        connection = real()
+        if sys._getframe(1).f_code.co_filename.endswith("loading.py"):
+            connection.execute("SET default_transaction_read_only = on")
+        return connection
+
+    with pytest.raises(UnavailableError) as told:
+        place.take_in(workers=2, district=refusing)
+    assert told.value.code == "store.server.read_only"
+    assert place.current() == before
+    assert place.take_in(workers=2).state == "promoted"
 
 
 _PARENT = """

@@ -16,7 +16,8 @@ sealed whole, with the rules it failed; a record already in the store keeps its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from huanshu import telemetry
 from huanshu.catalog import Contract, Flow, Suite
 from huanshu.errors import ContentError, InputError
 from huanshu.exchange import batches, quarantine, repairs, written
+from huanshu.exchange.chutes import LoadingEndedError, chutes, let_go
 from huanshu.exchange.corrections import standing
 from huanshu.exchange.deciding import (
     Bad,
@@ -40,11 +42,12 @@ from huanshu.exchange.deciding import (
 )
 from huanshu.exchange.extract import open_extract
 from huanshu.exchange.ground import Ground
+from huanshu.exchange.loading import Loading
 from huanshu.exchange.manifest import Manifest, read_manifest
 from huanshu.exchange.staging import Stages, Staging, Task
 from huanshu.exchange.tables import create, district_tables, generation
 from huanshu.exchange.turn import require_signed, require_turn
-from huanshu.exchange.versions import INDEXES, Versions
+from huanshu.exchange.versions import Versions
 from huanshu.exchange.workers import Workers
 from huanshu.exchange.written import Lists
 from huanshu.keeper.tickets import Ticket
@@ -207,10 +210,6 @@ class _Intake:
             extract = open_extract(self._folder, self._manifest, self._contract)
             parts = extract.parts(self._ground.workers_for(self._manifest.records))
             preload()
-        task = Task(
-            self._ground, self._contract, self._suite, ticket, self._batch, self._epoch, len(parts),
-            generation(self._district),
-        )  # fmt: skip
         done = 0
 
         def report(records: int) -> None:
@@ -218,28 +217,46 @@ class _Intake:
             done += records  # each record twice: judged, then staged
             self._ground.progress(self._flow.dataset, done // 2, self._manifest.records)
 
-        made = [partial(Staging, task, part, number) for number, part in enumerate(parts)]
-        with Workers(made, report) as workers:
+        with ExitStack() as stack:
+            task = Task(
+                self._ground, self._contract, self._suite, ticket, self._batch, self._epoch, len(parts),
+                generation(self._district), stack.enter_context(chutes(len(parts))),
+            )  # fmt: skip
+            made = [partial(Staging, task, part, number) for number, part in enumerate(parts)]
+            workers = stack.enter_context(Workers(made, report))
             if task.workers > 1:
                 parts[0].release()  # the workers have theirs
             del extract, parts, made
             judged = Parts(workers.ask("judge", [()] * task.workers))
-            with self._stages.of("decide"):
-                verdict, bad = judge_whole(self._contract, self._suite, judged)
-                verdict, bad = without_erased(self._district, self._contract, judged, verdict, bad)
-                decided = self._decide(workers, judged, verdict, bad)
-            staged = workers.answers()
-            for part in staged:
-                self._stages.add(part.seconds)
-            with self._stages.of("index"):
-                workers.begin(
-                    "index", [(list(range(n, INDEXES, task.workers)),) for n in range(task.workers)]
-                )
+            with self._loading(task) as loaded:
+                with self._stages.of("decide"):
+                    verdict, bad = judge_whole(self._contract, self._suite, judged)
+                    verdict, bad = without_erased(self._district, self._contract, judged, verdict, bad)
+                    decided = self._decide(workers, judged, verdict, bad)
+                try:
+                    staged = workers.answers()
+                except LoadingEndedError:
+                    loaded()  # why
+                    raise
+                for part in staged:
+                    self._stages.add(part.seconds)
                 lists = written.whole(
                     (part.written for part in staged), decided.ended, decided.ended_versions
                 )
-                workers.answers()
+                with self._stages.of("index"):
+                    loaded()
         return verdict, decided, lists
+
+    @contextmanager
+    def _loading(self, task: Task) -> Iterator[Callable[[], object]]:
+        """Whoever loads what the workers seal; to be called to wait for its end. A single worker does it itself."""
+        if not task.chutes:
+            yield lambda: None
+            return
+        with Workers([lambda _: Loading(task)], lambda _: None, apart=True) as loader:
+            let_go(task.chutes)
+            loader.begin("load", [()])
+            yield loader.answers
 
     def _decide(self, workers: Workers, judged: Parts, verdict: Verdict, bad: Bad) -> Decided:
         """Let the workers begin as soon as every number is known; it is stored while they seal."""

@@ -33,7 +33,7 @@ from huanshu.exchange.extract import Batch
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.staging import Judged, Staging, Task
 from huanshu.exchange.tables import create, district_tables, generation
-from huanshu.exchange.versions import INDEXES, Versions
+from huanshu.exchange.versions import Versions
 from huanshu.exchange.workers import Workers
 from huanshu.gate.quarantine import opened_for_repair
 from huanshu.keeper.tickets import Ticket
@@ -163,7 +163,6 @@ class _Repair:
                 decided.store(self._district)
             ((order,),) = decided.orders
             (staged,) = workers.ask("stage", [(order,)])
-            workers.ask("index", [(list(range(INDEXES)),)])  # only for the very first records of a dataset
         lists = written.whole([staged.written], decided.ended, decided.ended_versions)
         told: dict[str, Any] = {
             "record": int(order.records[0]) if len(order.records) else 0,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -22,11 +22,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from huanshu.catalog import Contract, Suite
+from huanshu.exchange.chutes import Chute, giving
 from huanshu.exchange.corrections import standing
 from huanshu.exchange.extract import Part
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.repeats import coded, together, whole
-from huanshu.exchange.versions import Versions
+from huanshu.exchange.versions import Put, Versions
 from huanshu.exchange.workers import Report
 from huanshu.exchange.written import Lists, RowDigests, bound_columns
 from huanshu.gate import intake as gate
@@ -34,7 +35,6 @@ from huanshu.keeper.tickets import Ticket
 from huanshu.quality import Verdict, validate
 from huanshu.quality import whole as whole_verdict
 from huanshu.sealing import Keyring
-from huanshu.store.copying import copy_in_rows
 from huanshu.store.images import FIELD_COUNT, Image, lists, numbers
 
 Numbers = NDArray[np.int64]
@@ -105,6 +105,8 @@ class Task:
     workers: int
     #: Of the store's links; nobody changes it while the intake's lock is held.
     generation: int = 1
+    #: One a worker, down to the process that loads; none where a single worker loads its rows itself.
+    chutes: Sequence[Chute] = ()
 
 
 class Staging:
@@ -116,7 +118,7 @@ class Staging:
             # The others give pages back between two stretches and take them anew: half as long again as the reading.
             pa.set_memory_pool(pa.system_memory_pool())
         self._contract = task.contract
-        self._versions = Versions(task.contract)
+        self._chute = giving(task.chutes, number) if task.chutes else None
         # Connections of its own: those of the process it was forked from are that one's.
         self._keeper = task.ground.keeper.another()
         self._loan = number
@@ -173,7 +175,7 @@ class Staging:
     def stage(self, order: Order) -> Staged:
         """Write what is ordered."""
         written: dict[str, bytes] = {}
-        with self._task.ground.district() as district:
+        with self._filling() as put, self._task.ground.district() as district:
             with self._stages.of("quarantine"), district.transaction():
                 self._quarantine(district, order.quarantine)
             for number, chunk in enumerate(self._chunks(order)):
@@ -182,13 +184,12 @@ class Staging:
                         self._keeper, self._task.ticket, self._next_loan(), self._contract, chunk.homes,
                         self._task.epoch,
                     )  # fmt: skip
-                with district.transaction():
-                    with self._stages.of("seal"):
-                        image = self._sealed(district, keys, order, chunk)
-                    with self._stages.of("copy in"):
-                        digests = RowDigests()
-                        rows = _noted(image, digests)
-                        copy_in_rows(district, self._versions.staging, image.names, rows)
+                with self._stages.of("seal"), district.transaction():
+                    image = self._sealed(district, keys, order, chunk)
+                with self._stages.of("copy in"):
+                    digests = RowDigests()
+                    for rows in _noted(image, digests):
+                        put(rows)
                 # A home's rows all lie in one chunk.
                 written |= digests.lists(
                     chunk.homes, chunk.starts, order.records[chunk.places], order.versions[chunk.places]
@@ -197,11 +198,19 @@ class Staging:
                 self._report(len(chunk.places))
         return Staged(self._stages.seconds, written)
 
-    def index(self, numbers: list[int]) -> None:
-        """Make these indexes of the staging, which is full now."""
-        with self._task.ground.district() as district:
-            for number in numbers:
-                self._versions.index(district, number)
+    @contextmanager
+    def _filling(self) -> Iterator[Put]:
+        """Where the rows go."""
+        if self._chute is not None:
+            yield self._chute.put
+            self._chute.end()
+            return
+        names = bound_columns(self._contract)
+        with (
+            self._task.ground.district() as district,
+            Versions(self._contract).filling(district, names) as put,
+        ):
+            yield put
 
     def _next_loan(self) -> int:
         """Loans are numbered through all workers."""

@@ -1,7 +1,10 @@
 """The versions of a dataset in the district store: what is current, what an extract brings, and the exchange of both.
 
-An intake fills ``<dataset>_staging``, which has the columns of the versions and no index. Its promotion is the one
-transaction with effect:
+An intake fills ``<dataset>_staging``, which has the columns of the versions and no index, in one transaction that
+empties it first. So its rows can be stored *frozen*: no later reader has to note on each page that they were committed;
+that would write every page of a first extract once more, and once more into the WAL (docs/decisions/0029).
+
+Its promotion is the one transaction with effect:
     the first of a dataset   the staging, indexed meanwhile, takes the place of the empty versions: no row is written
                              twice. It is an ordinary, logged table from the start.
     every later one          versions that end get their ``batch_out``; the staging's rows are added. It is unlogged:
@@ -11,7 +14,8 @@ Who reads meanwhile waits for that transaction, or sees the state before it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,13 +27,12 @@ from psycopg import sql
 from huanshu.catalog import Contract
 from huanshu.errors import Text, UnavailableError
 from huanshu.exchange.tables import create_indexes, versions_table
-from huanshu.store.copying import copy_in
+from huanshu.store.copying import copy_in, copying_rows
 from huanshu.store.packed import BIGINT, INTEGER, read_packed
 
 Numbers = NDArray[np.int64]
-
-#: How many indexes the versions have: each can be made by a connection of its own, at the same time.
-INDEXES = 2
+#: Takes rows in COPY's binary form, some at a time.
+Put = Callable[[bytes | memoryview], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +92,21 @@ class Versions:
         query = sql.SQL("SELECT record, max(version) FROM {} JOIN given USING (record) GROUP BY record")
         return dict(connection.execute(query.format(self._versions)).fetchall())
 
-    def index(self, connection: psycopg.Connection, number: int) -> None:
-        """Make the staging's index of that number, when the staging is to take the versions' place."""
-        if not self._empty(connection):
-            return
-        if number == 0:
-            connection.execute(
-                sql.SQL("CREATE UNIQUE INDEX {} ON {} (record, version)").format(
-                    sql.Identifier(f"{self._filled.name}_pkey"), self.staging
+    @contextmanager
+    def filling(self, connection: psycopg.Connection, names: Sequence[str]) -> Iterator[Put]:
+        """The staging, open for rows of these columns. When the context ends it holds them all, and has its indexes
+        where it is to take the versions' place; when it fails, or whoever does it is killed, it is empty."""
+        with connection.transaction():
+            connection.execute(sql.SQL("TRUNCATE {}").format(self.staging))
+            with copying_rows(connection, self.staging, names, frozen=True) as put:
+                yield put
+            if self._empty(connection):
+                connection.execute(
+                    sql.SQL("CREATE UNIQUE INDEX {} ON {} (record, version)").format(
+                        sql.Identifier(f"{self._filled.name}_pkey"), self.staging
+                    )
                 )
-            )
-        else:
-            create_indexes(connection, self._filled)
+                create_indexes(connection, self._filled)
 
     def promote(self, connection: psycopg.Connection, batch: str, ended: Numbers) -> None:
         """End the current versions of ``ended``, add the staging's. In the caller's transaction."""

@@ -10,7 +10,8 @@ Whoever is killed:
                 the parent's database session lives on, for they share its socket, and with it the lock it holds: the
                 next run waits, so nobody is left who could write into what that run makes anew.
 
-With one worker there is no fork: the object lives here, and is asked here.
+With one worker there is no fork: the object lives here, and is asked here; unless it is to work while others
+do (``apart``).
 """
 
 from __future__ import annotations
@@ -43,8 +44,10 @@ class Report(Protocol):
 class Workers:
     """``make[n](report)`` makes worker *n*'s object, in its process. Use as a context manager."""
 
-    def __init__(self, make: Sequence[Callable[[Report], Any]], report: Report) -> None:
-        self._make, self._report = make, report
+    def __init__(
+        self, make: Sequence[Callable[[Report], Any]], report: Report, *, apart: bool = False
+    ) -> None:
+        self._make, self._report, self._apart = make, report, apart
         self._here: Any = None
         self._kept: Any = None
         self._links: list[socket.socket] = []
@@ -52,7 +55,7 @@ class Workers:
         self._life = -1
 
     def __enter__(self) -> Workers:
-        if len(self._make) == 1:
+        if len(self._make) == 1 and not self._apart:
             self._here = self._make[0](self._report)
         else:
             try:

@@ -15,6 +15,7 @@ The format is PostgreSQL's documentation of COPY, "Binary Format". Deliberately 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, LiteralString, Never
 
 import numpy as np
@@ -82,12 +83,25 @@ def copy_in_rows(
     rows: Iterable[bytes | memoryview],
 ) -> None:
     """Append rows that are in COPY's binary form already, each with its field count; several may come as one."""
+    with copying_rows(connection, table, names) as put:
+        for part in rows:
+            put(part)
+
+
+@contextmanager
+def copying_rows(
+    connection: psycopg.Connection, table: sql.Composable, names: Sequence[str], *, frozen: bool = False
+) -> Iterator[Callable[[bytes | memoryview], None]]:
+    """``copy_in_rows`` as a function that is given the rows, in pieces of whatever length, until the context ends.
+
+    ``frozen``: the rows are stored as visible to everybody from the commit on, which the server takes only for a table
+    that this very transaction has made or emptied."""
     listed = sql.SQL(", ").join(map(sql.Identifier, names))
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(table, listed)
+    options = sql.SQL("FORMAT binary, FREEZE" if frozen else "FORMAT binary")
+    statement = sql.SQL("COPY {} ({}) FROM STDIN ({})").format(table, listed, options)
     with connection.cursor().copy(statement) as copy:
         copy.write(_HEAD)
-        for part in rows:
-            copy.write(part)
+        yield copy.write
         copy.write(_TAIL)
 
 
