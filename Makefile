@@ -87,6 +87,7 @@ bench-access: $(STAMP) $(OSO) ## Deciding beside pycasbin, cedarpy and oso, into
 
 bench-sealing: $(STAMP) ## Sealing, opening, links beside AESSIV, Tink, Fernet …, into benchmarks/results
 	$(BIN)/python benchmarks/sealing.py
+	$(BIN)/python benchmarks/rotation.py --records $(RECORDS)
 
 full-scale: $(STAMP) ## The whole district once: simulate, intake, delivery, verifier (RECORDS=… for a short run)
 	@$(BIN)/python benchmarks/full_scale.py --records $(RECORDS)

@@ -35,6 +35,7 @@ from huanshu.errors import TamperedError
 from huanshu.keeper.budgets import Budgets
 from huanshu.keeper.closed import ClosedParts, ClosedServer, ClosedService
 from huanshu.keeper.counting import Reader
+from huanshu.keeper.custody import require_another
 from huanshu.keeper.erased import ErasedSubjects
 from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
@@ -65,6 +66,7 @@ def build_service(
     reader: type[Reader] = Reader,
     second: SecondPerson | None = None,
     reread: Callable[[Callable[[], Home]], Callable[[], Home]] = lambda home: home,
+    another: Callable[[str, str], None] = require_another,
 ) -> Service:
     """The service over a deployment. All but the deployment is for a range's control arm and for tests."""
     settings = deployment.settings
@@ -100,6 +102,7 @@ def build_service(
             budgets=budgets,
             reader=reader,
             second=second or SecondPerson(),
+            another=another,
         )
     )
 

@@ -78,7 +78,7 @@ def read_keys(folder: Folder) -> KeyPolicy:
     )
     generation, kept = members.get("link_generation"), members.get("backups_kept_days")
     return KeyPolicy(
-        root_provider=cast("Literal['file', 'pkcs11']", members["root_provider"].word(("file", "pkcs11"))),
+        root_provider=cast("Literal['file']", members["root_provider"].word(("file",))),
         profile=cast("Literal['aes', 'sm']", members["profile"].word(("aes", "sm"))),
         epoch=members["epoch"].integer(1, 1_000_000),
         lend_max_seconds=members["lend_max_seconds"].integer(1, MAX_LEND_SECONDS),

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from huanshu.assembly import running
+from huanshu.cli import custody
 from huanshu.cli.context import CONTEXT
 from huanshu.cli.holds import DryRun
 from huanshu.cli.inventory import inventory
@@ -15,7 +16,10 @@ from huanshu.exchange.rotation import look
 from huanshu.exchange.rotation import rotate as carry_out
 
 app = typer.Typer(no_args_is_help=True, help="Keys: status, rotation, destruction, recovery. 密钥。")
-app.command()(inventory)
+for command in (
+    inventory, custody.destroy, custody.erase, custody.copy, custody.confirm, custody.apply, custody.rehearse
+):  # fmt: skip
+    app.command()(command)
 Datasets = Annotated[list[str] | None, typer.Argument(help="Only these datasets (default: all).")]
 
 
@@ -75,7 +79,7 @@ def status() -> None:
     Example: huanshu keys status --json"""
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
         standings, generation = look(here.ground())
-        keys = here.home.policies.keys
+        keys, held = here.home.policies.keys, here.keeper.custody()
     CONTEXT.speech.table(
         Text(
             f"Epoch {keys.epoch}, links of generation {generation}",
@@ -99,8 +103,14 @@ def status() -> None:
             for each in standings
         ],
     )
+    CONTEXT.speech.table(
+        Text("Waiting for a second person", "待第二人确认"),
+        [Text("entry", "条目"), Text("what", "事项"), Text("by", "提请人"), Text("until", "截止")],
+        [(each["entry"], each["event"], each["person"], each["until"][:10]) for each in held["waiting"]],
+    )
     CONTEXT.speech.result(
         {
+            **held,
             "epoch": keys.epoch,
             "links": {"generation": generation, "wanted": keys.link_generation},
             "datasets": standings,

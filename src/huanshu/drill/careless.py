@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
+from psycopg.sql import Composable
 from pyroaring import BitMap
 
 from huanshu.access import Decision, Enforcer, Plan, PlanRequest, Request
@@ -17,6 +19,7 @@ from huanshu.exchange.corrections.message import Message
 from huanshu.exchange.receiving import Numbers, Receiving, digested
 from huanshu.keeper.budgets import Budgets
 from huanshu.keeper.counting import Reader, Told
+from huanshu.keeper.erased import ErasedSubjects
 from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import RecalledRecords
 from huanshu.keeper.reopening import Signature, TwoPersons
@@ -130,6 +133,30 @@ class ForgetsRecalls(RecalledRecords):
 
     def require_readable(self, body: Mapping[str, Any], home: Home) -> None:
         """Everything is readable."""
+
+
+class ForgetsErasures(ErasedSubjects):
+    """A keeper's memory without erasures: who was erased is opened as before, when a store has him again."""
+
+    def require_none(self, body: Mapping[str, Any], bitmap: bytes | None) -> None:
+        """Nobody was erased."""
+
+
+def anybody_confirms(proposer: str, person: str) -> None:
+    """Also who proposed it."""
+
+
+class CommitsEveryStatement(psycopg.Connection):
+    """A connection on which a transaction is only a word: what a crash leaves is half of what belongs together."""
+
+    @contextmanager
+    def transaction(self, *_: Any, **__: Any) -> Iterator[Any]:
+        yield None
+
+    def execute(self, query: Any, *given: Any, **named: Any) -> Any:
+        """A lock is nothing without a transaction."""
+        text = query.as_string() if isinstance(query, Composable) else str(query)
+        return super().execute("SELECT 1" if text.startswith("LOCK TABLE") else query, *given, **named)
 
 
 class OneIsEnough(TwoPersons):

@@ -39,6 +39,7 @@ from huanshu.keeper.budgets import Budgets
 from huanshu.keeper.client import Keeper
 from huanshu.keeper.closed import ClosedServer
 from huanshu.keeper.counting import Reader
+from huanshu.keeper.custody import require_another
 from huanshu.keeper.erased import ErasedSubjects
 from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
@@ -53,10 +54,10 @@ CHUNK = 3  # records per loan: several chunks even of a small sample
 
 class Range:
     """Use as a context manager. ``enforcer`` replaces the keeper's decider, ``recalled`` and ``erased`` its memory of
-    recalls and of erasures, ``freshness`` its judgement of ages, ``budgets`` its count of what people see, ``reader``
-    its judge of numbers, ``second`` its asking for a second person, ``reread`` how it reads its home, ``edit`` changes
-    the copied home (control arms only). ``watched``: with the alerts' watch in the keeper, as in every deployment; most
-    drills count entries and go without it."""
+    recalls and of erasures, ``another`` its rule that a second person confirms, ``freshness`` its judgement of ages,
+    ``budgets`` its count of what people see, ``reader`` its judge of numbers, ``second`` its asking for a second
+    person, ``reread`` how it reads its home, ``edit`` changes the copied home (control arms only). ``watched``: with
+    the alerts' watch in the keeper, as in every deployment; most drills count entries and go without it."""
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class Range:
         reader: type[Reader] = Reader,
         second: SecondPerson | None = None,
         reread: Callable[[Callable[[], Home]], Callable[[], Home]] = lambda home: home,
+        another: Callable[[str, str], None] = require_another,
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="huanshu-range-"))
         for part in ("policies", "expectations", "dags", "audit"):
@@ -81,6 +83,7 @@ class Range:
         self._watched = watched
         self._erased = erased
         self._budgets, self._reader, self._second, self._reread = budgets, reader, second, reread
+        self._another = another
         self._passed = timedelta(0)
         if edit is not None:
             edit(self.settings.home)
@@ -121,6 +124,7 @@ class Range:
             reader=self._reader,
             second=self._second,
             reread=self._reread,
+            another=self._another,
         )
         watch = watch_over(self.deployment, service, self.clock).round if self._watched else None
         self._serve(Server(self.settings.keeper_socket, service, watch))

@@ -9,6 +9,7 @@ from huanshu.drill import (
     approving,
     correcting,
     counting,
+    custody,
     erring,
     hiding,
     hoarding,
@@ -30,6 +31,7 @@ __all__ = ["Arm", "Outcome", "run_drill"]
 VERBS = {
     **verbs.VERBS,
     **correcting.VERBS,
+    **custody.VERBS,
     **erring.VERBS,
     **storing.VERBS,
     **prying.VERBS,

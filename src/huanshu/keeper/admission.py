@@ -75,6 +75,8 @@ class Admission:
     in_force: Callable[[], Policies | None] = lambda: None
     widens: Callable[[], bool] = lambda: True
     second: SecondPerson = field(default_factory=SecondPerson)
+    #: What compares who confirms with who proposed.
+    another: Callable[[str, str], None] = custody.require_another
 
     def admit(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         """The entry's body (without index, at, policy). Raises DeniedError."""

@@ -226,6 +226,10 @@ class Keeper:
         answer: dict[str, Any] = self._ask("custody")
         return answer
 
+    def covered(self, selector: Mapping[str, Any]) -> int:
+        """How many stored keys a selector (domain, dataset, field, epoch) covers."""
+        return int(self._ask("covered", selector=dict(selector)))
+
     def destroy(self, proposed: int) -> tuple[Ticket, int]:
         """Confirm a destruction that somebody else proposed; how many stored keys are gone."""
         answer = self._ask("destroy", proposed=proposed)

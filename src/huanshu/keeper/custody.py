@@ -201,7 +201,7 @@ def second(admission: Admission, asker: Asker, claim: Claim, event: str) -> tupl
             Text("no such proposal waits for a second person", "没有待第二人确认的该项提请"),
             remedy=Text("see: huanshu keys status", "参见：huanshu keys status"),
         )
-    require_another(proposal.person, str(admission.in_person(asker)["person"]))
+    admission.another(proposal.person, str(admission.in_person(asker)["person"]))
     return proposal, _post_of(admission, asker, _SECONDS)
 
 

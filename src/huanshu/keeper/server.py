@@ -191,7 +191,7 @@ class Server(Listener):
                 return getattr(service, plain)(peer, acting)
             case "seen" | "exposed" | "opened_of" | "open_quarantined" | "order_repair":
                 return _asked_of_evidence(service, peer, acting, request)
-            case "destroy" | "escrow":
+            case "covered" | "destroy" | "escrow":
                 return _confirmed(service, peer, acting, request)
             case "sender_key" | "approval" | "expectations" | "slice_of":
                 return _looked_up(service, peer, acting, request)
@@ -226,6 +226,8 @@ def _looked_up(service: Service, peer: Peer, acting: str | None, request: dict[s
 
 def _confirmed(service: Service, peer: Peer, acting: str | None, request: dict[str, Any]) -> Any:
     """Keys destroyed, or the root key copied, on two persons' word."""
+    if request["op"] == "covered":
+        return service.covered(peer, acting, request["selector"])
     if request["op"] == "destroy":
         ticket, gone = service.destroy(peer, acting, int(request["proposed"]))
         return {**_json(ticket), "gone": gone}

@@ -24,6 +24,7 @@ from pyroaring import BitMap
 from huanshu import telemetry
 from huanshu.access import Enforcer
 from huanshu.auditlog import Draft, Entry, LogWriter, Register
+from huanshu.auditlog.custody import Selector
 from huanshu.auditlog.events import ABOUT_SUBJECTS
 from huanshu.catalog import Home, Rung
 from huanshu.catalog.narrowing import Widened
@@ -98,6 +99,8 @@ class Parts:
     #: What judges whether a number may be told (a control arm puts one here that tells every number).
     reader: type[counting.Reader] = counting.Reader
     second: SecondPerson = field(default_factory=SecondPerson)
+    #: What refuses who confirms his own proposal.
+    another: Callable[[str, str], None] = custody.require_another
 
 
 class Service:
@@ -442,6 +445,12 @@ class Service:
         with self._asked(peer, acting_as):
             return custody.told(self._register.custody, self._parts.vault.names(), self._parts.writer.now())
 
+    def covered(self, peer: Peer, acting_as: str | None, selector: Mapping[str, Any]) -> int:
+        """How many stored keys a selector covers."""
+        with self._asked(peer, acting_as):
+            covers = Selector.of(selector).covers
+            return sum(map(covers, self._parts.vault.names()))
+
     def destroy(self, peer: Peer, acting_as: str | None, proposed: int) -> tuple[Ticket, int]:
         """Confirm a destruction, in the log first; then the keys are gone. A crash in between: they go at the next
         round, and are lent no more from the entry on."""
@@ -751,6 +760,7 @@ class Service:
             lambda: bundles.in_force(self._parts.connect, self._register.policy_digest),
             lambda: bool(self._widened()),
             self._parts.second,
+            self._parts.another,
         )
 
     def _widened(self) -> list[Widened]:

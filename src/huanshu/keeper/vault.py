@@ -121,10 +121,7 @@ class Vault:
             raise UnavailableError(
                 "keeper.root.kept",
                 Text("this root key does not leave its token", "该根密钥不能离开密码设备"),
-                remedy=Text(
-                    "its copy was made when it was put there: huanshu keys ceremony",
-                    "其备存在写入设备时制作：huanshu keys ceremony",
-                ),
+                remedy=Text("its copy was made when it was put there", "其备存在写入设备时已制作"),
             )
         return self._root.sealed_among(passphrases, bound)
 
