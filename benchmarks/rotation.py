@@ -109,7 +109,7 @@ def main() -> None:
         Result("rotate.read_p99_ms", p99(during), "ms", "", alone, p99(before)),
     ]
     show(results)
-    write("rotation", results)
+    write("sealing", results)
 
 
 def p99(times: list[float]) -> float:
