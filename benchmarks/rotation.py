@@ -28,6 +28,7 @@ from huanshu.assembly.sandbox import prepare
 from huanshu.catalog import Rung
 from huanshu.exchange.rotation import rotate
 from huanshu.gate.read import Asked, read
+from huanshu.identity import adopt_policies, propose_policies
 from huanshu.settings import Settings
 
 FULL = 1_300_000
@@ -37,10 +38,9 @@ def raise_to(settings: Settings, epoch: int, generation: int) -> None:
     path = settings.home / "policies/keys.yaml"
     lines = [x for x in path.read_text().splitlines() if not x.startswith(("epoch:", "link_generation:"))]
     path.write_text("\n".join([*lines, f"epoch: {epoch}", f"link_generation: {generation}", ""]))
-    officer = connect(settings, "p.chen")
-    officer.keeper.append(
-        {"event": "policy.bundle.adopted", "detail": {"digest": officer.home.policies.digest}}
-    )
+    author, second = connect(settings, "p.chen"), connect(settings, "p.deng")
+    propose_policies(author.keeper, author.home)
+    adopt_policies(second.keeper, second.home)
 
 
 def reading(settings: Settings, seconds: float, told: Any, stop: Any) -> None:

@@ -13,6 +13,7 @@ from huanshu.drill.range import Range
 from huanshu.drill.striking import strike_at, struck
 from huanshu.errors import DeniedError, TamperedError, UnavailableError
 from huanshu.exchange.rotation import look, rotate
+from huanshu.identity import adopt_policies, propose_policies
 
 ROOT = Path(__file__).parents[2]
 INTAKE, DELIVERY, DATASET = "resident.psb_to_district", "resident.district_to_communities", "resident"
@@ -31,16 +32,15 @@ def month(number: int) -> bytes:
 
 
 def raise_to(place: Range, *, epoch: int, generation: int) -> None:
-    """As a security officer does: the file, then the adoption."""
+    """As two security officers do: the file, the proposal, the adoption."""
     path = place.settings.home / KEYS
     kept = [
         line for line in path.read_text().splitlines() if not line.startswith(("epoch:", "link_generation:"))
     ]
     path.write_text("\n".join([*kept, f"epoch: {epoch}", f"link_generation: {generation}", ""]))
-    officer = place.acting("p.chen")
-    officer.keeper.append(
-        {"event": "policy.bundle.adopted", "detail": {"digest": officer.home.policies.digest}}
-    )
+    author, second = place.acting("p.chen"), place.acting("p.deng")
+    propose_policies(author.keeper, author.home)
+    adopt_policies(second.keeper, second.home)
 
 
 def epochs(place: Range) -> set[int]:

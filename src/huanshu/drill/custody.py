@@ -20,6 +20,7 @@ from huanshu.errors import DeniedError, HuanshuError, InputError, Text
 from huanshu.exchange import erasure
 from huanshu.exchange.rotation import rotate
 from huanshu.gate.read import Asked, read
+from huanshu.identity import adopt_policies, propose_policies
 from huanshu.sealing.escrow import open_among
 
 _KILLED: Final = -signal.SIGKILL
@@ -193,9 +194,9 @@ def _raise_epoch(range_: Range, actors: Mapping[str, Any]) -> None:
     epoch = range_.acting().home.policies.keys.epoch
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace(f"\nepoch: {epoch}\n", f"\nepoch: {epoch + 1}\n"), encoding="utf-8")
-    officer = range_.acting(actors["officer"])
-    detail = {"digest": officer.home.policies.digest}
-    officer.keeper.append({"event": "policy.bundle.adopted", "detail": detail})
+    author, second = range_.acting(actors["officer"]), range_.acting(actors["second"])
+    propose_policies(author.keeper, author.home)
+    adopt_policies(second.keeper, second.home)
 
 
 def _rows(range_: Range, actors: Mapping[str, Any]) -> list[tuple[int, int]]:
