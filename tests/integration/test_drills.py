@@ -17,15 +17,7 @@ def test_there_are_drills() -> None:
     assert {d.id for d in DRILLS} >= {"cross_domain_read", "deleted_log_entry", "worker_killed_mid_delivery"}
 
 
-#: Seen to fail now and then on a busy machine, each time in another arm: run apart (make test-slow) until that is understood.
-APART = {"machine_rolled_back"}
-
-
-@pytest.mark.parametrize(
-    "drill",
-    [pytest.param(d, marks=[pytest.mark.slow] if d.id in APART else []) for d in DRILLS],
-    ids=lambda d: d.id,
-)
+@pytest.mark.parametrize("drill", DRILLS, ids=lambda d: d.id)
 def test_the_drill_holds(drill) -> None:  # type: ignore[no-untyped-def]
     outcome = run_drill(ROOT, drill)
     assert len(outcome.arms) == 3
