@@ -25,7 +25,7 @@ from huanshu.gate.seen import AskedWho, who_saw
 from huanshu.keeper.client import Keeper
 from huanshu.keeper.closed import ClosedServer
 from huanshu.keeper.server import Server
-from huanshu.report.statement import statement
+from huanshu.report.statement import statement, told
 from huanshu.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -132,14 +132,14 @@ def test_closed_until_two_persons_sign_then_whole_and_the_gap_is_told(
     assert missing["origin"] == f"{place.made.origin}/2"
     # The command shows it, and changes nothing.
     reopen = "huanshu --as p.chen audit reopen"
-    code, told = command(settings, reopen)
-    assert (code, told["digest"], told["signed"]) == (0, missing["digest"], None)
+    code, shown = command(settings, reopen)
+    assert (code, shown["digest"], shown["signed"]) == (0, missing["digest"], None)
     assert command(settings, f"{reopen} --sign {missing['digest'][:8]} --reason x")[0] == 4
     assert command(settings, f"{reopen} --sign {missing['digest']}")[0] == 4
     signing = f"audit reopen --sign {missing['digest'][:16]} --reason 'disk array lost'"
     assert command(settings, f"huanshu --as p.tang {signing} --dry-run")[0] == 5
-    code, told = command(settings, f"huanshu --as p.chen {signing} --dry-run")
-    assert (code, told["complete"], told["entry"]) == (0, False, None)
+    code, dry = command(settings, f"huanshu --as p.chen {signing} --dry-run")
+    assert (code, dry["complete"], dry["entry"]) == (0, False, None)
     assert command(settings, "huanshu --as p.chen status")[0] == 7
     # Who may not sign, may not; one signature is none, nor are two of the same.
     with pytest.raises(DeniedError, match=r"identity\.post\.not_held"):
