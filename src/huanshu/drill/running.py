@@ -43,6 +43,7 @@ VERBS = {
     **publishing.VERBS,
     **reopening.VERBS,
     **sealed.VERBS,
+    **counting.VERBS,
     **writing.VERBS,
 }
 
