@@ -93,8 +93,10 @@ class Place(District):
         return lambda: path.write_text(before) and None  # type: ignore[func-returns-value]
 
     def adopt(self) -> None:
+        code, plan = self.command("huanshu access plan")
+        assert code == 0
         assert self.command("huanshu policy propose --as p.chen")[0] == 0
-        assert self.command("huanshu policy adopt --as p.deng")[0] == 0
+        assert self.command(f"huanshu policy adopt --plan {plan['hash']} --as p.deng")[0] == 0
 
     def manifest(self) -> Path:
         (path,) = (self.settings.intake_folder / INTAKE).glob("*.manifest.json")

@@ -4,7 +4,8 @@ Modules, each one idea: ``decisions`` (questions and answers), ``query`` (is the
 reach, group and rung mean), ``casbin_door`` (Casbin, the authority), ``candidates`` (which rules it need look at),
 ``model`` and ``rulebook`` (what it is given), ``nearest`` and ``explain`` (the nearest miss and the smallest grant),
 ``enforcer`` (their order), ``columns`` (plans over whole columns), ``cases`` (the cases beside the rules), ``alike``
-(domains that no rule tells apart).
+(domains that no rule tells apart), ``seeing`` (who sees what), ``change`` (what a new bundle changes), ``lint`` (odd
+rules).
 
 Deny is the default; no wildcard exists; expiry is judged at the instant asked. Nothing here does I/O, knows a
 clock, establishes a person (``huanshu.identity``), or learns whether a record exists.

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, time
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from huanshu.access.decisions import Decision, Request
 from huanshu.access.enforcer import Enforcer
-from huanshu.catalog.nouns import Case, Home
-from huanshu.errors import ContentError, Text
+from huanshu.access.rulebook import kind_of
+from huanshu.catalog.nouns import Case, Home, Policies
+from huanshu.errors import ContentError, Text, Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,40 @@ class CaseFailure:
             return Text("correct the rule, or the case", "请更正规则或用例")
         grant = self.decision.remedy
         return Text(f"correct the case, or {grant.en}", f"请更正用例；或{grant.zh}")
+
+
+@dataclass(frozen=True, slots=True)
+class Untried:
+    """A role (or post) that rules speak to and no case asks for that outcome."""
+
+    kind: str
+    role: str
+    missing: Literal["allow", "deny"]
+    where: Where  # of its first rule
+
+
+def untried(policies: Policies) -> list[Untried]:
+    """Every role and post of a rule of which no case shows that it is allowed something, or denied something.
+
+    A role that only denials speak to need not be allowed anything."""
+    tried: set[tuple[str, str, str]] = set()
+    for case in policies.cases:
+        holding = next(holding for holding in policies.holdings if holding.post == case.post)
+        kind = policies.domains[holding.domain].kind
+        tried |= {(kind, who, case.expect) for who in (holding.post, holding.role)}
+    first: dict[tuple[str, str], Where] = {}
+    allowed: set[tuple[str, str]] = set()
+    for rule in policies.rules:
+        first.setdefault((kind_of(rule), rule.role), rule.where)
+        if rule.effect == "allow":
+            allowed.add((kind_of(rule), rule.role))
+    outcomes: tuple[Literal["allow", "deny"], ...] = ("allow", "deny")
+    return [
+        Untried(*who, outcome, where)
+        for who, where in first.items()
+        for outcome in outcomes
+        if (*who, outcome) not in tried and (outcome == "deny" or who in allowed)
+    ]
 
 
 def run_cases(home: Home) -> list[CaseFailure]:

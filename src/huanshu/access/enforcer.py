@@ -11,17 +11,17 @@ was allowed, for the local day it was asked on: rules, holdings and purposes beg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
 from huanshu.access import explain
-from huanshu.access.alike import marker
+from huanshu.access.alike import Marks
 from huanshu.access.decisions import Decision, NearestMiss, Plan, PlanRequest, Request
 from huanshu.access.nearest import Nearest
 from huanshu.access.query import Disorder, Query, Standing, check_field, stand
 from huanshu.access.rulebook import Rulebook
-from huanshu.access.terms import READS, Terms, offers
+from huanshu.access.terms import READS, WRITES, Terms, offers
 from huanshu.catalog.nouns import Contract, Policies, Rule, Rung
 from huanshu.errors import Text
 
@@ -46,7 +46,7 @@ class Enforcer:
         self._zone = zone
         self._terms = Terms(policies.domains, contracts)
         self._allowed: dict[tuple[object, ...], Plan] = {}
-        self._markers: dict[tuple[str, str], Callable[[str], object]] = {}
+        self._marks = Marks(policies)
         self._rulebook = Rulebook(policies.model, policies.rules, policies.holdings, self._terms)
         self._nearest = Nearest(self._rulebook.rules, self._terms)
 
@@ -54,6 +54,24 @@ class Enforcer:
         """The decision for one field."""
         standing = self._stand(request.post, request.domain, request.dataset, request.purpose, request.at)
         return self._field(standing, request.field, request.action)
+
+    def rights(self, request: Request) -> tuple[str, ...]:
+        """What Casbin grants of one field, whatever ``request.action``: the highest rung's word, if any, then the write
+        actions. Without a word why: for questions over a whole district (``change``, ``seeing``)."""
+        standing = self._stand(request.post, request.domain, request.dataset, request.purpose, request.at)
+        if isinstance(standing, Disorder) or request.field not in standing.contract.by_name:
+            return ()
+        kind = self._policies.domains[standing.holding.domain].kind
+        query = standing.query(request.field, Rung.REVEAL.word, kind)
+        candidates = self._rulebook.candidates(query)
+        named = {self._rulebook.rules[number].action for number in candidates}
+        rung = self._granted(standing, query, None, candidates) if named & READS.keys() else None
+        writes = [
+            word
+            for word in sorted(named & WRITES)
+            if self._rulebook.decide_over(candidates, query._replace(action=word))[0]
+        ]
+        return ((rung.word,) if rung else ()) + tuple(writes)
 
     def plan(self, request: PlanRequest) -> Plan:
         """The decisions for all fields of one access, for the caller to keep under ``policy_digest``.
@@ -74,10 +92,8 @@ class Enforcer:
 
     def _key(self, request: PlanRequest) -> tuple[object, ...]:
         about = (request.post, request.dataset)
-        if about not in self._markers:
-            self._markers[about] = marker(self._policies, *about)
         known = request.domain in self._policies.domains
-        mark = self._markers[about](request.domain) if known else request.domain
+        mark = self._marks.mark(*about, request.domain) if known else request.domain
         local = self._local(request.at)
         return (*about, request.purpose, tuple(request.fields.items()), local.date(), local.tzinfo, mark)
 

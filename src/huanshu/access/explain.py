@@ -30,6 +30,16 @@ _ACTION_ZH: Final = {
     "approve": "审批",
     "trace": "追查",
 }
+_ACTION_EN: Final = {
+    "count": "to count",
+    "match": "to match",
+    "mask": "to see masked",
+    "reveal": "to see the value of",
+    "write": "to write",
+    "propose": "to propose a correction of",
+    "approve": "to approve a correction of",
+    "trace": "to trace who saw",
+}
 _KIND_ZH: Final = {
     "district": "区级",
     "subdistrict": "街道",
@@ -128,7 +138,7 @@ def unmatched(standing: Standing, query: Query, nearest: Nearest, granted: Rung 
         what = _no_role(subject, role, query, near)
     file = f"policies/rules/{query.kind}.csv"
     grant = _smallest_grant(standing, query, near)
-    add = Text(f"have security staff add to {file}: {grant}", f"请安全人员在 {file} 增加：{grant}")
+    add = _grant_words(standing, query, file, grant)
     return _denied(
         what, NearestMiss(kind, near, also, grant, file), _or_granted(granted, add), granted=granted
     )
@@ -147,8 +157,7 @@ def starts_later(rule: Rule, query: Query, terms: Terms) -> bool:
 def _smallest_grant(standing: Standing, query: Query, near: Rule | None) -> str:
     """One field, one domain, one purpose, this rung, no longer than post and purpose last."""
     reach = "own" if query.domain == query.home else query.domain
-    # A role of communities reaches each holder's own; a role of departments would give it to every department.
-    grantee = query.post if query.kind == "department" else standing.holding.role
+    grantee = standing.holding.role if _for_role(query) else query.post
     return ", ".join(
         (
             "p",
@@ -166,18 +175,43 @@ def _smallest_grant(standing: Standing, query: Query, near: Rule | None) -> str:
     )
 
 
+def _for_role(query: Query) -> bool:
+    """A role is granted its holders' own domains alone: a domain by its code, or whatever a department is given, would
+    go to every post of that role."""
+    return query.kind != "department" and query.domain == query.home
+
+
+def _grant_words(standing: Standing, query: Query, file: str, grant: str) -> Text:
+    """The smallest grant as a sentence first, then as the line to write."""
+    field, purpose, day = standing.contract.field(query.field), standing.purpose, standing.last_day
+    if not _for_role(query):
+        whom = Text(f"the post {query.post}", f"岗位 {query.post} ")
+    else:
+        role, kind = standing.holding.role, query.kind
+        whom = Text(f"{kind} posts of role {role}", f"{_KIND_ZH[kind]}角色 {role} ")
+    where = Text("their own domain", "本域") if _for_role(query) else standing.domain.name
+    return Text(
+        f"have security staff allow {whom.en} {_ACTION_EN[query.action]} “{field.title.en}” in {where.en} for"
+        f" “{purpose.title.en}” until {day} (one line in {file}: {grant})",
+        f"请安全人员允许{whom.zh}在{where.zh}为“{purpose.title.zh}”对“{field.title.zh}”{_ACTION_ZH[query.action]}，"
+        f"至 {day} 止"
+        f"（在 {file} 增加一行：{grant}）",
+    )
+
+
 # -- words --------------------------------------------------------------------------------------------
 
 
 def _subject(standing: Standing, query: Query) -> Text:
-    """``first.data_clerk, reveal name of resident in <code> (First Community) for care_visit``"""
+    """Who may not do what to which field where, and what for: titles first, the words of the files in brackets."""
     holding, domain, purpose = standing.holding, standing.domain, standing.purpose
-    field = standing.contract.field(query.field)
+    contract, field = standing.contract, standing.contract.field(query.field)
     return Text(
-        f"{query.post}, {query.action} {query.field} of {query.dataset} in {domain.code} ({domain.name.en})"
-        f" for {query.purpose}",
+        f"{holding.title.en} ({query.post}), {_ACTION_EN[query.action]} “{field.title.en}” ({query.field}) of"
+        f" “{contract.title.en}” ({query.dataset}) in {domain.name.en} ({domain.code})"
+        f" for “{purpose.title.en}” ({query.purpose})",
         f"{holding.title.zh}（{query.post}）为“{purpose.title.zh}”（{query.purpose}）在{domain.name.zh}（{domain.code}）"
-        f"对 {query.dataset} 的“{field.title.zh}”（{query.field}）{_ACTION_ZH[query.action]}",
+        f"对“{contract.title.zh}”（{query.dataset}）的“{field.title.zh}”（{query.field}）{_ACTION_ZH[query.action]}",
     )
 
 
@@ -189,7 +223,7 @@ def _reach_words(reach: str) -> Text:
 _REASONS: Final[dict[MissKind, Callable[[Rule], Text]]] = {
     "expired": lambda rule: Text(f"expired on {rule.valid_until}", f"已于 {rule.valid_until} 到期"),
     "not_yet": lambda rule: Text(f"is valid only from {rule.valid_from}", f"自 {rule.valid_from} 起方生效"),
-    "rung": lambda rule: Text(f"grants only up to {rule.action}", f"最高只授予“{_ACTION_ZH[rule.action]}”"),
+    "rung": lambda rule: Text(f"grants only up to {rule.action}", f"最高只授予到“{_ACTION_ZH[rule.action]}”"),
     "reach": lambda rule: Text(
         f"reaches only {_reach_words(rule.reach).en}", f"只及于{_reach_words(rule.reach).zh}"
     ),

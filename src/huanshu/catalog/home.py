@@ -35,6 +35,7 @@ from huanshu.catalog.nouns import (
     Suite,
     System,
 )
+from huanshu.catalog.separation import check_separation
 from huanshu.catalog.words import name as check_name
 from huanshu.errors import ContentError, Text, Where
 
@@ -247,3 +248,4 @@ class _Reading:
         self.cases: tuple[Case, ...] = self._or(lambda: rules.read_cases(folder, faults), ())
         check_rules(self.rules, self.holdings, self.tree, self.purposes, self.contracts, faults)
         check_cases(self.cases, self.posts, self.tree, self.purposes, self.contracts, faults)
+        check_separation(self.holdings, self.rules, self.tree, self.contracts, faults)

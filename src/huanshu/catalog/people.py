@@ -1,7 +1,7 @@
 """policies/persons.csv, systems.csv and posts.csv.
 
 An account establishes one person or one system, never two; a post has one domain, one role and one holder
-at a time. Who may not hold which posts together is judged by ``huanshu.conformance``, not here.
+at a time. Who may not hold which posts together is judged by ``separation``, not here.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ ROLES: Final = (
     "steward",
     "security_officer",
     "auditor",
+    "system_administrator",
     "station_head",
     "data_clerk",
     "grid_worker",

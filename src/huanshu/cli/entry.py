@@ -11,6 +11,7 @@ from huanshu.cli import (
     audits,
     authoring,
     backups,
+    changes,
     cheats,
     checks,
     corrections,
@@ -60,6 +61,9 @@ app.add_typer(records.app, name="record")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(corrections.app, name="correction")
 app.add_typer(workbooks.app, name="workbook")
+accesses.app.command("plan")(changes.plan)
+accesses.app.command("test")(changes.test)
+accesses.app.command("lint")(changes.lint_rules)
 app.add_typer(accesses.app, name="access")
 audits.app.command("reopen")(reopening.reopen)
 app.add_typer(emergencies.app, name="emergency")

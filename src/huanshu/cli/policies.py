@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from huanshu.assembly import running
+from huanshu.assembly.changing import pending, require_seen
+from huanshu.assembly.keeper_process import clock_of
 from huanshu.cli.context import CONTEXT
 from huanshu.errors import InputError, Text
 from huanshu.identity import adopt_policies, enrol_sender, propose_policies
@@ -62,17 +65,25 @@ def adopt(
         str,
         typer.Option(help="The pair that was read, BEFORE:NOW, at least 12 digits each; another is refused."),
     ] = "",
+    plan: Annotated[
+        str,
+        typer.Option(help="The hash of the plan that was read, or a file with it. 已核阅的变更方案摘要。"),
+    ] = "",
 ) -> None:
     """Put the policies as they are read now in force. What only takes away, and the first bundle of a log: a security
     officer. Everything else: another person than the one who proposed it. Exit code 5: not allowed. 使策略生效。
 
-    Example: huanshu policy adopt
-    Example: huanshu --as p.deng policy adopt --change 3f9a0c11d2e4:8b71c0aa93ff"""
+    What gives anybody more than before wants the hash that “huanshu access plan” prints.
+
+    Example: huanshu access plan --hash > change.plan
+    Example: huanshu --as p.deng policy adopt --plan change.plan --change 3f9a0c11d2e4:8b71c0aa93ff"""
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
         status = here.keeper.status()
-        now, before = str(status["policy"]), str(status["adopted"])
+        now, before = str(status["policy"]), str(status["adopted"] or "")
         _require_read(change, before, now)
         if not dry_run and before != now:
+            if before:  # before the first adoption nobody may do anything that could be widened
+                require_seen(pending(here, clock_of(here.home)()), _named(plan))
             adopt_policies(here.keeper, here.home)
     _told(before, now)
     CONTEXT.speech.result({"before": before, "now": now, "dry_run": dry_run})
@@ -100,6 +111,14 @@ def _require_read(change: str, before: str, now: str) -> None:
             Text("the policies have changed since they were read", "策略在核阅后又有改动"),
             remedy=Text("huanshu policy propose --dry-run", "huanshu policy propose --dry-run"),
         )
+
+
+def _named(plan: str) -> str:
+    """The hash itself, or what ``huanshu access plan --hash`` wrote into a file."""
+    file = Path(plan) if plan and "\0" not in plan else None
+    return (
+        file.read_text(encoding="utf-8", errors="replace")[:100].strip() if file and file.is_file() else plan
+    )
 
 
 @senders.command()

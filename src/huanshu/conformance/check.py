@@ -13,7 +13,6 @@ from typing import TypeAlias
 
 from huanshu.catalog import Home, inspect_home
 from huanshu.conformance.distributions import casbin_clash
-from huanshu.conformance.duties import separated_duties
 from huanshu.conformance.evidence_folder import declarative_audit, sound_witnesses
 from huanshu.conformance.offers import existing_masks
 from huanshu.conformance.samples import tested_rules
@@ -22,7 +21,7 @@ from huanshu.errors import HuanshuError, Text, Where
 #: A check on a sound home; it yields or raises what is wrong.
 Check: TypeAlias = Callable[[Home], Iterable[HuanshuError]]
 
-_OWN: Sequence[Check] = (separated_duties, existing_masks, tested_rules)
+_OWN: Sequence[Check] = (existing_masks, tested_rules)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def replay(
     """Replay the decision of one entry. InputError when it is none, or its bundle was never kept; TamperedError when
     the published log has another entry there; UnavailableError while it is younger than the published checkpoint."""
     body, adoption = _proven(published, vkey, connection, index)
-    requests = list(_requests(body))
+    requests = list(requests_of(body))
     if not requests:
         raise InputError(
             "audit.replay.no_decision",
@@ -102,10 +102,10 @@ def replay(
     adopted = _adopted(adoption, index, digest)
     zone = ZoneInfo(home.timezone)
     now = Enforcer(home.policies, home.contracts, zone=zone)
-    with _kept(connection, digest) as folder:
+    with kept_bundle(connection, digest) as folder:
         policies, contracts = read_bundle(Path(folder))
         then = Enforcer(policies, contracts, zone=zone)
-        decided = tuple(_decide(then, requests))
+        decided = tuple(decide_again(then, requests))
     return Replayed(
         entry=index,
         event=str(body["event"]),
@@ -119,7 +119,7 @@ def replay(
         logged=body["event"] != "access.request.denied",
         reason=_reason(body),
         then=decided,
-        now=tuple(_decide(now, requests)),
+        now=tuple(decide_again(now, requests)),
     )
 
 
@@ -155,7 +155,7 @@ def _proven(
     return entries[index].body, None if adopted is None else entries[adopted]
 
 
-def _requests(body: Mapping[str, Any]) -> Iterator[PlanRequest]:
+def requests_of(body: Mapping[str, Any]) -> Iterator[PlanRequest]:
     """What was asked, by dataset. A word that is no right (``compare``, ``reseal``) was not decided upon."""
     if not {"post", "domain", "purpose", "fields"} <= body.keys():
         return
@@ -169,7 +169,7 @@ def _requests(body: Mapping[str, Any]) -> Iterator[PlanRequest]:
         yield PlanRequest(body["post"], body["domain"], dataset, fields, body["purpose"], at)
 
 
-def _decide(enforcer: Enforcer, requests: Sequence[PlanRequest]) -> Iterator[Decided]:
+def decide_again(enforcer: Enforcer, requests: Sequence[PlanRequest]) -> Iterator[Decided]:
     for request in requests:
         plan = enforcer.plan(request)
         for field, decision in plan.decisions.items():
@@ -199,7 +199,7 @@ def _adopted(entry: Entry | None, index: int, digest: str) -> int:
 
 
 @contextmanager
-def _kept(connection: psycopg.Connection, digest: str) -> Iterator[str]:
+def kept_bundle(connection: psycopg.Connection, digest: str) -> Iterator[str]:
     """The kept bundle, unpacked in a folder that is gone afterwards."""
     row = connection.execute(_QUERIES["bundle"], (bytes.fromhex(digest),)).fetchone()
     if row is None:

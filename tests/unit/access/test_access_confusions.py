@@ -133,3 +133,71 @@ def test_no_text_is_taken_for_another(district: Any, enforcer: Any, member: str,
             ("action", "count"),
             ("action", "mask"),
         }
+
+
+# -- words that are nearly right ----------------------------------------------------------------------
+
+LOOK_ALIKE = str.maketrans("aceiopsxy", "асеіорѕху")  # Cyrillic
+FULL_WIDTH = {ord(c): ord(c) + 0xFEE0 for c in "abcdefghijklmnopqrstuvwxyz0123456789._"}
+INVISIBLE = ["\u200b", "\u00ad", "\u2060", "\ufeff", "\u200e", "\x00", "\u034f"]
+BLANKS = [" ", "\t", "\n", "\r", "\u00a0", "\u3000", "\u2028", "."]
+
+
+@st.composite
+def nearly(draw: st.DrawFn, word: str) -> str:
+    """The word as somebody would write it who hopes that it is read as the word."""
+    place = draw(st.integers(0, len(word) - 1))
+    at = word[place]
+    change = draw(
+        st.sampled_from(
+            [
+                word[:place] + at.translate(FULL_WIDTH) + word[place + 1 :],
+                word.translate(FULL_WIDTH),
+                word.translate(LOOK_ALIKE),
+                word[:place] + at.upper() + word[place + 1 :],
+                word.title(),
+                word[:place] + draw(st.sampled_from(INVISIBLE)) + word[place:],
+                word + draw(st.sampled_from(BLANKS)),
+                draw(st.sampled_from(BLANKS)) + word,
+                word[:place] + f"%{ord(at):02x}" + word[place + 1 :],
+                word[:place] + f"%25{ord(at):02X}" + word[place + 1 :],
+                word[:place] + "*",
+                word[:place] + "*" + word[place + 1 :],
+                word[:place] + "?" + word[place + 1 :],
+                unicodedata.normalize("NFD", word[:place] + "é" + word[place + 1 :]),
+                word[:place] + at + "\u0301" + word[place + 1 :],
+                f"{word}//",
+                f"/{word}",
+                f"./{word}",
+                f"{word}/../{word}",
+                f"{word};{word}",
+                f"{word},{word}",
+                f"{word}'--",
+                word + word[-1],
+                word[:-1],
+            ]
+        )
+    )
+    return change if change != word else word + " "
+
+
+def test_nearly_right_is_not_right(district: Any, enforcer: Any) -> None:
+    """At least 5 000 words that are nearly right; none is taken for the right one, or repeated."""
+    refused = 0
+    members = sorted(RIGHT)
+
+    @settings(max_examples=260, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.data())
+    def never(data: st.DataObject) -> None:
+        nonlocal refused
+        for _ in range(4):
+            for member in members:
+                token = data.draw(nearly(RIGHT[member]))
+                decision = enforcer.decide(district.asks(**{**RIGHT, member: token}))
+                assert not decision.allowed
+                assert decision.nearest.kind in {"not_canonical", "unknown"}
+                assert len(token) < 5 or token not in "".join((*decision.explanation, *decision.remedy))
+                refused += 1
+
+    never()
+    assert refused >= 5_000

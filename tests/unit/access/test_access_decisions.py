@@ -327,7 +327,7 @@ def test_the_smallest_grant_is_one_line_that_would_do(district: Any, enforcer: A
     decision = enforcer.decide(district.asks(domain="990101001002"))
     assert decision.nearest.grant_file == "policies/rules/community.csv"
     assert decision.nearest.grant == (
-        "p, 100, clerk, 990101001002, resident, name, service, reveal, 2026-06-01, 2027-12-31, allow"
+        "p, 100, yulan.clerk, 990101001002, resident, name, service, reveal, 2026-06-01, 2027-12-31, allow"
     )
     assert decision.nearest.grant in decision.remedy.en
     assert decision.nearest.grant in decision.remedy.zh

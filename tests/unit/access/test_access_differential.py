@@ -265,7 +265,12 @@ def test_the_smallest_grant_would_do_and_gives_nothing_else(district: Any) -> No
         )  # fmt: skip
         after = district.enforcer([*given_rules, added])
         assert after.decide(q).allowed
-        if (other.field, other.purpose) != (q.field, q.purpose) or POSTS[other.post][0] != POSTS[q.post][0]:
+        outside = q.domain != POSTS[q.post][1]  # then nobody else of that role gains it
+        if (
+            (other.field, other.purpose) != (q.field, q.purpose)
+            or POSTS[other.post][0] != POSTS[q.post][0]
+            or (outside and other.post != q.post)
+        ):
             assert after.decide(other).allowed == before.decide(other).allowed
 
     sufficient()

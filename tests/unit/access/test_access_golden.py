@@ -26,6 +26,8 @@ COMMUNITY = [
 DEPARTMENT = [
     f"100, cdo, below, resident, sex, service, count, {ALWAYS}, allow",
     f"100, officer, 990101000000, resident, name, service, write, {ALWAYS}, allow",
+    f"10, police.officer, below, resident, citizen_number, service, mask, {ALWAYS}, deny",
+    f"100, police.officer, below, resident, citizen_number, service, match, {ALWAYS}, allow",
 ]
 SEX = {"field": "sex", "action": "count"}
 ASKED: list[tuple[str, dict[str, Any]]] = [
@@ -43,6 +45,13 @@ ASKED: list[tuple[str, dict[str, Any]]] = [
     ("no_role: nobody has it", {"post": "yulan.head", "field": "care_status"}),
     ("explicit_deny", {"field": "marital_status"}),
     ("not_offered", {"field": "care_status", "action": "mask"}),
+    ("explicit_deny: from a rung up, a lower one is granted", {"post": "police.officer", "field": "citizen_number"}),
+    ("not_offered: no identifier to match", {"field": "name", "action": "match"}),
+    ("reach: the grid is not the community", {"domain": "990101001001001"}),
+    ("action: reading is not approving", {"field": "name", "action": "approve"}),
+    ("action: reading is not tracing", {"field": "name", "action": "trace"}),
+    ("rung: and for another purpose", {"field": "citizen_number", "purpose": "visit"}),
+    ("no_role: the head of the station", {"post": "yulan.head"}),
     ("no_purpose", {"purpose": ""}),
     ("no_holding: ended", {"post": "old.clerk"}),
     ("no_holding: not begun", {"post": "new.clerk"}),
@@ -53,6 +62,9 @@ ASKED: list[tuple[str, dict[str, Any]]] = [
     ("not_canonical: full-width", {"domain": "９９０１０１００１００１"}),
     ("not_canonical: wildcard", {"field": "*"}),
     ("not_canonical: shape", {"field": "13800138000"}),
+    ("not_canonical: upper case", {"post": "Yulan.clerk"}),
+    ("not_canonical: a blank at the end", {"domain": "990101001001 "}),
+    ("unknown: an action that there is not", {"action": "revael"}),
 ]  # fmt: skip
 
 
@@ -68,7 +80,9 @@ def render(district: Any) -> str:
     for title, asked in ASKED:
         decision = enforcer.decide(district.asks(**asked))
         assert not decision.allowed
-        assert decision.nearest.kind == title.partition(":")[0].replace("two things at once", "expired")
+        assert decision.nearest.kind == title.partition(":")[0].replace("two things at once", "expired"), (
+            title
+        )
         blocks.append(told(title, decision))
     for title, fields in (
         ("a plan of no fields", {}),
@@ -87,6 +101,7 @@ def render(district: Any) -> str:
 
 def test_denials_read_as_they_did(district: Any) -> None:
     assert {title.partition(":")[0] for title, _ in ASKED} >= set(get_args(MissKind))
+    assert len(ASKED) >= 30
     now, expected = render(district), GOLDEN.read_text(encoding="utf-8")
     diff = "\n".join(
         difflib.unified_diff(expected.splitlines(), now.splitlines(), "golden", "now", lineterm="")
