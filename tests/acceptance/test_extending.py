@@ -165,7 +165,7 @@ def test_only_the_guardian_is_revealed(followed: Followed) -> None:
 
 
 def test_the_plan_counts_subjects(followed: Followed) -> None:
-    planned = next(told for told in followed.told if "subjects" in told)
+    planned = next(told for told in followed.told if "approved until" in told)
     code, many = followed.sent.most_common(1)[0]
     (row,) = [line for line in planned.splitlines() if code in line]
     cells = [cell.strip() for cell in row.split("│") if cell.strip()]

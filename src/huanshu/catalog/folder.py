@@ -104,7 +104,7 @@ class Folder:
         try:
             text = body.decode()
         except UnicodeDecodeError as error:
-            raise _encoding(path, body.count(b"\n", 0, error.start) + 1) from None
+            raise _mixed(path, body, error.start) from None
         if not text.strip():
             raise ContentError(
                 "content.file.empty",
@@ -177,7 +177,7 @@ def _visible(path: str, text: str) -> None:
         line_text = raw.removesuffix("\r")
         if line_text.isprintable():
             continue
-        for char in line_text:
+        for place, char in enumerate(line_text, 1):
             if invisible(char):
                 raise ContentError(
                     "content.text.invisible",
@@ -186,7 +186,7 @@ def _visible(path: str, text: str) -> None:
                         f"该行含有不可见字符 U+{ord(char):04X}",
                     ),
                     remedy=Text("delete it", "请删除该字符"),
-                    where=Where(path, number),
+                    where=Where(path, number, f"character {place}"),
                 )
 
 
@@ -218,6 +218,30 @@ def _encoding(path: str, line: int) -> ContentError:
         Text("the file is not UTF-8", "文件不是 UTF-8 编码"),
         remedy=Text("save it again as UTF-8", "请另存为 UTF-8 编码"),
         where=Where(path, line),
+    )
+
+
+def _mixed(path: str, body: bytes, at: int) -> ContentError:
+    """At the first byte that is no UTF-8. Where the rest of the file is UTF-8 the line came from elsewhere."""
+    line = body.count(b"\n", 0, at) + 1
+    start = body.rfind(b"\n", 0, at) + 1
+    end = body.find(b"\n", at)
+    rest = body[:start] + (body[end:] if end >= 0 else b"")
+    try:
+        rest.decode()
+    except UnicodeDecodeError:
+        told = _encoding(path, line)
+    else:
+        told = ContentError(
+            "content.text.encoding",
+            Text("this line is not UTF-8, as the rest of the file is", "该行不是 UTF-8 编码，文件其余部分是"),
+            remedy=Text(
+                "it was pasted from a file of another encoding (GB18030?): type it again",
+                "该行可能粘贴自其他编码（如 GB18030）的文件：请重新输入",
+            ),
+        )
+    return ContentError(
+        told.code, told.what, remedy=told.remedy, where=Where(path, line, f"byte {at - start + 1}")
     )
 
 

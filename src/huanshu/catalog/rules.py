@@ -8,6 +8,7 @@ grammar; whether its words name things that exist is judged by ``crosschecks``, 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final, Literal, cast
 
 from huanshu.catalog import words
@@ -16,7 +17,7 @@ from huanshu.catalog.faults import Faults
 from huanshu.catalog.folder import MAX_SHEET, README, Folder, nobody_obeys
 from huanshu.catalog.nouns import Case, Rule, Rung
 from huanshu.catalog.sheets import Row, check_cells, lines, rows, unique
-from huanshu.errors import ContentError, Text
+from huanshu.errors import ContentError, Text, Where
 
 RULES: Final = "policies/rules"
 CASES: Final = "policies/cases"
@@ -41,6 +42,18 @@ CASE_COLUMNS: Final = ("post", "domain", "dataset", "field", "purpose", "action"
 FIELD_CLASSES: Final = ("@level1", "@level2", "@level3", "@level4", "@sensitive_personal")
 ACTIONS: Final = (*(rung.word for rung in Rung), "write", "propose", "approve", "trace")
 
+_REACHES: Final = ("own", "below")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+#: What tells the columns of a rule apart.
+_LOOKS: Final = {
+    "p": re.compile("p"),
+    "priority": re.compile("[0-9]+"),
+    "reach": re.compile(r"own|below|[0-9]{12}|[0-9]{15}|dept\.[a-z0-9_]+"),
+    "action": re.compile("|".join(ACTIONS)),
+    "valid_from": _DAY,
+    "valid_until": _DAY,
+    "effect": re.compile("allow|deny"),
+}
 _CASE_FILE: Final = re.compile(r"[a-z][a-z0-9_]*\.csv")
 
 
@@ -66,17 +79,50 @@ def _read_file(folder: Folder, file: str, faults: Faults, found: list[Rule]) -> 
     seen: dict[tuple[str, ...], int] = {}
     for line, cells in lines(folder, file, blanks=True):
         with faults.caught():
+            _whole(file, line, cells)
             check_cells(file, line, RULE_COLUMNS, cells)
             row = Row(file, line, dict(zip(RULE_COLUMNS, cells, strict=True)))
             unique(seen, tuple(cells), row.where())
             found.append(_rule(row))
 
 
+def _whole(file: str, line: int, cells: Sequence[str]) -> None:
+    """A line that is one cell short: which one was left out, where the others show it. Of two dates the later is told:
+    a grant without an end is the more dangerous one."""
+    if len(cells) != len(RULE_COLUMNS) - 1:
+        return
+    missing = [
+        column
+        for place, column in enumerate(RULE_COLUMNS)
+        if all(
+            _fits(name, cell)
+            for name, cell in zip(RULE_COLUMNS, [*cells[:place], "", *cells[place:]], strict=True)
+            if name != column
+        )
+    ]
+    if len(missing) == 1 or missing == ["valid_from", "valid_until"]:
+        column = missing[-1]
+        raise ContentError(
+            "content.cell.empty",
+            Text(f"column {column} is missing", f"缺少 {column} 列"),
+            remedy=Text(f"columns: {', '.join(RULE_COLUMNS)}", f"各列为：{', '.join(RULE_COLUMNS)}"),
+            where=Where(file, line, column),
+        )
+
+
+def _fits(column: str, cell: str) -> bool:
+    """Whether a cell could stand in a column, by its looks."""
+    looks = _LOOKS.get(column)
+    return bool(cell) if looks is None else looks.fullmatch(cell) is not None
+
+
 def _rule(row: Row) -> Rule:
     row.word("p", ("p",))
     start, end = row.period()
     reach = row.text("reach")
-    if reach not in {"own", "below"}:
+    if reach not in _REACHES:
+        if words.nearest(reach, _REACHES) is not None:
+            words.word(reach, _REACHES, row.where("reach"))
         words.domain_code(reach, row.where("reach"))
     field = row.text("field")
     if field.startswith("@"):
