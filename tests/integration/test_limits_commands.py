@@ -108,7 +108,9 @@ def test_the_verbs(place: Range, command) -> None:  # type: ignore[no-untyped-de
     assert command(settings, "huanshu --as p.chen policy adopt")[0] == 5
     pair = f"{told['before'][:16]}:{told['now'][:16]}"
     assert command(settings, f"huanshu --as p.deng policy adopt --change {'0' * 16}:{'0' * 16}")[0] == 4
-    assert command(settings, f"huanshu --as p.deng policy adopt --change {pair}")[0] == 5  # its plan was not read
+    assert (
+        command(settings, f"huanshu --as p.deng policy adopt --change {pair}")[0] == 5
+    )  # its plan was not read
     code, planned = command(settings, "huanshu access plan")
     assert (code, planned["widens"]) == (0, True)
     adopt = f"huanshu --as p.deng policy adopt --change {pair} --plan {planned['hash']}"

@@ -18,7 +18,7 @@ from huanshu.drill.range import Range
 from huanshu.errors import DeniedError, InputError
 from huanshu.gate.again import decided_again, in_force, since, subjects_by_home
 from huanshu.gate.read import Asked, read
-from huanshu.identity import adopt_policies
+from huanshu.identity import adopt_policies, propose_policies
 
 ROOT = Path(__file__).parents[2]
 HERE = "990101001001"
@@ -79,7 +79,9 @@ def test_a_widening_is_planned_refused_unread_and_put_in_force_by_its_hash(place
         with pytest.raises(DeniedError, match=r"policy\.bundle\.widens"):
             require_seen(change, unread)
     require_seen(change, change.digest)
-    adopt_policies(here.keeper, here.home)
+    propose_policies(here.keeper, here.home)
+    second = place.acting("p.deng")
+    adopt_policies(second.keeper, second.home)
     running = place.acting("p.tang")
     assert read(running.home, running.keeper, running.district, asked).values["citizen_number"]
 

@@ -13,7 +13,7 @@ from huanshu.drill.unwary import ReadsLeniently, duties_unjudged, rules_as_they_
 from huanshu.drill.verbs import ATTACK, CONTROL, TWIN, Arm
 from huanshu.errors import DeniedError, HuanshuError, Text
 from huanshu.gate.read import Asked, read
-from huanshu.identity import adopt_policies
+from huanshu.identity import adopt_policies, propose_policies
 
 _CONFUSIONS: Final[tuple[Callable[[str], str], ...]] = (
     str.upper,
@@ -55,8 +55,7 @@ def policy_tampered(home: Path, drill: Drill) -> list[Arm]:
             ),
         )
         _rules(range_, actors).write_text(whole + "# looked through\n", encoding="utf-8")
-        running = range_.acting(actors["officer"])
-        adopt_policies(running.keeper, running.home)
+        _put_in_force(range_, actors)
         asked = _read(range_, actors, record, actors["purpose"], rung=Rung.MASK)
         twin = Arm(
             TWIN,
@@ -173,13 +172,19 @@ def _read(
     return None
 
 
+def _put_in_force(range_: Range, actors: Mapping[str, Any]) -> None:
+    """One officer proposes what is read now, another adopts it."""
+    first, second = (range_.acting(actors[name]) for name in ("officer", "second"))
+    propose_policies(first.keeper, first.home)
+    adopt_policies(second.keeper, second.home)
+
+
 def _entered(range_: Range, actors: Mapping[str, Any], line: str) -> HuanshuError | None:
     """Enter a holding and put it in force: None when it is; the refusal otherwise."""
     path = range_.settings.home / "policies/posts.csv"
     path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
     try:
-        running = range_.acting(actors["officer"])
-        adopt_policies(running.keeper, running.home)
+        _put_in_force(range_, actors)
     except HuanshuError as refused:
         return refused
     return None
