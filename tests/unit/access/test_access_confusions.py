@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import unicodedata
 from typing import Any
 
@@ -143,40 +144,37 @@ INVISIBLE = ["\u200b", "\u00ad", "\u2060", "\ufeff", "\u200e", "\x00", "\u034f"]
 BLANKS = [" ", "\t", "\n", "\r", "\u00a0", "\u3000", "\u2028", "."]
 
 
-@st.composite
-def nearly(draw: st.DrawFn, word: str) -> str:
+def nearly(word: str, chance: random.Random) -> str:
     """The word as somebody would write it who hopes that it is read as the word."""
-    place = draw(st.integers(0, len(word) - 1))
+    place = chance.randrange(len(word))
     at = word[place]
-    change = draw(
-        st.sampled_from(
-            [
-                word[:place] + at.translate(FULL_WIDTH) + word[place + 1 :],
-                word.translate(FULL_WIDTH),
-                word.translate(LOOK_ALIKE),
-                word[:place] + at.upper() + word[place + 1 :],
-                word.title(),
-                word[:place] + draw(st.sampled_from(INVISIBLE)) + word[place:],
-                word + draw(st.sampled_from(BLANKS)),
-                draw(st.sampled_from(BLANKS)) + word,
-                word[:place] + f"%{ord(at):02x}" + word[place + 1 :],
-                word[:place] + f"%25{ord(at):02X}" + word[place + 1 :],
-                word[:place] + "*",
-                word[:place] + "*" + word[place + 1 :],
-                word[:place] + "?" + word[place + 1 :],
-                unicodedata.normalize("NFD", word[:place] + "é" + word[place + 1 :]),
-                word[:place] + at + "\u0301" + word[place + 1 :],
-                f"{word}//",
-                f"/{word}",
-                f"./{word}",
-                f"{word}/../{word}",
-                f"{word};{word}",
-                f"{word},{word}",
-                f"{word}'--",
-                word + word[-1],
-                word[:-1],
-            ]
-        )
+    change = chance.choice(
+        [
+            word[:place] + at.translate(FULL_WIDTH) + word[place + 1 :],
+            word.translate(FULL_WIDTH),
+            word.translate(LOOK_ALIKE),
+            word[:place] + at.upper() + word[place + 1 :],
+            word.title(),
+            word[:place] + chance.choice(INVISIBLE) + word[place:],
+            word + chance.choice(BLANKS),
+            chance.choice(BLANKS) + word,
+            word[:place] + f"%{ord(at):02x}" + word[place + 1 :],
+            word[:place] + f"%25{ord(at):02X}" + word[place + 1 :],
+            word[:place] + "*",
+            word[:place] + "*" + word[place + 1 :],
+            word[:place] + "?" + word[place + 1 :],
+            unicodedata.normalize("NFD", word[:place] + "é" + word[place + 1 :]),
+            word[:place] + at + "\u0301" + word[place + 1 :],
+            f"{word}//",
+            f"/{word}",
+            f"./{word}",
+            f"{word}/../{word}",
+            f"{word};{word}",
+            f"{word},{word}",
+            f"{word}'--",
+            word + word[-1],
+            word[:-1],
+        ]
     )
     return change if change != word else word + " "
 
@@ -187,16 +185,19 @@ def test_nearly_right_is_not_right(district: Any, enforcer: Any) -> None:
     members = sorted(RIGHT)
 
     @settings(max_examples=260, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.data())
-    def never(data: st.DataObject) -> None:
+    @given(st.integers(0, 2**64))
+    def never(seed: int) -> None:
         nonlocal refused
+        chance = random.Random(seed)
         for _ in range(4):
             for member in members:
-                token = data.draw(nearly(RIGHT[member]))
+                token = nearly(RIGHT[member], chance)
                 decision = enforcer.decide(district.asks(**{**RIGHT, member: token}))
                 assert not decision.allowed
                 assert decision.nearest.kind in {"not_canonical", "unknown"}
-                assert len(token) < 5 or token not in "".join((*decision.explanation, *decision.remedy))
+                # A piece of the right word stands in the hint, which names the right word.
+                said = "".join((*decision.explanation, *decision.remedy))
+                assert len(token) < 5 or token in RIGHT[member] or token not in said
                 refused += 1
 
     never()
