@@ -34,7 +34,7 @@ def destroy(
     """Propose to destroy data keys: what is sealed under them is then unreadable for ever, in every store.
 
     Nothing happens until another person confirms: huanshu keys confirm ENTRY. Backups taken before keep the wrapped
-    keys until they expire (backups_kept_days). Exit code 3: not a security officer.
+    keys until they expire (backups_kept_days). Exit code 5: not a security officer.
     Example: huanshu --as p.chen keys destroy --epoch 1 --reason "rotated to epoch 2" """
     named = {"domain": domain, "dataset": dataset, "field": field}
     selector = {name: value for name, value in named.items() if value is not None} | {"epoch": epoch}
@@ -58,7 +58,7 @@ def erase(
     """Propose to erase a person from a dataset: versions, links, quarantine, proposed values, communities' copies.
 
     When another person confirms (huanshu keys confirm ENTRY) nothing of the person is opened any more, and the records
-    go. Who comes again in an extract is quarantined. Exit code 3: not a security officer.
+    go. Who comes again in an extract is quarantined. Exit code 5: not a security officer.
     Example: huanshu --as p.chen keys erase resident 1204 --case "request 7 of 2026" """
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
         ground = here.ground()
@@ -78,7 +78,7 @@ def copy(reason: Reason, dry_run: DryRun = False) -> None:
     """Propose a sealed copy of the root key for another office.
 
     Another person makes it: huanshu keys confirm ENTRY --to FILE, with three custodians' passphrases, a line each, on
-    standard input; two of the three open it later. Exit code 3: not a security officer.
+    standard input; two of the three open it later. Exit code 5: not a security officer.
     Example: huanshu --as p.chen keys copy --reason "for the city's archive" """
     claim = {"event": "keys.escrow.proposed", "detail": {"reason": reason}}
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
@@ -93,7 +93,7 @@ def confirm(
 ) -> None:
     """Confirm, as another person, what was proposed; then it is done, and cannot be taken back.
 
-    Exit code 3: nobody confirms his own proposal. What a confirmed erasure has left to do: huanshu keys apply.
+    Exit code 5: nobody confirms his own proposal. What a confirmed erasure has left to do: huanshu keys apply.
     Example: huanshu --as p.xu keys confirm 212"""
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
         waiting = {each["entry"]: each["event"] for each in here.keeper.custody()["waiting"]}
@@ -149,7 +149,7 @@ def apply(dry_run: DryRun = False) -> None:
 def rehearse(file: Annotated[Path, typer.Argument(help="A copy that huanshu keys confirm wrote.")]) -> None:
     """Rehearse recovery: do two custodians' passphrases (a line each on standard input) open every stored key?
 
-    Nothing is kept or shown; the log says that it was tried. Exit code 2: they do not open it.
+    Nothing is kept or shown; the log says that it was tried. Exit code 4: they do not open it.
     Example: huanshu --as p.chen keys rehearse /archive/root.copy < two-passphrases.txt"""
     try:
         held = file.read_bytes()

@@ -28,7 +28,7 @@ def rotate(datasets: Datasets = None, dry_run: DryRun = False) -> None:
     """Seal everything anew under the epoch in force (policies/keys.yaml), while reads go on; then make links anew.
 
     First a security officer raises epoch (or link_generation) and adopts it. The platform's account carries it out; run
-    again, it goes on where it was interrupted. Exit code 3: a person asked, whose process is lent no such keys.
+    again, it goes on where it was interrupted. Exit code 5: a person asked, whose process is lent no such keys.
     Example: huanshu keys rotate --dry-run"""
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
         ground = here.ground(_told)

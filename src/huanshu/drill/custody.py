@@ -25,7 +25,7 @@ from huanshu.sealing.escrow import open_among
 
 _KILLED: Final = -signal.SIGKILL
 #: Exchanges with the database after which a rotation is struck down.
-_STRIKES: Final = (12, 24, 36, 48, 60, 72)
+_STRIKES: Final = (14, 30, 44, 60)
 _WORDS: Final = ("three custodians one", "three custodians two", "three custodians six")
 
 
