@@ -21,7 +21,6 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
 
 from cryptography.exceptions import InvalidTag
 
@@ -66,9 +65,10 @@ def seal_column(
 ) -> list[bytes]:
     """Seal ``values[i]`` for (``records[i]``, ``versions[i]``)."""
     cipher, constant = aead(key), context.bound()
-    rows = map(_ROW.pack, records, versions)
-    padded = map(pad, values, repeat(width))
-    return [cipher.encrypt(value, [constant, row]) for value, row in zip(padded, rows, strict=True)]
+    return [
+        cipher.encrypt(pad(value, width), [constant, _ROW.pack(record, version)])
+        for record, version, value in zip(records, versions, values, strict=True)
+    ]
 
 
 def open_column(
