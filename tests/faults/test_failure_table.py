@@ -432,6 +432,23 @@ def value_changed(d: Place) -> Callable[[], None]:
     return put_right
 
 
+def chunk_changed(d: Place) -> Callable[[], None]:
+    """The row again: cells of another length cannot be those of the rows that were frozen."""
+    d.change()
+
+    def set_name(value: str) -> None:
+        with d.administrator() as admin:
+            admin.execute(
+                f"UPDATE district.resident SET name = {value} WHERE batch_out IS NULL AND home = '{FAR}'".encode()
+            )
+
+    set_name("name || '\\x00'")
+    code, told = d.command(f"huanshu flow run {DELIVERY} --only {FAR}")
+    assert code == 6
+    assert "exchange.chunk.changed" in json.dumps(told)
+    return lambda: set_name("substr(name, 1, length(name) - 1)")
+
+
 def receiver_changed(d: Place) -> Callable[[], None]:
     d.change()
     assert d.worker(FAR, "c:staged", "self") == -9
@@ -494,10 +511,12 @@ class Provoked(NamedTuple):
     flow: str = DELIVERY
     #: Exit codes of the printed commands, where they are not all 0.
     codes: tuple[int, ...] = ()
+    #: The row, where it is not the provocation's own name.
+    again: str = ""
 
     @property
     def row(self) -> str:
-        return self.provoke.__name__.removeprefix("wrapped_")
+        return self.again or self.provoke.__name__
 
 
 TABLE = [
@@ -505,7 +524,7 @@ TABLE = [
     Provoked(home_broken),
     Provoked(keeper_down),
     Provoked(key_missing),
-    Provoked(wrapped_key_missing),
+    Provoked(wrapped_key_missing, again="key_missing"),
     Provoked(store_down),
     Provoked(log_unwritable),
     Provoked(log_stale),
@@ -528,6 +547,7 @@ TABLE = [
     Provoked(interrupted_after),
     Provoked(not_delivered),
     Provoked(value_changed),
+    Provoked(chunk_changed, again="value_changed"),
     Provoked(receiver_changed),
     Provoked(log_changed),
     Provoked(held),  # last: putting the communities back would be held again

@@ -455,7 +455,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (VERIFY, RESUME),
         Text("overwrite the row", "覆盖该行"),
-        ("sealing.",),
+        ("sealing.", "exchange.chunk.changed"),
         waits=_RECEIVERS,
     ),
     Failure(
@@ -487,7 +487,13 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         (VERIFY,),
         Text("replace the head, cut the log, restore over it", "替换日志头、截断日志或用备份覆盖"),
-        ("auditlog.log.not_ours", "auditlog.checkpoint."),
+        (
+            "auditlog.log.not_ours",
+            "auditlog.log.rolled_back",
+            "auditlog.log.forked",
+            "auditlog.published.not_ours",
+            "auditlog.checkpoint.",
+        ),
         waits=_EVERYBODY,
     ),
 )
