@@ -49,8 +49,8 @@ def ask(settings: Settings, folder: Path, records: list[int]) -> None:
 
 def _ask(settings: Settings, out: int, records: list[int], dice: random.Random) -> None:
     """Mostly entries, now and then a value. What fails is asked again, as something new."""
-    running = connect(settings, PERSON)
-    while True:
+    running, parent = connect(settings, PERSON), os.getppid()
+    while os.getppid() == parent:  # whoever forked us may be killed too: then nobody is left to end us
         try:
             if dice.random() < 0.1:
                 fields, record = {"name": Rung.REVEAL}, dice.choice(records)
