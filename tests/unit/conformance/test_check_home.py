@@ -151,7 +151,7 @@ def test_a_defect_of_a_check_is_not_hidden(home: Path) -> None:
 def test_every_code_is_provoked() -> None:
     folder = Path(huanshu.conformance.__file__).parent
     source = "".join(f.read_text() for f in folder.glob("*.py"))
-    codes = set(re.findall(r'"([a-z]+\.[a-z_]+\.[a-z_]+)"', source))
+    codes = {code for code in re.findall(r'"([a-z]+\.[a-z_]+\.[a-z_]+)"', source) if code[:8] != "huanshu."}
     named = set(re.findall(r'"([a-z]+\.[a-z_]+\.[a-z_]+)"', Path(__file__).read_text()))
     assert len(codes) >= 7
     assert codes <= named
