@@ -224,7 +224,7 @@ def test_index_and_casbin_alone_agree() -> None:
 
 @pytest.mark.slow
 def test_index_and_casbin_alone_agree_on_fifty_thousand_requests() -> None:
-    seen = compare(1500)
+    seen = compare(2000)
     assert seen["allow"] + seen["deny"] >= 50_000, seen
     assert min(seen["index"], seen["full scan"], seen["allow"], seen["deny"], seen["explained"]) >= 5_000, (
         seen
