@@ -5,8 +5,8 @@ table; docs/operations.md holds it between markers. Every row is provoked, named
 
 A row is found by the shape of what lies in the stores, or by the code of an error (``of``): the longest beginning
 that matches. ``safe`` is run in order, as printed. Placeholders: ``{flow}`` the flow, ``{only}`` the receivers
-concerned (nothing when all are), ``{until}`` a day, ``{accountable}`` and ``{security}`` who acts, named only in a
-sandbox.
+concerned (nothing when all are), ``{until}`` a day, ``{accountable}``, ``{security}`` and ``{another}``, a second
+security officer, who acts, named only in a sandbox. ``HASH`` is what the command before has shown a person.
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ ACTORS: Final[dict[Acts, Text]] = {
 RESUME: Final = "huanshu flow resume {flow}{only}"
 APPROVE: Final = "huanshu flow approve {flow} --until {until}{accountable}"
 RELEASE: Final = "huanshu flow release {flow} --reason REASON{accountable}"
-ADOPT: Final = "huanshu policy adopt{security}"
+#: A change of the bundle takes two: one reads what it gives and proposes it, another adopts what the first has read.
+CHANGE: Final = (
+    "huanshu access plan",
+    "huanshu policy propose{security}",
+    "huanshu policy adopt --plan HASH{another}",
+)
 VERIFY: Final = "huanshu verify"
 
 _POST: Final = Text("the accountable post", "责任岗位")
@@ -54,7 +59,7 @@ class Failure:
     @property
     def commands(self) -> tuple[str, ...]:
         """``safe`` as it is shown where no flow is meant in particular."""
-        shown = {"flow": "FLOW", "only": "", "until": "DATE", "accountable": "", "security": ""}
+        shown = {"flow": "FLOW", "only": "", "until": "DATE", "accountable": "", "security": "", "another": ""}
         return tuple(command.format(**shown) for command in self.safe)
 
 
@@ -189,7 +194,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         "security",
         Text("read the change; or put the file back", "复核改动，或恢复原文件"),
-        (ADOPT, RESUME),
+        (*CHANGE, RESUME),
         Text("adopt unread “to make it run”", "未经复核就生效"),
         ("policy.bundle.", "keeper.append.stale_policy"),
         waits=_EVERYBODY,
@@ -202,7 +207,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ),
         "security",
         Text("enter a holder or deputy in policies/posts.csv", "在 policies/posts.csv 中登记任职者或副手"),
-        (ADOPT, APPROVE, RESUME),
+        (*CHANGE, APPROVE, RESUME),
         Text("change the flow's accountable post to somebody handy", "把流向的责任岗位换成随便一个在岗的人"),
         ("identity.post.",),
     ),
@@ -261,7 +266,7 @@ FAILURES: Final[tuple[Failure, ...]] = (
             "“huanshu flow plan” names the missing grant; grant it, or let the flow ask for less",
             "huanshu flow plan 指出所缺授权；补充授权，或让流向少要",
         ),
-        (ADOPT, RESUME),
+        (*CHANGE, RESUME),
         Text("grant by a wider group than the field needs", "用比所需更宽的分组授权"),
         ("access.", "exchange.receiver.", "exchange.sender.undeclared"),
         waits=_RECEIVERS,

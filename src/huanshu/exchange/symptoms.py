@@ -125,8 +125,9 @@ class Teller:
             until=(self.now + _PROPOSED).date().isoformat(),
             accountable=self._as(post),
             security=self._as(self._security().post),
+            another=self._as(self._security().post, 1),
         )
 
-    def _as(self, post: str) -> str:
-        holdings = self.home.policies.holders(post, self.now)
+    def _as(self, post: str, which: int = 0) -> str:
+        holdings = self.home.policies.holders(post, self.now)[which:]
         return f" --as {holdings[0].person}" if self.sandbox and holdings else ""
