@@ -115,7 +115,7 @@ def restore(administrator: psycopg.Connection) -> None:
     administrator.execute("ALTER TABLE IF EXISTS district.hidden RENAME TO resident")
     for table, kept in ((TABLE, "kept"), ("district.written", "kept_lists")):
         administrator.execute(f"TRUNCATE {table}".encode())
-        administrator.execute(f"INSERT INTO {table} TABLE public.{kept}".encode())
+        administrator.execute(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE public.{kept}".encode())
 
 
 @pytest.mark.parametrize("name", CHANGES)

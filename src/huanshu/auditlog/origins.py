@@ -1,6 +1,6 @@
 """The names of a log: the origin that the home gives it, and one more for each time it was opened after a loss.
 
-    qinghe.example/log    qinghe.example/log/2    qinghe.example/log/3  …
+    district.example/log    district.example/log/2    district.example/log/3  …
 
 One key signs under all of them, but a note of one name is no note of another: so nobody can take what was signed before
 the loss for what was signed after it. A later origin goes on from the entries that were restored; what it has signed is

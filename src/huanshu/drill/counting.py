@@ -1,88 +1,129 @@
-"""Counting what cannot be opened: a frequency attack on stolen links, tokens and sealed names, with public statistics.
-
-No range: the sealing engine alone is attacked, over a made-up population with the surnames of the simulator's lexicon.
-"""
+"""Numbers that point at people, by verb: cells of a few, and two legal numbers that differ by one person."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import numpy as np
-import pyarrow as pa
-
+from huanshu.drill.careless import TellsEveryNumber
 from huanshu.drill.definition import Drill
+from huanshu.drill.range import Range
 from huanshu.drill.verbs import ATTACK, CONTROL, TWIN, Arm
-from huanshu.errors import Text
-from huanshu.sealing import CellContext, link, link_column, new_key, seal_values, token_column
-from huanshu.sealing.keys import data_key, link_key, token_key
-from huanshu.simulator.lexicon import FAMILIES, FAMILY_SHARES
-
-#: Surnames, commonest first: what anybody can look up.
-_PUBLIC: Final = [FAMILIES[n] for n in np.argsort(-FAMILY_SHARES)]
+from huanshu.errors import DeniedError, Text
+from huanshu.gate.count import AskedCount, Counted, count
 
 
-def counted_links(home: Path, drill: Drill) -> list[Arm]:  # noqa: ARG001 - no range: sealing alone is attacked
-    """The commonest token is called by the commonest name, and so on down; how many are right."""
-    count, random = int(drill.actors["residents"]), np.random.default_rng(3)
-    surnames = [FAMILIES[n] for n in random.choice(len(FAMILIES), count, p=FAMILY_SHARES)]
-    numbers = pa.array([f"99010119{n:09d}X" for n in (np.arange(count) * 7919 % 10**8).tolist()])
-    phones = pa.array(
-        [f"139{n * 7919 % 10**8:08d}" for n in np.sort(random.integers(0, count // 3, count)).tolist()]
-    )
-    stolen = {"names": _sealed(surnames)}
-    for kind, values in (("citizen_number", numbers), ("phone", phones)):
-        links = link_column(new_key(link_key(kind)), kind, values)
-        stolen[f"links of {kind}"] = list(map(bytes, links))
-        stolen[f"tokens of {kind}"] = list(map(bytes, token_column(new_key(token_key("a", kind)), links)))
-    blind = max(Counter(surnames).values()) / count
-    right = {what: _recovered(tokens, surnames) for what, tokens in stolen.items()}
-    worst = max(right.values())
-    attack = Arm(
-        ATTACK,
-        worst <= blind + 0.01,
-        Text(
-            f"{worst:.1%} of the names at most; calling everybody by the commonest name finds {blind:.1%}",
-            f"最多还原 {worst:.1%} 的姓氏；一律猜最常见的姓可得 {blind:.1%}",
-        ),
-    )
-    key = new_key(link_key("record_number"))
-    by_name = {surname: link(key, "record_number", surname) for surname in FAMILIES}
-    found = _recovered([by_name[surname] for surname in surnames], surnames)
-    control = Arm(
-        CONTROL,
-        found > blind + 0.4,
-        Text(
-            f"if names had links, counting would find {found:.0%}",
-            f"若姓名带关联值，计数即可还原 {found:.0%}",
-        ),
-    )
-    key = new_key(link_key("phone"))
-    spelt = {bytes(row) for row in link_column(key, "phone", pa.array(["+86 139-0000-0001", "13900000001"]))}
-    twin = Arm(
-        TWIN,
-        len(spelt) == 1,
-        Text("two spellings of one telephone still match", "同一号码的两种写法仍可匹配"),
-    )
+def small_cells(home: Path, drill: Drill) -> list[Arm]:
+    """A chief data officer breaks some communities down until a cell holds a few; and reckons it from the others."""
+    actors = drill.actors
+    with Range(home, edit=_groups_of(actors)) as range_:
+        true = _prepared(range_, actors)
+        answer = _ask(range_, actors, "wide", by=actors["by"])
+        small = {value for value, number in true.items() if number < actors["least"]}
+        withheld = {value for value, figure in answer.cells.items() if figure is None}
+        rest = (answer.total or 0) - sum(figure or 0 for figure in answer.cells.values())
+        hidden = _refused(range_, actors)
+        last = range_.entries()[-1]
+        stopped = (
+            bool(small)
+            and small < withheld
+            and rest >= actors["least"]
+            and hidden
+            and (last.event, last.body["person"]) == ("access.request.denied", actors["person"])
+        )
+        attack = Arm(
+            ATTACK,
+            stopped,
+            Text(
+                f"{len(withheld)} of {len(true)} cells withheld, one more than is small, so that the total less the"
+                " others is a whole group; what may not be counted is refused as a breakdown",
+                f"{len(true)} 个单元中 {len(withheld)} 个不予显示（比不足下限的多一个），合计减去其余单元仍不少于下限；"
+                "未授权字段不得用于分组",
+            ),
+        )
+        right = answer.total == sum(true.values())
+        twin = Arm(TWIN, right, Text("the total is told, and right", "合计照常给出且正确"))
+    with Range(home, edit=_groups_of(actors), reader=TellsEveryNumber) as open_range:
+        true = _prepared(open_range, actors)
+        cells = _ask(open_range, actors, "wide", by=actors["by"]).cells
+        control = Arm(
+            CONTROL,
+            cells == true and min(true.values()) < actors["least"],
+            Text("without the judge a cell of a few is told", "撤去判定后可得到仅有数人的单元"),
+        )
     return [attack, control, twin]
 
 
-def _sealed(surnames: Sequence[str]) -> list[bytes]:
-    context, rows = CellContext("d", "s", "name", "reveal", 1), len(surnames)
-    key = new_key(data_key("d", "s", "name", 1))
-    cells: list[bytes] = seal_values(
-        key, context, np.arange(rows), np.ones(rows, np.int32), pa.array(surnames), 60
-    ).to_pylist()
-    return cells
+def two_numbers_apart(home: Path, drill: Drill) -> list[Arm]:
+    """Two questions, each about many, whose answers differ by a few residents."""
+    actors = drill.actors
+    with Range(home, edit=_groups_of(actors)) as range_:
+        _prepared(range_, actors)
+        wide, near = (_ask(range_, actors, zone).total for zone in ("wide", "near"))
+        last = range_.entries()[-1]
+        stopped = wide is not None and near is None and last.body["detail"]["withheld"] == 1
+        attack = Arm(
+            ATTACK,
+            stopped,
+            Text("the second number is withheld, and the log says so", "第二个数字不予给出并留痕"),
+        )
+        again = _ask(range_, actors, "wide").total
+        twin = Arm(
+            TWIN,
+            again is not None and again == wide,
+            Text("the same question is answered again", "同一问题可再次得到答复"),
+        )
+    with Range(home, edit=_groups_of(actors), reader=TellsEveryNumber) as open_range:
+        _prepared(open_range, actors)
+        apart = (_ask(open_range, actors, "wide").total or 0) - (_ask(open_range, actors, "near").total or 0)
+        control = Arm(
+            CONTROL,
+            0 < apart < actors["least"],
+            Text(f"without the judge the difference tells of {apart}", f"撤去判定后相减即得 {apart} 人"),
+        )
+    return [attack, control, twin]
 
 
-def _recovered(tokens: Sequence[bytes], surnames: Sequence[str]) -> float:
-    """The share that is called by its right name; who is left over is called by the commonest."""
-    ranked = [token for token, _ in Counter(tokens).most_common()]
-    guess = {token: _PUBLIC[rank] if rank < len(_PUBLIC) else _PUBLIC[0] for rank, token in enumerate(ranked)}
-    return float(np.mean([guess[token] == name for token, name in zip(tokens, surnames, strict=True)]))
+VERBS: Final[Mapping[str, Callable[[Path, Drill], list[Arm]]]] = {
+    "small_cells": small_cells,
+    "two_numbers_apart": two_numbers_apart,
+}
 
 
-VERBS: Final[Mapping[str, Callable[[Path, Drill], list[Arm]]]] = {"counted_links": counted_links}
+def _groups_of(actors: Mapping[str, Any]) -> Callable[[Path], None]:
+    """A sample is small: in every arm its contract's minimum group is the smallest that a contract may say."""
+
+    def edit(home: Path) -> None:
+        path = home / f"expectations/{actors['dataset']}/contract.yaml"
+        said = path.read_text("utf-8")
+        least = f"huanshu.minimumGroup, value: {actors['least']}}}"
+        changed = re.sub(r"huanshu\.minimumGroup, value: [0-9]+\}", least, said)
+        assert least in changed
+        path.write_text(changed, "utf-8")
+
+    return edit
+
+
+def _prepared(range_: Range, actors: Mapping[str, Any]) -> dict[str, int]:
+    """Take the sample in: how many residents each community has."""
+    range_.take_in(actors["intake"])
+    return {home: len(range_.due_records(actors["dataset"], home)) for home in actors["wide"]}
+
+
+def _ask(range_: Range, actors: Mapping[str, Any], zone: str, by: str | None = None) -> Counted:
+    running = range_.acting(actors["person"])
+    try:
+        asked = AskedCount(actors["post"], actors["dataset"], actors["purpose"], tuple(actors[zone]), by)
+        return count(running.home, running.keeper, running.district, asked)
+    finally:
+        running.keeper.close()
+
+
+def _refused(range_: Range, actors: Mapping[str, Any]) -> bool:
+    try:
+        _ask(range_, actors, "wide", by=actors["hidden"])
+    except DeniedError:
+        return True
+    return False

@@ -11,6 +11,7 @@ from huanshu.drill import (
     counting,
     custody,
     erring,
+    guessing,
     hiding,
     hoarding,
     misruling,
@@ -45,7 +46,7 @@ VERBS = {
     **publishing.VERBS,
     **reopening.VERBS,
     **sealed.VERBS,
-    **counting.VERBS,
+    **guessing.VERBS,
     **writing.VERBS,
 }
 

@@ -59,7 +59,14 @@ class Failure:
     @property
     def commands(self) -> tuple[str, ...]:
         """``safe`` as it is shown where no flow is meant in particular."""
-        shown = {"flow": "FLOW", "only": "", "until": "DATE", "accountable": "", "security": "", "another": ""}
+        shown = {
+            "flow": "FLOW",
+            "only": "",
+            "until": "DATE",
+            "accountable": "",
+            "security": "",
+            "another": "",
+        }
         return tuple(command.format(**shown) for command in self.safe)
 
 

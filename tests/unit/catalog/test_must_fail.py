@@ -33,6 +33,15 @@ LOG = "audit/log.yaml"
 DUTIES = "audit/obligations.yaml"
 CALENDAR = "audit/calendar.csv"
 KEPT = "audit/retention.yaml"
+LIMITS = """subjects_per_day: 10
+subjects_per_month: 20
+export_alone: 20
+misses_per_day: 5
+emergency:
+  roles: [clerk]
+  hours: 1
+  review_hours: 24
+"""
 
 
 class Broken(NamedTuple):
@@ -75,6 +84,7 @@ TABLE = [
     Broken("content.csv.malformed", PERSONS, "p.two,乙", 'p.two,乙"', 3),
     Broken("content.cell.empty", PERSONS, "p.two,乙", "p.two,", 3),
     # ---- YAML
+    Broken("limits.role.unknown", "policies/limits.yaml", None, LIMITS, 6, "data_clerk"),
     Broken("content.yaml.malformed", LOG, "timezone: ", "timezone: [", 3),
     Broken("content.yaml.malformed", KEYS, "epoch: 1", "\tepoch: 1", 3),
     Broken("content.yaml.empty", LOG, None, "# nothing\n", 2),
@@ -488,7 +498,7 @@ TABLE = [
 def apply(home: Path, broken: Broken) -> None:
     """Makes the one change; a row whose ``old`` is not there exactly once is a defect of the table."""
     file = home / broken.file
-    raw = file.read_bytes()
+    raw = b"" if broken.old is None and not file.exists() else file.read_bytes()
     new = broken.new.encode() if isinstance(broken.new, str) else broken.new
     if broken.old is not None:
         old = broken.old.encode() if isinstance(broken.old, str) else broken.old

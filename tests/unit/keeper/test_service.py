@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -313,10 +314,11 @@ def test_recalled_content_does_not_come_again_under_another_id(keeper: Keeper) -
 
 
 def test_nobody_accepts_what_he_proposed_himself_in_whichever_posts(ground: Any, home: Path) -> None:
-    posts = home / "policies/posts.csv"
-    both = "yulan.data_clerk,990101001001,data_clerk,玉兰社区数据专员,Yulan data clerk,p.he,deputy,2026-01-01,2027-12-31\n"
-    posts.write_text(posts.read_text() + both)
-    made = Keeper(ground, read_home(home))
+    """Posts that would let one person do both are refused when they are read; the keeper does not rely on that."""
+    read = read_home(home)
+    (clerk,) = [h for h in read.policies.holdings if h.post == "yulan.data_clerk" and h.capacity == "holder"]
+    both = (*read.policies.holdings, replace(clerk, person="p.he", capacity="deputy"))
+    made = Keeper(ground, replace(read, policies=replace(read.policies, holdings=both)))
     try:
         batch = "b" * 64
         for person in ("p.he", "p.tang"):
