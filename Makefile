@@ -99,7 +99,7 @@ format: $(STAMP) ## Format the code
 lock: $(UV) ## Resolve the dependencies anew; what is pinned stays unless UPGRADE=1
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
-	  --extra airflow --extra dev -o requirements.lock pyproject.toml
+	  --extra airflow --extra pkcs11 --extra dev -o requirements.lock pyproject.toml
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) .huanshu .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

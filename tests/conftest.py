@@ -8,12 +8,16 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings as hypothesis_settings
 
 from huanshu.store import EmbeddedServer, connect, migrate
 from huanshu.store.roles import DISTRICT_ROLES, new_passwords, prepare_district, role_url
+
+if TYPE_CHECKING:
+    from devices import Devices
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -51,6 +55,14 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no real files at {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def devices(tmp_path_factory: pytest.TempPathFactory) -> Devices:
+    """Cryptographic devices of software; skips, loudly, where SoftHSM2 is absent."""
+    from devices import made_in
+
+    return made_in(tmp_path_factory.mktemp("softhsm"))
 
 
 @pytest.fixture(scope="session")

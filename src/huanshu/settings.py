@@ -57,6 +57,11 @@ class Settings:
         return self.state / "keeper"
 
     @property
+    def device_file(self) -> Path:
+        """Which cryptographic device holds the root key, where one does (``keeper.root``)."""
+        return self.state / "device.json"
+
+    @property
     def intake_folder(self) -> Path:
         """Extracts with their manifests, one folder per intake flow."""
         return self.state / "intake"

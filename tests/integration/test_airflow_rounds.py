@@ -12,8 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from psycopg.conninfo import make_conninfo
+from searched import forms, found, one_of_every_use
 
 pytest.importorskip("airflow", reason="the airflow extra is not installed")
 
@@ -257,3 +260,27 @@ def test_a_trace_leads_from_the_dag_to_the_entry(place: Place) -> None:
     values = [a.value.string_value for s in place.ear.spans for a in s.attributes]
     assert values
     assert not [v for v in values if "书院路" in v or (v.isdigit() and len(v) == 18)]
+
+
+def test_no_key_is_found_in_airflow_s_database_nor_in_any_file(place: Place) -> None:
+    """XCom, rendered fields, task logs: what tasks hand to each other and what Airflow keeps of them (DRILLS C07)."""
+    held = place.settings.keeper_folder / "root.key"
+    admin = place.stack.deployment.server("district").admin_url
+    with psycopg.connect(make_conninfo(admin, dbname="huanshu"), autocommit=True) as administrator:
+        wrapped = dict(administrator.execute("SELECT name, wrapped FROM keys.wrapped").fetchall())
+        administrator.execute("CHECKPOINT")
+    keys = one_of_every_use(held, wrapped)
+    assert {use for use, _ in keys} >= {"data", "bitmap", "link", "content"}
+    needles = [form for key in (held.read_bytes(), *keys.values()) for form in forms(key)]
+    told = b""
+    with psycopg.connect(make_conninfo(admin, dbname="huanshu_airflow")) as airflow:
+        for table in ("xcom", "rendered_task_instance_fields", "task_instance", "dag_run", "log"):
+            rows = airflow.execute(f"SELECT t::text FROM {table} t".encode()).fetchall()
+            assert rows, table
+            told += "\n".join(row for (row,) in rows).encode()
+    assert INTAKE.encode() in told or INTAKE.replace(".", "_").encode() in told
+    assert [needle for needle in needles if needle in told] == []
+    assert found(place.settings.state, forms(held.read_bytes())) == [str(held)], (
+        "the search finds what is there"
+    )
+    assert found(place.settings.state, needles, held) == []

@@ -1,20 +1,22 @@
 """No key lies anywhere but where it belongs: real keys of a range are searched for in every byte that was written.
 
 Keys go through intake, delivery, a single read, a denied one, a rotation, a destruction and a copy for another office. One
-of every use is searched for, raw, as hex and as base64, in databases, WAL, logs, the published log and the copy; and in
-what Python says of the objects that hold them. The search first proves that it can find.
+of every use is searched for, raw, as hex and as base64, in databases, WAL, logs, the published log, the copy and a backup;
+and in what Python says of the objects that hold them. The search first proves that it can find.
 """
 
 from __future__ import annotations
 
-import base64
 import os
 import resource
+import subprocess
 import traceback
 from pathlib import Path
 
 import pytest
+from searched import forms, found, one_of_every_use
 
+from huanshu.assembly.backup import take
 from huanshu.assembly.recovery import rehearse
 from huanshu.catalog import Rung
 from huanshu.drill.range import Range
@@ -25,25 +27,21 @@ from huanshu.identity import adopt_policies, propose_policies
 from huanshu.keeper.server import forbid_core_files
 from huanshu.keeper.vault import load_root
 from huanshu.sealing import KeyName, Keyring
+from huanshu.store.embedded import programs
 
 ROOT = Path(__file__).parents[2]
 INTAKE, DELIVERY = "resident.psb_to_district", "resident.district_to_communities"
 WORDS = ["three blind mice run", "four calling birds!", "five golden rings.."]
 
 
-def forms(key: bytes) -> list[bytes]:
-    return [key, key.hex().encode(), key.hex().upper().encode(), base64.b64encode(key)[:-4]]
-
-
-def found(folder: Path, needles: list[bytes], *skip: Path) -> list[str]:
-    hits = []
-    for place, _, names in os.walk(folder):
-        for path in (Path(place) / name for name in names):
-            if path in skip or path.is_symlink() or not path.is_file():
-                continue
-            data = path.read_bytes()
-            hits += [str(path) for needle in needles if needle in data]
-    return hits
+def spelt_out(backup: Path) -> list[Path]:
+    """A backup's dumps as text beside it: they are compressed, and no search sees into them."""
+    texts = []
+    for path in sorted(backup.glob("*.dump")):
+        texts.append(path.with_suffix(".sql"))
+        program = [str(programs() / "pg_restore"), f"--file={texts[-1]}", str(path)]
+        subprocess.run(program, check=True, capture_output=True)
+    return texts
 
 
 def test_no_key_is_found_in_any_store_nor_said_by_any_object(tmp_path: Path) -> None:
@@ -73,9 +71,7 @@ def test_no_key_is_found_in_any_store_nor_said_by_any_object(tmp_path: Path) -> 
         root, raw = load_root(held), held.read_bytes()
         with place.administrator() as administrator:
             wrapped = dict(administrator.execute("SELECT name, wrapped FROM keys.wrapped").fetchall())
-        uses: dict[tuple[str, str], bytes] = {}
-        for name, sealed in wrapped.items():
-            uses[name.split("/")[0], name.rpartition("/")[2]] = root.unwrap(KeyName(name), bytes(sealed))
+        uses = one_of_every_use(held, wrapped)
         assert {use for use, _ in uses} >= {"data", "bitmap", "link", "content", "quarantine"}
         needles = [form for key in (raw, *uses.values()) for form in forms(key)]
 
@@ -84,6 +80,11 @@ def test_no_key_is_found_in_any_store_nor_said_by_any_object(tmp_path: Path) -> 
         with place.administrator() as administrator:
             administrator.execute("CHECKPOINT")
         assert found(folder, needles, held) == []
+        backup = tmp_path / "backup"
+        take(place.deployment, backup, WORDS[0])
+        texts = spelt_out(backup)
+        stored = bytes(next(iter(wrapped.values()))).hex().encode()
+        assert found(backup, [stored]) == [str(path) for path in texts if path.stem == "district"]
         assert found(tmp_path, needles) == []
         ring = Keyring({KeyName(name): key for (name, _), key in uses.items()})
         told = f"{ring!r} {root!r} {ring} {root} {dict(os.environ)}"

@@ -34,6 +34,18 @@ def test_the_table_in_both_languages(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_root_key_in_a_device_is_listed_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: Path
+) -> None:
+    keys = home / "policies/keys.yaml"
+    keys.write_text(keys.read_text("utf-8").replace("root_provider: file", "root_provider: pkcs11"), "utf-8")
+    monkeypatch.setitem(globals(), "ROOT", home)
+    uses = {use["id"]: use for use in json.loads(run(capsys, monkeypatch, tmp_path, "--json"))["uses"]}
+    assert "root.key" not in uses
+    assert uses["root.device"]["algorithm"] == "AES-256-GCM"
+    assert uses["root.device"]["certificate"] == ""
+
+
 def test_json_and_the_bill_of_materials(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
     manifest.json    what the set holds: digest of every file; origin, size and note of the log at that moment
     district.dump    log, wrapped keys, district store, receivers' slices there: as of one moment (pg_dump)
     store.<name>.dump  every other embedded store, taken after that moment
-    keys.sealed      root key and log key under a passphrase, bound to the manifest
+    keys.sealed      root key and log key under a passphrase, bound to the manifest; not a device's root key
 
 What lies in it is ciphertext, and keys under a passphrase: who has the backup alone has what a stolen database is
 worth. Not in it: the home (version control has it), the published log (it is published anew), Airflow's own database.
@@ -36,6 +36,7 @@ from huanshu.assembly.deployment import DISTRICT_SERVER, Deployment, create, exi
 from huanshu.auditlog import HeadFile, Origins, Signer
 from huanshu.auditlog.origins import generation, origin_of
 from huanshu.errors import InputError, Text, UnavailableError
+from huanshu.keeper.root import ROOT_FILES
 from huanshu.sealing.escrow import open_apart, require_long, seal_apart
 from huanshu.settings import Settings
 from huanshu.store.dumping import dump, load, moment
@@ -44,7 +45,8 @@ from huanshu.store.roles import DISTRICT
 MANIFEST: Final = "manifest.json"
 KEYS: Final = "keys.sealed"
 _DISTRICT: Final = "district.dump"
-_SECRETS: Final = ("root.key", "log.key")
+#: The root key's file is one of two; a device's own copies are its maker's to make.
+_SECRETS: Final = (*ROOT_FILES.values(), "log.key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def take(deployment: Deployment, target: Path, passphrase: str) -> Backup:
         )
     require_long(passphrase)
     keeper = deployment.settings.keeper_folder
-    secrets = {name: (keeper / name).read_bytes().hex() for name in _SECRETS}
+    secrets = {name: (keeper / name).read_bytes().hex() for name in _SECRETS if (keeper / name).exists()}
     new = target.with_name(f".{target.name}.new")
     shutil.rmtree(new, ignore_errors=True)  # what a crash left
     new.mkdir(mode=0o700)
@@ -114,7 +116,7 @@ def restore(
         if not (source / name).is_file() or _digest(source / name) != digest:
             raise _broken(f"{name} is missing or damaged", f"{name} 缺失或损坏")
     settings.keeper_folder.mkdir(parents=True)
-    for name in _SECRETS:
+    for name in (name for name in _SECRETS if name in keys):
         _write_private(settings.keeper_folder / name, bytes.fromhex(keys[name]))
     head = _head(Signer.load(settings.keeper_folder / "log.key"), base, str(said["note"]), newest)
     HeadFile(settings.keeper_folder / "head").write(head)

@@ -3,7 +3,8 @@
     deployment.json   URLs of our database roles and of the receivers' stores (mode 0600)
     servers/<name>/   embedded PostgreSQL servers; ``district`` and one per store that domains.csv names
     log/              the published log: checkpoint, tiles, bundles, bitmaps (docs/FORMAT.md)
-    keeper/           root.key, log.key, head, keeper.sock: the keeper's own
+    keeper/           root.key (or root.device), log.key, head, keeper.sock: the keeper's own
+    device.json       the operator's, where a cryptographic device holds the root key (keeper.root)
     intake/<flow>/    extracts with manifests        reports/   what was built
 
 Trust: who can read ``deployment.json`` reaches ciphertext and the log (read-only); who can read ``keeper/`` too can
@@ -22,7 +23,7 @@ from typing import Any
 from huanshu.auditlog import HeadFile, Signer, create_head, create_signing_key
 from huanshu.catalog import Home, read_home
 from huanshu.errors import ContentError, Text, UnavailableError, Where
-from huanshu.keeper.vault import create_root
+from huanshu.keeper.root import RootPlace, make_root
 from huanshu.settings import Settings
 from huanshu.store import EmbeddedServer, connect, migrate
 from huanshu.store.roles import (
@@ -192,10 +193,15 @@ def _malformed(file: str, what: Text) -> ContentError:
     )
 
 
+def root_place(settings: Settings) -> RootPlace:
+    """Where the root key of a deployment with these settings is."""
+    return RootPlace(settings.keeper_folder, settings.device_file)
+
+
 def _make_keys(settings: Settings, home: Home) -> None:
     folder = settings.keeper_folder
-    if not (folder / "root.key").exists():
-        create_root(folder / "root.key", home.policies.keys.profile)
+    keys = home.policies.keys
+    make_root(root_place(settings), keys.root_provider, keys.profile)
     if not (folder / "log.key").exists():
         create_signing_key(folder / "log.key")
     head = HeadFile(folder / "head")

@@ -17,6 +17,7 @@ from huanshu.errors import ContentError, HuanshuError, Text
 from huanshu.exchange.diagnosis import Diagnosis, Host, diagnose
 from huanshu.exchange.failures import BY_KEY
 from huanshu.exchange.symptoms import Party, Symptom
+from huanshu.keeper.root import ROOT_FILES
 from huanshu.sealing.keys import ROOT_KEY_BYTES
 from huanshu.settings import Settings
 
@@ -73,6 +74,8 @@ def root_key_problem(path: Path) -> Text | None:
     try:
         seen = path.stat()
     except FileNotFoundError:
+        if path.with_name(ROOT_FILES["pkcs11"]).exists():
+            return None  # in a device: only the keeper can say
         return Text(f"the root key file {path.name} is missing", f"根密钥文件 {path.name} 缺失")
     except OSError:
         return None  # another user's folder: only the keeper can say

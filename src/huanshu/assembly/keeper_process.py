@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from huanshu import telemetry
 from huanshu.access import Enforcer
-from huanshu.assembly.deployment import Deployment
+from huanshu.assembly.deployment import Deployment, root_place
 from huanshu.assembly.fresh_home import FreshHome
 from huanshu.assembly.watch import Watch
 from huanshu.auditlog import (
@@ -40,11 +40,12 @@ from huanshu.keeper.erased import ErasedSubjects
 from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.reopening import TwoPersons
+from huanshu.keeper.root import open_root
 from huanshu.keeper.second_person import SecondPerson
 from huanshu.keeper.server import Listener, Server, forbid_core_files
 from huanshu.keeper.service import Parts, Service
 from huanshu.keeper.tending import Tending
-from huanshu.keeper.vault import Vault, load_root, require_profile
+from huanshu.keeper.vault import Vault, require_profile
 from huanshu.store import connect
 
 
@@ -85,7 +86,7 @@ def build_service(
         settings.state / "witnesses",
         now,
     )
-    root = load_root(settings.keeper_folder / "root.key")
+    root = open_root(root_place(settings), home().policies.keys.root_provider)
     require_profile(root, home())
     vault = Vault(root, connect(url))
     return Service(

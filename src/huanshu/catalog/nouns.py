@@ -365,7 +365,7 @@ class Obligation:
 class KeyPolicy:
     """policies/keys.yaml: which root provider, algorithm profile and epoch are in force."""
 
-    root_provider: Literal["file"]
+    root_provider: Literal["file", "pkcs11"]
     profile: Literal["aes", "sm"]
     epoch: int
     lend_max_seconds: int

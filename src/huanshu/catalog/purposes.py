@@ -11,7 +11,7 @@ from huanshu.catalog.evidence import retention
 from huanshu.catalog.faults import Faults
 from huanshu.catalog.folder import Folder
 from huanshu.catalog.nouns import KeyPolicy, Obligation, Purpose
-from huanshu.errors import Text
+from huanshu.errors import ContentError, Text
 
 PURPOSES: Final = "policies/purposes.yaml"
 KEYS: Final = "policies/keys.yaml"
@@ -76,10 +76,26 @@ def read_keys(folder: Folder) -> KeyPolicy:
         ("root_provider", "profile", "epoch", "lend_max_seconds", "open_max_values"),
         ("link_generation", "backups_kept_days"),
     )
+    provider, profile = (
+        members["root_provider"].word(("file", "pkcs11")),
+        members["profile"].word(("aes", "sm")),
+    )
+    if (provider, profile) == ("pkcs11", "sm"):
+        raise ContentError(
+            "keys.profile.device",
+            Text(
+                "root_provider: pkcs11 wraps with AES: it goes with profile: aes",
+                "root_provider: pkcs11 以 AES 封装，仅可用于 profile: aes",
+            ),
+            where=members["profile"].where,
+            remedy=Text(
+                "write root_provider: file, or profile: aes", "请写 root_provider: file 或 profile: aes"
+            ),
+        )
     generation, kept = members.get("link_generation"), members.get("backups_kept_days")
     return KeyPolicy(
-        root_provider=cast("Literal['file']", members["root_provider"].word(("file",))),
-        profile=cast("Literal['aes', 'sm']", members["profile"].word(("aes", "sm"))),
+        root_provider=cast("Literal['file', 'pkcs11']", provider),
+        profile=cast("Literal['aes', 'sm']", profile),
         epoch=members["epoch"].integer(1, 1_000_000),
         lend_max_seconds=members["lend_max_seconds"].integer(1, MAX_LEND_SECONDS),
         open_max_values=members["open_max_values"].integer(1, MAX_OPEN_VALUES),

@@ -41,8 +41,9 @@ def inventory(
 
     Example: huanshu keys inventory
     Example: huanshu keys inventory --cbom > cbom.json"""
-    chosen: Profile = profile or read_home(CONTEXT.settings.home).policies.keys.profile
-    uses, speech = in_force(chosen), CONTEXT.speech
+    keys = read_home(CONTEXT.settings.home).policies.keys
+    chosen: Profile = profile or keys.profile
+    uses, speech = in_force(chosen, keys.root_provider if chosen == keys.profile else "file"), CONTEXT.speech
     if cbom:
         sys.stdout.write(json.dumps(bill(uses, chosen, speech.language), ensure_ascii=False, indent=1) + "\n")
         return

@@ -21,10 +21,10 @@ _PRIMITIVES: Final = {
     "drbg": ("drbg", ["generate"]), "other": ("other", ["other"]),
 }  # fmt: skip
 _STRENGTH: Final = {
-    "AES-256-SIV": (256, 5), "AES-256-CMAC": (256, 5), "SM4-CCM": (128, 1), "SM4-CMAC": (128, 1), "SM3": (128, 2),
-    "SHA-256": (128, 2), "Ed25519": (128, 0),
+    "AES-256-SIV": (256, 5), "AES-256-GCM": (256, 5), "AES-256-CMAC": (256, 5), "SM4-CCM": (128, 1),
+    "SM4-CMAC": (128, 1), "SM3": (128, 2), "SHA-256": (128, 2), "Ed25519": (128, 0),
 }  # fmt: skip
-_MODES: Final = {"SM4-CCM": "ccm", "AES-256-SIV": "other"}
+_MODES: Final = {"SM4-CCM": "ccm", "AES-256-SIV": "other", "AES-256-GCM": "gcm"}
 
 
 def bill(uses: Sequence[Use], profile: Profile, language: str) -> dict[str, Any]:

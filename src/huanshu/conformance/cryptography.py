@@ -25,6 +25,7 @@ PYCA: Final = "pyca"
 PYTHON: Final = "python"
 POSTGRES: Final = "postgresql"
 AIRFLOW: Final = "airflow"
+DEVICE: Final = "pkcs11"
 
 
 class Algorithm(NamedTuple):
@@ -98,6 +99,7 @@ _COSIGNED: Final = Algorithm("Ed25519", "C2SP tlog-cosignature; RFC 8032")
 _SYSTEM: Final = Algorithm("the operating system's generator", "getrandom(2)")
 _SCRAM: Final = Algorithm("SCRAM-SHA-256", "RFC 7677")
 _TLS: Final = Algorithm("TLS 1.2+", "RFC 8446")
+_AES_GCM: Final = Algorithm("AES-256-GCM", "NIST SP 800-38D; PKCS#11 2.40")
 _FERNET: Final = Algorithm("Fernet; HS512", "RFC 7519")
 
 USES: Final[tuple[Use, ...]] = (
@@ -124,6 +126,20 @@ USES: Final[tuple[Use, ...]] = (
         ),
         Text("a new deployment", "新建部署"), PYCA, "8.4 e) g)",
         ("secrets.token_bytes",), (_SEALING + "suites",),
+    ),
+    Use(
+        "root.device",
+        Text("root key in a device: wraps all other keys", "密码设备中的根密钥：封装其他全部密钥"),
+        "ae", _AES_GCM, None,
+        Text("first start, in the device, by its own generator", "首次启动时在设备内产生"),
+        Text(
+            "the device, not extractable; its PIN in a file of the keeper's, mode 0600",
+            "密码设备内，不可导出；PIN 码存于钥匙保管专用文件，权限 0600",
+        ),
+        Text("a new deployment", "新建部署"), DEVICE, "8.4 e) g)",
+        ("pkcs11.lib", "pkcs11.Session", "pkcs11.Attribute", "pkcs11.GCMParams", "pkcs11.KeyType", "pkcs11.Mechanism",
+         "pkcs11.ObjectClass", "secrets.token_bytes"),
+        (_SEALING + "device",),
     ),
     Use(
         "identifier.link",
@@ -289,11 +305,17 @@ def library_version(library: str) -> str:
     """The library as it is installed here."""
     if library == PYCA:
         return f"cryptography {version('cryptography')} ({openssl()})"
-    return {PYTHON: "Python hashlib, secrets, ssl", POSTGRES: "PostgreSQL", AIRFLOW: "Apache Airflow"}[
-        library
+    return {
+        PYTHON: "Python hashlib, secrets, ssl",
+        POSTGRES: "PostgreSQL",
+        AIRFLOW: "Apache Airflow",
+        DEVICE: "the device's PKCS#11 module, by python-pkcs11",
+    }[library]
+
+
+def in_force(profile: Profile, provider: Literal["file", "pkcs11"] = "file") -> list[Use]:
+    """The uses of a deployment of this profile whose root key lies there."""
+    elsewhere = "root.device" if provider == "file" else "root.key"
+    return [
+        use for use in USES if (use.aes if profile == "aes" else use.sm) is not None and use.id != elsewhere
     ]
-
-
-def in_force(profile: Profile) -> list[Use]:
-    """The uses of a deployment of this profile."""
-    return [use for use in USES if (use.aes if profile == "aes" else use.sm) is not None]

@@ -29,17 +29,21 @@ def lay_blank_servers(settings: Settings) -> None:
     for name in ("district", *sorted({d.store for d in read_home(settings.home).policies.domains} - {""})):
         with _alone:
             if name not in _blanks:
-                _make(settings.home)
+                _make(settings)
         folder = server_folder(settings, name)
         folder.parent.mkdir(parents=True, exist_ok=True)
         # cp and not shutil: the folder's owner is the server's own OS user, and stays.
         subprocess.run(["cp", "-a", str(_blanks[name]), str(folder)], check=True)  # noqa: S603, S607
 
 
-def _make(home: Path) -> None:
+def _make(settings: Settings) -> None:
     folder = Path(tempfile.mkdtemp(prefix="huanshu-blank-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    made = create(Settings(home, folder / "state", "en"))
+    blank = Settings(settings.home, folder / "state", "en")
+    if settings.device_file.exists():  # the key that is made in the device now, the range finds there
+        blank.state.mkdir()
+        shutil.copyfile(settings.device_file, blank.device_file)
+    made = create(blank)
     for name in made.embedded:
         made.server(name).stop()
         _blanks[name] = server_folder(made.settings, name)

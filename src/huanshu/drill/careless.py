@@ -26,6 +26,7 @@ from huanshu.keeper.reopening import Signature, TwoPersons
 from huanshu.keeper.second_person import SecondPerson
 from huanshu.sealing.ccm import ccm_encrypt
 from huanshu.sealing.cells import bound_row
+from huanshu.sealing.keys import KeyName, new_key
 from huanshu.sealing.suites import aead
 from huanshu.store.blocks import Block, write_blocks
 
@@ -164,6 +165,16 @@ class OneIsEnough(TwoPersons):
 
     def complete(self, home: Home, first: Signature | None, second: Signature) -> bool:  # noqa: ARG002
         return True
+
+
+class OneKeyForAll:
+    """Gives birth to one data key, whatever it is asked for."""
+
+    def __init__(self) -> None:
+        self._key = new_key(KeyName("data/d/s/f/1"))
+
+    def __call__(self, name: KeyName) -> bytes:  # noqa: ARG002
+        return self._key
 
 
 def seal_without_place(key: bytes, value: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The vault: wrapped keys in ``keys.wrapped``, the root key in a file, plain keys only in this process.
+"""The vault: wrapped keys in ``keys.wrapped``, the root key in a file or a device, plain keys only in this process.
 
 Trust: who can change ``keys.wrapped`` can make values unopenable, never open one (each key is wrapped under
 its own name). Who can read the root file *and* the database can open everything: the file belongs to the
@@ -46,7 +46,7 @@ def load_root(path: Path) -> Root:
     return root
 
 
-def require_profile(root: Root, home: Home) -> None:
+def require_profile(root: RootKey, home: Home) -> None:
     """Nobody changes the algorithms by changing a file: UnavailableError when the key policy wants others than the
     root key was made for."""
     wanted = home.policies.keys.profile
@@ -120,8 +120,14 @@ class Vault:
         if not isinstance(self._root, Root):
             raise UnavailableError(
                 "keeper.root.kept",
-                Text("this root key does not leave its token", "该根密钥不能离开密码设备"),
-                remedy=Text("its copy was made when it was put there", "其备存在写入设备时已制作"),
+                Text(
+                    "this root key does not leave its device: no copy of it can be sealed for custodians",
+                    "该根密钥不能离开密码设备，无法为保管人制作备存",
+                ),
+                remedy=Text(
+                    "keep a second device that its maker's tool made of the first, at another office",
+                    "请用厂商工具制作第二台同密钥设备，由另一办公地点保管",
+                ),
             )
         return self._root.sealed_among(passphrases, bound)
 
@@ -161,6 +167,7 @@ class Vault:
 
     def close(self) -> None:
         self._plain.clear()
+        self._root.close()
         self._connection.close()
 
     def use(self, connection: psycopg.Connection) -> None:

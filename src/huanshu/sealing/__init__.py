@@ -4,7 +4,8 @@ Modules, each one idea: ``padding`` (fixed widths, absent values), ``suites`` (t
 ``cells`` (value by value), ``values`` (one value or a column, in Arrow), ``ccm`` (SM4-CCM), ``blocks``, ``s2v``,
 ``rows``, ``ccm_rows``, ``columns`` and ``padded`` (the same bytes for a column at once), ``arrow`` (matrices),
 ``links`` (CMAC links, purpose tokens, content marks), ``masks`` and ``masking`` (the ``mask`` rung), ``keys``
-(names and wrapping). Nothing here does I/O, knows a clock, or decides who may open anything: it is handed keys.
+(names and wrapping), ``device`` (a root key by PKCS#11, imported where one is used). But for that one, nothing here
+does I/O, knows a clock, or decides who may open anything: it is handed keys.
 """
 
 from huanshu.sealing.cells import CellContext, open_column, seal_column

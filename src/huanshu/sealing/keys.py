@@ -1,7 +1,8 @@
 """Names and wrapping of keys.
 
 A key's *name* says everything it may be used for, and wrapping binds it: deterministic authenticated encryption
-(AES-SIV, RFC 5297, made for key wrapping; SM4-CCM under profile sm) under the root key with the name bound.
+(AES-SIV, RFC 5297, made for key wrapping; SM4-CCM under profile sm) under the root key with the name bound, or AES-GCM
+inside a device that keeps the root key (``device``).
 A wrapped key moved under another name does not unwrap. Keys are random; nothing is derived, so destroying one wrapped
 key destroys its data.
 
@@ -98,6 +99,9 @@ class RootKey(Protocol):
     def unwrap(self, name: KeyName, wrapped: bytes) -> bytes:
         """Inverse; TamperedError for what does not belong to this root or this name."""
 
+    def close(self) -> None:
+        """Let go of where it lives."""
+
 
 @dataclass(frozen=True, slots=True)
 class Root:
@@ -131,9 +135,12 @@ class Root:
         except (InvalidTag, ValueError):
             raise foreign_key(name) from None
 
+    def close(self) -> None:
+        """A file's key lives in this object alone, and goes with it."""
+
 
 def root_of(raw: bytes) -> RootKey:
-    """The root key that a recovered copy holds, by its length: a file's, or a token's."""
+    """The root key that a recovered copy holds: a file's. A device's has no copy."""
     return Root(raw)
 
 

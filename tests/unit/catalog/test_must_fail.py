@@ -112,6 +112,7 @@ TABLE = [
     Broken("content.text.unsayable", PURPOSES, "某法第一条", '"某法\\n第一条"', 4),
     # ---- words
     Broken("content.word.unknown", KEYS, "profile: aes", "profile: aess", 2, "aes"),
+    Broken("keys.profile.device", KEYS, "file\nprofile: aes", "pkcs11\nprofile: sm", 2),
     Broken("content.word.unknown", POSTS, "steward,数据管家", "stewart,数据管家", 3, "steward"),
     Broken(
         "content.word.unknown",
