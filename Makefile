@@ -48,8 +48,11 @@ check: $(STAMP) ## Formatting, lint, types, layers, and the home itself
 	$(BIN)/lint-imports
 	$(BIN)/huanshu check
 
-test: $(STAMP) ## The tests, two files at a time
-	$(BIN)/pytest -q -m "not slow" -n 2 --dist loadfile
+test: $(STAMP) ## The tests, three files at a time; of the drills the shorter ones
+	$(BIN)/pytest -q -m "not slow" -n 3 --dist loadgroup
+
+drills: $(STAMP) ## Every drill of the home with its three arms
+	$(BIN)/pytest -q -m "slow or not slow" -n 2 --dist loadgroup tests/integration/test_drills.py
 
 test-slow: $(STAMP) ## The long campaigns
 	$(BIN)/pytest -q -m slow
