@@ -110,7 +110,10 @@ class DeviceRoot:
         except PKCS11Error as error:
             # Makers differ in what they say of a wrong tag. What is no trouble of the device's is the wrapped key's.
             if what == "encrypt" or type(error).__name__ in _AWAY:
-                raise _refused("does not answer any more", "不再应答") from None
+                raise _refused(
+                    "does not answer any more, or takes no nonce of its caller's for AES-GCM",
+                    "不再应答，或其 AES-GCM 不接受外部给定的一次性数",
+                ) from None
             raise foreign_key(name) from None
 
 
