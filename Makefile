@@ -49,10 +49,10 @@ check: $(STAMP) ## Formatting, lint, types, layers, and the home itself
 	$(BIN)/huanshu check
 
 test: $(STAMP) ## The tests, three files at a time; of the drills the shorter ones
-	$(BIN)/pytest -q -m "not slow" -n 3 --dist loadgroup
+	$(BIN)/pytest -q -m "not slow" -n 3 --dist loadfile
 
 drills: $(STAMP) ## Every drill of the home with its three arms
-	$(BIN)/pytest -q -m "slow or not slow" -n 2 --dist loadgroup tests/integration/test_drills.py
+	$(BIN)/pytest -q -m "slow or not slow" -n 2 tests/integration/test_drills.py
 
 test-slow: $(STAMP) ## The long campaigns
 	$(BIN)/pytest -q -m slow

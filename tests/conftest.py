@@ -37,13 +37,6 @@ for _name in list(os.environ):
 gc.set_threshold(50_000, 20, 50)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests share its places, so one worker runs them; each drill makes its own."""
-    for item in items:
-        alone = item.path.name == "test_drills.py"
-        item.add_marker(pytest.mark.xdist_group(item.nodeid if alone else str(item.path.relative_to(ROOT))))
-
-
 def pytest_collection_finish() -> None:
     """What was collected stays: nobody need walk over it again."""
     gc.collect()
