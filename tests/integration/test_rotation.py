@@ -142,6 +142,20 @@ def test_communities_read_on_and_their_next_delivery_brings_the_new_epoch(place:
     assert place.verify().clean
 
 
+@pytest.mark.parametrize("point", ["rotation:quarantine"])
+def test_killed_after_the_last_home_the_rest_is_done_before_it_is_told(place: Range, point: str) -> None:
+    """Links stay as they are: nothing but this rotation makes the slices due again."""
+    keys, homes = place.acting().home.policies.keys, len(place.homes(DATASET))
+    assert look(place.acting().ground())[0][0].behind["slices"] == 0
+    raise_to(place, epoch=keys.epoch + 1, generation=keys.link_generation)
+    assert struck(lambda: rotate(place.acting().ground(pause=strike_at(point)))) == KILLED
+    assert epochs(place) == {keys.epoch + 1}
+    assert struck(lambda: rotate(place.acting().ground())) == 0
+    assert look(place.acting().ground())[0][0].behind["slices"] == homes
+    place.deliver(DELIVERY)
+    assert place.verify().clean
+
+
 def test_a_quarantined_row_opens_under_the_new_epoch_alone(place: Range) -> None:
     from huanshu.keeper.vault import load_root
     from huanshu.sealing.blobs import open_blob

@@ -177,11 +177,13 @@ class _Cells(_Rotation):
         """What a killed run left: its entry may be settled already, or outdated, or not there at all."""
         now = (self.keys.epoch, self.keys.link_generation)
         ticket = self.ground.keeper.open_ticket(ROTATION, name)
+        told = ticket is None  # or killed before its entry, with everything still to do
         if ticket is None or (epoch, links) == now:
             ticket = self.begin(name)  # once: the entry that is there is found
         else:
             self.name = name
-        if (epoch, links) != now or not self._behind():
+        # Rows that are all new say nothing of quarantine and slices: only what was told is done.
+        if (epoch, links) != now or (told and not self._behind()):
             entry = self.tell(ticket, None if (epoch, links) == now else "other rules")
             if not self._behind():
                 return Rotated(self.contract.dataset, "cells", name, 0, entry)

@@ -18,11 +18,12 @@ from huanshu.errors import DeniedError, Text
 from huanshu.keeper.bitmaps import open_member
 from huanshu.keeper.recalled import OpenBitmap
 
-#: Events by which somebody's values are opened: to be seen, moved or changed.
+#: Events by which somebody's values are opened: to be seen, compared, moved or changed.
 _OPENING: Final = frozenset(
     {
         "access.record.authorised",
         "access.correction.authorised",
+        "access.comparison.authorised",
         "access.workbook.authorised",
         "access.quarantine.authorised",
         "correction.batch.authorised",
