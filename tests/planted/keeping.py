@@ -74,10 +74,10 @@ class Keeper:
             finally:
                 admin.execute("GRANT INSERT ON log.entry TO huanshu_keeper")
 
-    def cell(self, record: int = 7, field: str = "name") -> StoredCell:
+    def cell(self, record: int = 7, field: str = "name", value: str | None = "张三") -> StoredCell:
         key = self.vault.key(data_key(HERE, "resident", field, 1))
         context = CellContext(HERE, "resident", field, "reveal", 1)
-        (sealed,) = seal_column(key, context, 60, [record], [1], ["张三"])
+        (sealed,) = seal_column(key, context, 60, [record], [1], [value])
         return StoredCell(field, sealed, HERE, record, 1, 1, "reveal")
 
 

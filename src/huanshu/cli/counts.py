@@ -46,14 +46,9 @@ def count(
         f"withheld (fewer than {answer.minimum}, or would tell)",
         f"不予显示（少于 {answer.minimum} 或可推算）",
     )
-
-    def shown(figure: int | None) -> object:
-        return few if figure is None else figure
-
-    rows = [(value, shown(figure)) for value, figure in answer.cells.items()]
     CONTEXT.speech.table(
         Text(f"People — entry {answer.entry}", f"人数 — 条目 {answer.entry}"),
         [Text(by or "zones", by or "范围"), Text("people", "人数")],
-        [*rows, (Text("total", "合计"), shown(answer.total))],
+        [*answer.cells.items(), (Text("total", "合计"), few if answer.total is None else answer.total)],
     )
     CONTEXT.speech.result(answer)

@@ -22,8 +22,8 @@ def small_cells(home: Path, drill: Drill) -> list[Arm]:
         true = _prepared(range_, actors)
         answer = _ask(range_, actors, "wide", by=actors["by"])
         small = {value for value, number in true.items() if number < actors["least"]}
-        withheld = {value for value, figure in answer.cells.items() if figure is None}
-        rest = (answer.total or 0) - sum(figure or 0 for figure in answer.cells.values())
+        withheld = true.keys() - answer.cells.keys()
+        rest = (answer.total or 0) - sum(answer.cells.values())
         hidden = _refused(range_, actors)
         last = range_.entries()[-1]
         stopped = (
@@ -37,9 +37,10 @@ def small_cells(home: Path, drill: Drill) -> list[Arm]:
             ATTACK,
             stopped,
             Text(
-                f"{len(withheld)} of {len(true)} cells withheld, one more than is small, so that the total less the"
-                " others is a whole group; what may not be counted is refused as a breakdown",
-                f"{len(true)} 个单元中 {len(withheld)} 个不予显示（比不足下限的多一个），合计减去其余单元仍不少于下限；"
+                f"{len(withheld)} of {len(true)} cells not even named, one more than is small, so that the total less"
+                " the others is a whole group; what may not be counted is refused as a breakdown",
+                f"{len(true)} 个单元中 {len(withheld)} 个连名称也不显示（比不足下限的多一个），"
+                "合计减去其余单元仍不少于下限；"
                 "未授权字段不得用于分组",
             ),
         )

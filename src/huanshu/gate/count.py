@@ -2,7 +2,8 @@
 
 Every field of every clause is asked of the rules at ``count``: what may not be counted can be neither filtered nor
 grouped by. The sets of people go to the keeper, which judges them against all that this reader was told before
-(``keeper.counting``) and keeps them; what comes back is numbers, and None where a number is withheld.
+(``keeper.counting``) and keeps them; what comes back is numbers. A group whose number is withheld is not named either:
+its label would say that somebody has this value, and with a narrow filter, who.
 
 Only plain fields: a sealed one would have to be opened for everybody who is counted.
 """
@@ -37,12 +38,13 @@ class AskedCount:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Numbers of at least ``minimum`` people each; None is withheld: fewer, or too close to another number."""
+    """Numbers of at least ``minimum`` people each. A total of None is withheld: fewer, or too close to another number;
+    of ``cells`` those alone are there whose number is told."""
 
     entry: int
     minimum: int
     total: int | None
-    cells: Mapping[str, int | None]
+    cells: Mapping[str, int]
 
 
 def count(
@@ -70,9 +72,8 @@ def count(
     }
     told = [(value, cells[value].serialize()) for value in values]
     ticket, figures = keeper.count(claim, asked.by, asked.where, total.serialize(), told)
-    return Counted(
-        ticket.index, contract.minimum_group, figures[0], dict(zip(values, figures[1:], strict=True))
-    )
+    shown = {value: figure for value, figure in zip(values, figures[1:], strict=True) if figure is not None}
+    return Counted(ticket.index, contract.minimum_group, figures[0], shown)
 
 
 def _cells(

@@ -39,7 +39,10 @@ def agree(contract: Contract, stored: Mapping[str, str | None], typed: Mapping[s
 
 def _same(field: Field, stored: str | None, typed: str) -> bool:
     spelled = _spelled if field.link_kind is None else LINK_KINDS[field.link_kind]
-    return hmac.compare_digest(spelled(stored or "").encode(), spelled(typed).encode())
+    # What nobody typed agrees with nothing: that a value is absent is not told for nothing.
+    return bool(spelled(typed)) and hmac.compare_digest(
+        spelled(stored or "").encode(), spelled(typed).encode()
+    )
 
 
 def _spelled(value: str) -> str:

@@ -245,6 +245,17 @@ def test_a_comparison_tells_no_value_and_its_ticket_opens_none(keeper: Keeper) -
     assert kinds == [("opened", ["name"], 1), ("unequal", ["name"], 1), ("opened", ["name"], 1)]
 
 
+@pytest.mark.parametrize("stored", [None, "", "张三"])
+@pytest.mark.parametrize("typed", ["", " ", "\u3000"])
+def test_what_nobody_typed_agrees_with_nothing(keeper: Keeper, stored: str | None, typed: str) -> None:
+    """Or an empty answer would tell, for nothing, that a value is absent."""
+    asked = claim("access.comparison.authorised", fields={}, detail={"record": 7})
+    cell = keeper.cell(value=stored)
+    bitmap = BitMap([1]).serialize()
+    _, found = keeper.service.compare(OWNER, "p.tang", asked, bitmap, [cell], {"name": (typed, None)})
+    assert found == {"name": False}
+
+
 def test_comparing_ends_after_the_budget_of_misses_also_across_a_restart(keeper: Keeper) -> None:
     asked = claim("access.comparison.authorised", fields={}, detail={"record": 7})
     bitmap, cell = BitMap([1]).serialize(), keeper.cell()
