@@ -115,10 +115,10 @@ def test_a_finding_is_opened_under_no_other_findings_key(place: Range) -> None:
 
 
 def test_a_drill_that_was_run_is_an_entry(place: Range, command: Callable[..., tuple[int, Any]]) -> None:
-    size = len(place.entries())
+    size = len(place.acts())
     code, (outcome,) = command(place.settings, "huanshu --as p.chen drill run snooping_in_the_log")
     assert code == 0
-    (entry,) = [e for e in place.entries()[size:] if e.event == "drill.run.completed"]
+    (entry,) = [e for e in place.acts()[size:] if e.event == "drill.run.completed"]
     assert entry.body["person"] == "p.chen"
     assert entry.body["detail"] == {
         "drill": "snooping_in_the_log", "attack": "as_expected", "control": "as_expected", "twin": "as_expected",

@@ -97,7 +97,7 @@ def test_an_erased_person_is_gone_everywhere_and_does_not_come_back(place: Range
     record = a_record(place, home)
     found, subjects = erasure.reach(place.acting(OFFICER).ground(), DATASET, record)
     assert (found.records, found.held_by) == (1, (home,))
-    size = len(place.entries())
+    size = len(place.acts())
     entry = erasure.propose(place.acting(OFFICER).ground(), DATASET, record, "request 7 of 2026").index
     with pytest.raises(DeniedError, match="himself"):
         erasure.confirm(place.acting(OFFICER).ground(), entry)
@@ -125,7 +125,7 @@ def test_an_erased_person_is_gone_everywhere_and_does_not_come_back(place: Range
     assert until == next(e.body["detail"]["backups_until"] for e in place.entries() if e.index == confirmed)
     report = place.verify()
     assert report.clean, report.problems
-    assert len(place.entries()) == size + 3 + 1  # the refusal of his own confirmation is told too
+    assert len(place.acts()) == size + 3 + 1  # the refusal of his own confirmation is told too
     # The community's copy leaves with the next delivery.
     assert record in {r for r, _ in place.slice_records(DATASET, home)}
     place.deliver_anew(DELIVERY, [home])
@@ -150,13 +150,13 @@ def test_a_copy_of_the_root_needs_two_persons_and_opens_with_two_custodians(plac
 
     claim = {"event": "keys.escrow.proposed", "detail": {"reason": "a copy for the archive"}}
     entry = place.acting(OFFICER).keeper.append(claim).index
-    size = len(place.entries())
+    size = len(place.acts())
     with pytest.raises(DeniedError, match="himself"):
         place.acting(OFFICER).keeper.escrow(entry, WORDS)
     with pytest.raises(InputError, match="three"):
         place.acting(CDO).keeper.escrow(entry, WORDS[:2])
     ticket, copy = place.acting(CDO).keeper.escrow(entry, WORDS)
-    assert len(place.entries()) == size + 2
+    assert len(place.acts()) == size + 2
     raw = (place.settings.keeper_folder / "root.key").read_bytes()
     assert raw not in copy
     assert raw.hex() not in copy.decode()

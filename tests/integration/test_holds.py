@@ -55,7 +55,7 @@ def place() -> Iterator[Range]:
 
 
 def events(place: Range, start: int = 0) -> list[str]:
-    return [entry.event for entry in place.entries()[start:]]
+    return [entry.event for entry in place.acts()[start:]]
 
 
 def release(place: Range, person: str, named: str = DELIVERY) -> list[int]:
@@ -67,12 +67,12 @@ def test_1_swapped_communities_of_equal_size_wait(place: Range) -> None:
     before = {code: place.slice_records("resident", code) for code in (A, B)}
     assert len(before[A]) == len(before[B]) >= 5
     place.take_in(INTAKE, 2, sample(swapped=True))
-    size, loans = len(place.entries()), place.loans()
+    size, loans = len(place.acts()), place.loans()
     assert {reason["about"] for reason in plan_delivery(place.acting().ground(), DELIVERY).held} == {A, B}
     with pytest.raises(HeldError, match=r"exchange\.run\.held"):
         place.deliver(DELIVERY)
     assert events(place, size) == ["exchange.run.started", "exchange.run.held", "finding.case.opened"]
-    told = place.entries()[size + 1].body["detail"]
+    told = place.acts()[size + 1].body["detail"]
     per_receiver = {r["about"]: r for r in told["reasons"]}
     assert set(per_receiver) == {A, B}
     assert per_receiver[A]["before"] == per_receiver[A]["after"] == per_receiver[A]["leaving"]

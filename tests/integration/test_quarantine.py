@@ -208,10 +208,10 @@ def test_7_from_the_command_line(place: Range, command: Callable[..., tuple[int,
     assert command(here, f"{order_it} --dry-run", "phone=10012345678\n")[1]["fields"] == ["phone"]
     assert command(here, order_it, "no equals sign\n")[0] == 4
     assert command(here, order_it, "phone=10012345678\n")[0] == 0
-    size = len(place.entries())
+    size = len(place.acts())
     code, waiting = command(here, f"huanshu quarantine apply {INTAKE} --dry-run")
     assert (code, [w["state"] for w in waiting]) == (0, ["ordered"])
-    assert len(place.entries()) == size
+    assert len(place.acts()) == size
     code, done = command(here, f"huanshu quarantine apply {INTAKE}")
     assert (code, [each["state"] for each in done]) == (0, ["repaired"])
     code, dismissed = command(here, f"huanshu quarantine dismiss {of[:8]} --reason unreachable --as {person}")

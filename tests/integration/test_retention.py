@@ -62,18 +62,18 @@ def test_what_is_past_is_told_and_only_that_goes(
     assert kept["log_entries"]["past"] == 0
     assert kept["log_entries"]["since"] > kept["delivery_records"]["since"]  # months against years
     assert len(rows(place)) == 4
-    size = len(place.entries())
+    size = len(place.acts())
     assert command(place.settings, f"huanshu --as {CLERK} audit retention")[0] == 5
     assert len(rows(place)) == 4
-    assert [e.event for e in place.entries()[size:]] == ["access.request.denied"]
+    assert [e.event for e in place.acts()[size:]] == ["access.request.denied"]
     code, told = command(place.settings, f"huanshu --as {OFFICER} audit retention")
     assert (code, told["deleted"]) == (0, 2)
     assert rows(place) == [(902, "open"), (903, "dismissed")]
     entry = place.entries()[told["entry"]]
     assert (entry.event, entry.body["detail"]["rows"]) == ("retention.rows.deleted", 2)
-    size = len(place.entries())
+    size = len(place.acts())
     assert command(place.settings, f"huanshu --as {OFFICER} audit retention")[1]["deleted"] == 0
-    assert len(place.entries()) == size
+    assert len(place.acts()) == size
 
 
 def test_the_keeper_lets_nothing_go_below_the_floor(place: Range) -> None:

@@ -25,7 +25,7 @@ def altered_publication(home: Path, drill: Drill) -> list[Arm]:
     with Range(home) as range_:
         range_.take_in(actors["intake"])
         range_.deliver(actors["delivery"])
-        _published(range_, len(range_.entries()))
+        wait_until_published(range_, len(range_.entries()))
         range_.stop_keeper()
         folder = range_.settings.log_folder
         clean = _alone(range_)
@@ -63,7 +63,7 @@ def altered_publication(home: Path, drill: Drill) -> list[Arm]:
     return [attack, control, twin]
 
 
-def _published(range_: Range, entries: int) -> None:
+def wait_until_published(range_: Range, entries: int) -> None:
     """Wait until the keeper's rounds have published that many entries."""
     log, until = PublishedLog(range_.settings.log_folder), time.monotonic() + _PATIENCE_SECONDS
     while int((log.note(CHECKPOINT) or "\n0").split("\n")[1]) < entries:
