@@ -255,7 +255,7 @@ def test_5_a_flow_changed_by_one_byte_does_not_run(place: Range) -> None:
     path.write_text(path.read_text() + "\n")
     with pytest.raises(DeniedError, match=r"exchange\.flow\.unapproved"):
         place.deliver(DELIVERY)
-    denied = place.entries()[-1]
+    denied = place.acts()[-1]
     assert (denied.event, denied.body["person"], denied.body["established"]["by"]) == (
         "access.request.denied",
         "p.lin",

@@ -55,7 +55,7 @@ def test_then_and_now(place: Range) -> None:
     allowed = look(place, HERE, Rung.REVEAL, record)
     with pytest.raises(DeniedError):
         look(place, THERE, Rung.REVEAL, record)
-    denied = place.entries()[-1].index
+    denied = place.acts()[-1].index
     rules = place.settings.home / "policies/rules/community.csv"
     text = rules.read_text()
     line = "data_clerk, own, resident, phone, grassroots_service, reveal"

@@ -317,16 +317,16 @@ def test_exposure_and_replay_on_the_command_line(
     assert "自然人 2 名" in draft
     assert "危害国家安全、公共利益的缺陷报告" in draft  # the clock of obligations.yaml
     assert "姓名（resident.name），reveal，3 级" in draft
-    assert place.entries()[-1].event == "access.exposure.authorised"
+    assert place.acts()[-1].event == "access.exposure.authorised"
     assert command(place.settings, line.replace("p.xu", "p.tang"))[0] == 5
     assert command(place.settings, line.replace("exposure domain", "exposure resident"))[0] == 4
 
     there = f"huanshu --as p.tang record read resident --domain {NEW} --post yulan.data_clerk"
     assert command(place.settings, f"{there} --purpose grassroots_service --record 1")[0] == 5
-    denied = place.entries()[-1].index
+    denied = place.acts()[-1].index
     code, told = command(place.settings, f"huanshu --as p.xu audit replay {denied} --case x")
     assert (code, told["agrees"], told["logged"]) == (0, True, False)
-    assert place.entries()[-1].event == "log.entries.read"
+    assert place.acts()[-1].event == "log.entries.read"
     assert command(place.settings, f"huanshu --as p.tang audit replay {denied} --case x")[0] == 5
 
 

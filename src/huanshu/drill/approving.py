@@ -53,7 +53,7 @@ def self_approval(home: Path, drill: Drill) -> list[Arm]:
             ),
         )
         agreed = _try(range_, actors["second"], adopt_policies)
-        last = range_.entries()[-1]
+        last = range_.acts()[-1]
         twin = Arm(
             TWIN,
             agreed is None

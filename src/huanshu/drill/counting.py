@@ -25,7 +25,7 @@ def small_cells(home: Path, drill: Drill) -> list[Arm]:
         withheld = true.keys() - answer.cells.keys()
         rest = (answer.total or 0) - sum(answer.cells.values())
         hidden = _refused(range_, actors)
-        last = range_.entries()[-1]
+        last = range_.acts()[-1]
         stopped = (
             bool(small)
             and small < withheld
@@ -63,7 +63,7 @@ def two_numbers_apart(home: Path, drill: Drill) -> list[Arm]:
     with Range(home, edit=_groups_of(actors)) as range_:
         _prepared(range_, actors)
         wide, near = (_ask(range_, actors, zone).total for zone in ("wide", "near"))
-        last = range_.entries()[-1]
+        last = range_.acts()[-1]
         stopped = wide is not None and near is None and last.body["detail"]["withheld"] == 1
         attack = Arm(
             ATTACK,

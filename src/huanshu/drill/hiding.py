@@ -24,10 +24,10 @@ def hidden_field(home: Path, drill: Drill) -> list[Arm]:
     actors = drill.actors
     with Range(home) as range_:
         range_.take_in(actors["intake"])
-        size, loans = len(range_.entries()), range_.loans()
+        size, loans = len(range_.acts()), range_.loans()
         told = {name: _asked(range_, actors, ask) for name, ask in _ways(actors)}
         open_ways = sorted(name for name, error in told.items() if not isinstance(error, DeniedError))
-        entries = range_.entries()[size:]
+        entries = range_.acts()[size:]
         quoted = [name for name, error in told.items() if actors["guess"] in str(error)]
         stopped = (
             len(told) > 6

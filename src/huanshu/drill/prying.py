@@ -88,7 +88,7 @@ def snooping_in_the_log(home: Path, drill: Drill) -> list[Arm]:
             ),
         )
         asked = _asked(range_, actors, actors["auditor"], actors["auditor_post"], record)
-        last = range_.entries()[-1]
+        last = range_.acts()[-1]
         twin = Arm(
             TWIN,
             asked is None and last.event == "access.seen.authorised" and bool(last.body["detail"]["case"]),

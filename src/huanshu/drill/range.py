@@ -50,6 +50,7 @@ from huanshu.settings import Settings
 from huanshu_verify import STEPS, Report, Rule
 
 CHUNK = 3  # records per loan: several chunks even of a small sample
+_BY_THE_CLOCK = frozenset({"log.heartbeat.sent", "log.staleness.ended"})
 
 
 class Range:
@@ -57,7 +58,8 @@ class Range:
     recalls and of erasures, ``another`` its rule that a second person confirms, ``freshness`` its judgement of ages,
     ``budgets`` its count of what people see, ``reader`` its judge of numbers, ``second`` its asking for a second
     person, ``reread`` how it reads its home, ``edit`` changes the copied home (control arms only). ``watched``: with
-    the alerts' watch in the keeper, as in every deployment; most drills count entries and go without it."""
+    the alerts' watch in the keeper, as in every deployment; most drills count entries and go without it. ``blank``:
+    over copies of the process's blank servers, not over servers made anew."""
 
     def __init__(
         self,
@@ -73,6 +75,7 @@ class Range:
         second: SecondPerson | None = None,
         reread: Callable[[Callable[[], Home]], Callable[[], Home]] = lambda home: home,
         another: Callable[[str, str], None] = require_another,
+        blank: bool = True,
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="huanshu-range-"))
         for part in ("policies", "expectations", "dags", "audit"):
@@ -84,6 +87,7 @@ class Range:
         self._erased = erased
         self._budgets, self._reader, self._second, self._reread = budgets, reader, second, reread
         self._another = another
+        self._blank = blank
         self._passed = timedelta(0)
         if edit is not None:
             edit(self.settings.home)
@@ -93,7 +97,8 @@ class Range:
 
     def __enter__(self) -> Range:
         try:
-            lay_blank_servers(self.settings)
+            if self._blank:
+                lay_blank_servers(self.settings)
             self.deployment = create(self.settings)
             self.start_keeper()
             self.sandbox = prepare(self.settings)
@@ -238,8 +243,8 @@ class Range:
             return list(read_entries(district))
 
     def acts(self) -> list[Entry]:
-        """Entries of what somebody did: a heartbeat comes when it comes, and is nobody's act. To count by."""
-        return [entry for entry in self.entries() if entry.event != "log.heartbeat.sent"]
+        """Entries of what somebody did: what the keeper tells by the clock is nobody's act. To count by."""
+        return [entry for entry in self.entries() if entry.event not in _BY_THE_CLOCK]
 
     def loans(self) -> int:
         with self.acting().district() as district:

@@ -84,7 +84,7 @@ def rehearse(home: Path, name: str, at: datetime) -> Rehearsal:
         intake, deliveries = _prepared(scratch, name, at)
         patch = scratch.patch()
         batch_rules = _without_batch_rules(scratch, intake.dataset)
-        with Range(scratch.path) as range_:
+        with Range(scratch.path, blank=False) as range_:  # one range: nothing to copy, nothing left behind
             range_.take_in(intake.flow)
             arrived = [found for delivery in deliveries for found in _delivered(range_, delivery)]
             good = sum(len(range_.due_records(intake.dataset, code)) for code in range_.homes(intake.dataset))

@@ -127,6 +127,7 @@ class EmbeddedServer:
             if not (self._data / "PG_VERSION").exists():
                 self._initialise()
             if not self.running:
+                self._give(self._data)  # it may have been copied or moved to where its user cannot walk
                 self._prepare_socket()
                 # The lock file of a dead postmaster may name what is now a zombie or another program, which
                 # PostgreSQL would take for the server. A backend that outlived its postmaster is safe from

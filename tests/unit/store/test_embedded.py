@@ -244,3 +244,14 @@ def test_a_socket_folder_that_someone_else_put_there_is_refused(tmp_path: Path) 
     after = bait.stat()
     assert (after.st_uid, after.st_mode) == (before.st_uid, before.st_mode)
     assert not server.running
+
+
+def test_a_copied_server_starts_where_only_we_may_walk(tmp_path: Path) -> None:
+    """Its socket lies elsewhere when the path is long, so that nothing but the data leads the way there."""
+    with EmbeddedServer(tmp_path / "first") as first:
+        pass
+    private = tmp_path / ("long" * 30)
+    private.mkdir(mode=0o700)
+    subprocess.run(["cp", "-a", str(first.folder), str(private / "copy")], check=True)
+    with EmbeddedServer(private / "copy") as copy, connect(copy.admin_url) as admin:
+        assert admin.execute("SELECT 1").fetchone() == (1,)
