@@ -48,7 +48,7 @@ def reading(settings: Settings, seconds: float, told: Any, stop: Any) -> None:
     here, times = connect(settings, "p.tang"), []
     with here.district() as district:
         rows = district.execute(
-            "SELECT record FROM district.resident WHERE home = '990101001001' AND batch_out IS NULL LIMIT 500"
+            "SELECT record FROM district.resident WHERE home = '990101001001' AND batch_out IS NULL LIMIT 200"
         ).fetchall()
     until = time.monotonic() + seconds
     number = 0

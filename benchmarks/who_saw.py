@@ -7,6 +7,7 @@ numbers are spread at random over the communities: the worst case for Roaring, t
 
 cold     a keeper that has just started: connection, segments, the subject's pages fetched, opened and looked up
 warm     the same keeper asked again, about others of the same pages and about the same: median
+bulk     one delivery of 1.3 million subjects: what its entry and its bitmap take
 scan     what the keeper did before it had pages: every bitmap fetched, opened and looked into (on a part, marked ~)
 """
 
@@ -55,6 +56,9 @@ def main() -> None:
         with stages("appending the entries"):
             pairs, end, asked, truth = _plant(url, Path(folder), key, given.deliveries, given.subjects)
         _measure(url, [(bitmap_key(1), key)], stages, pairs, end, asked, truth, given.deliveries)
+        results = [Result("log.bulk_delivery_kb", _bulk(url, Path(folder), key), "KB", "≤ 200")]
+        write("log", results)
+        show(results)
     stages.print("stages")
 
 
@@ -63,10 +67,8 @@ def _plant(
 ) -> tuple[int, int, list[int], list[list[int]]]:
     """Deliveries of whole communities less one record in fifty, and a single view after every fifth of them."""
     create_signing_key(folder / "log.key")
-    signer, head = Signer.load(folder / "log.key"), HeadFile(folder / "head")
-    create_head(signer, ORIGIN, head)
-    writer = LogWriter(lambda: connect(url), signer, ORIGIN, head, lambda: datetime.now(UTC))
-    list(writer.start())
+    create_head(Signer.load(folder / "log.key"), ORIGIN, HeadFile(folder / "head"))
+    writer = _writer(url, folder)
     rng = np.random.default_rng(7)
     home = rng.integers(0, COMMUNITIES, subjects)
     members = [np.flatnonzero(home == n).astype(np.uint32) for n in range(COMMUNITIES)]
@@ -88,6 +90,35 @@ def _plant(
             drafts = []
     writer.close()
     return pairs, at, asked, truth
+
+
+def _writer(url: str, folder: Path) -> LogWriter:
+    signer, head = Signer.load(folder / "log.key"), HeadFile(folder / "head")
+    writer = LogWriter(lambda: connect(url), signer, ORIGIN, head, lambda: datetime.now(UTC))
+    list(writer.start())
+    return writer
+
+
+def _bulk(url: str, folder: Path, key: bytes) -> float:
+    """Kilobytes that the log grows by when one delivery tells of 1.3 million subjects: of 1 340 000 numbers every
+    thirty-third is somebody else, here and there."""
+    numbers = np.arange(1_340_000, dtype=np.uint32)
+    subjects = BitMap(numbers[np.random.default_rng(3).random(len(numbers)) > 0.03].tolist())
+    assert len(subjects) > 1_299_000
+    writer = _writer(url, folder)
+    size = writer.size
+    writer.append([_draft(key, subjects, viewed=False)])
+    writer.close()
+    with connect(url) as connection:
+        row = connection.execute(
+            "SELECT sum(length(e.leaf) + length(b.sealed)), count(*) FROM log.entry e JOIN log.bitmap b"
+            " ON encode(b.sealed_sha256, 'hex') = convert_from(e.leaf, 'UTF8')::jsonb -> 'subjects' ->> 'sealed_sha256'"
+            " WHERE e.index >= %s",
+            (size,),
+        ).fetchone()
+    assert row is not None
+    assert row[1] == 1, "one entry"
+    return float(row[0]) / 1000
 
 
 def _draft(key: bytes, bitmap: BitMap, *, viewed: bool) -> Draft:
