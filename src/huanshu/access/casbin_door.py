@@ -1,9 +1,10 @@
 """Casbin behind one class, and the only import of casbin: any model, decided over the candidates of the index.
 
-Casbin is the authority: pycasbin's own ``enforce_ex`` evaluates the matcher and applies the effect. What is done here
-is only to spare it work that cannot change its answer:
+Casbin is the authority: pycasbin's own ``enforce_ex`` asks the matcher of each rule and applies the effect. What is
+done here is only to spare it work that cannot change its answer:
 
-- the matcher is parsed once an enforcer, not once a request (0.12 ms each);
+- the matcher is parsed once an enforcer, not once a request (0.12 ms each), and where Python is sure to come to the
+  same it is compiled (``matchers``), not walked node by node for each rule;
 - before it is asked, its policy is the candidates alone (``candidates``), in the order they had among all rules;
 - a list is handed to it as a list: its own ``add_policies`` is quadratic.
 
@@ -20,10 +21,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import casbin
+from casbin import util
 from casbin.config import Config
 from casbin.persist import Adapter
 
 from huanshu.access.candidates import Candidates, Condition, Inverse, conditions_of
+from huanshu.access.matchers import compiled
 
 #: Casbin logs every request. Filtered shut, because ``logging.config`` of a host re-enables disabled loggers.
 _LOGGERS: Final = ("casbin", "casbin.policy", "casbin.enforcer", "casbin.role")
@@ -35,6 +38,10 @@ class _Silence(logging.Filter):
 
 
 _SILENCE: Final = _Silence()
+#: Of an enforcer of our own: it does not so much as make the line that the filter would drop.
+_MUTE: Final = logging.Logger("casbin", logging.CRITICAL + 1)  # noqa: LOG001 - not for the host to configure
+#: No matcher is called so: it parses, and names nothing.
+_SHORT: Final = "_"
 for _name in _LOGGERS:
     logging.getLogger(_name).addFilter(_SILENCE)
 
@@ -74,6 +81,7 @@ class IndexedCasbin:
             self._engine.add_function(name, function)
         self.policy: list[Sequence[str]] = self._engine.get_policy()
         conditions = _conditions(self._engine.model, links, inverses or {})
+        self._engine.settle()
         self.candidates = Candidates(conditions, self.policy)
         self._lock = threading.Lock()
 
@@ -94,10 +102,22 @@ class _Parsed(casbin.Enforcer):  # type: ignore[misc]
     """An enforcer that remembers its parsed matcher. Its functions are told apart by nothing but their names, and those
     of ``g`` are made anew for each request over the same role manager: the first will do."""
 
+    def settle(self) -> None:
+        """The policy and the model are as they stay. Casbin searches the matcher's text for ``eval`` at every request;
+        a matcher without one goes by a short name from here on."""
+        self.logger = _MUTE
+        matcher = self.model["m"]["m"]
+        if not util.has_eval(matcher.value):
+            self._text, matcher.value = matcher.value, _SHORT
+
     def _get_expression(self, expr: str, functions: Any = None) -> Any:
+        if expr == _SHORT:
+            expr = self._text
         known = self.__dict__.setdefault("_expressions", {})
         if expr not in known:
-            known[expr] = casbin.Enforcer._get_expression(expr, functions)
+            walked = casbin.Enforcer._get_expression(expr, functions)
+            names = {*self.model["r"]["r"].tokens, *self.model["p"]["p"].tokens}
+            known[expr] = compiled(walked.ast_parsed_value, functions or {}, names) or walked
         return known[expr]
 
     def add_function(self, name: str, func: Callable[..., bool]) -> None:

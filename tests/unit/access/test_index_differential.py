@@ -7,6 +7,7 @@ are put into the index one by one, and this very test must find each.
 from __future__ import annotations
 
 import ast
+import copy
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from casbin.persist import Adapter
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from huanshu.access import candidates, casbin_door
+from huanshu.access import candidates, casbin_door, matchers
 from huanshu.access.casbin_door import IndexedCasbin, parse_model
 
 # -- a small world ------------------------------------------------------------------------------------
@@ -311,7 +312,26 @@ def _one_column_further(conditions: Any) -> Any:
     return [replace(each, column=each.column % 4 + 1) for each in conditions]
 
 
+def _compiles(turned: Callable[[ast.expr], ast.expr]) -> Patch:
+    """The matcher that is compiled is not the one that was read."""
+    real = matchers.compiled
+    return _put(casbin_door, "compiled", lambda tree, *rest: real(turned(copy.deepcopy(tree)), *rest))
+
+
+class _Drops(ast.NodeTransformer):
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        self.generic_visit(node)
+        return node.operand
+
+
+class _Swaps(ast.NodeTransformer):
+    def visit_Or(self, node: ast.Or) -> ast.AST:
+        return ast.And()
+
+
 PLANTED: dict[str, Patch] = {
+    "compiled without its negations": _compiles(_Drops().visit),
+    "compiled with one alternative for all": _compiles(_Swaps().visit),
     "rules with patterns are forgotten": _forgets_patterns,
     "a star is no pattern": _put(candidates, "_has_star", lambda value: False),
     "only the first list of rules is taken": _around(
@@ -358,6 +378,7 @@ def _late(real: Any) -> Any:
 
 #: Found within a few examples; the others want hundreds, and ``make differential``.
 QUICK = {
+    "compiled without its negations", "compiled with one alternative for all",
     "rules with patterns are forgotten", "only the first list of rules is taken", "candidates come in another order",
     "the last candidate is lost", "an alternative is read as a conjunction", "a negation is looked through",
     "the column is the next one", "Casbin sees the policy of the question before",
