@@ -4,9 +4,9 @@ Narrower than the RFC on purpose: no floats and no null, so that one meaning has
 within 2^53 - 1, which every JSON reader keeps exact. What is not canonicalisable is a programming error here
 and a refused input there: always InputError ``canonical.value.refused``.
 
-Of what is left, Python's own encoder writes the RFC's bytes, ten times as fast as the ``rfc8785`` library: the same
-escapes, and the same order of names as long as none goes beyond U+FFFF (the RFC compares UTF-16 units). Where any
-character does, the library writes; a test compares the two.
+Of what is left, ``msgspec`` writes the RFC's bytes, far faster than the ``rfc8785`` library: the same escapes, and the
+same order of names as long as none goes beyond U+FFFF (the RFC compares UTF-16 units). Where any character does, the
+library writes; a test compares the two.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import re
 from typing import Any, Final
 
+import msgspec
 import rfc8785
 
 from huanshu.errors import InputError, Text
@@ -25,9 +26,12 @@ _LARGEST: Final = 2**53 - 1
 _BEYOND: Final = re.compile("[\U00010000-\U0010ffff]")
 
 
-_encode: Final = json.JSONEncoder(
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
+#: For what msgspec takes for something else: subclasses of text and of numbers.
+_encode_any: Final = json.JSONEncoder(
     sort_keys=True, ensure_ascii=False, separators=(",", ":"), check_circular=False, allow_nan=False
 ).encode
+_TEXTS: Final = frozenset({str})
 
 
 def canonical(value: Any) -> bytes:
@@ -39,12 +43,15 @@ def written(value: Any) -> tuple[str, bool]:
     """``canonical`` as text, and whether reading it back gives a value of the same types: it does not where there was a
     tuple, or a subclass. Raises InputError."""
     same = _check(value)
-    text = _encode(value)
-    # Looked at once, as a whole: of text that is ASCII throughout there is nothing more to ask.
-    if not text.isascii():
-        _require_utf8(text)
-        if _BEYOND.search(text):
-            text = rfc8785.dumps(value).decode()
+    try:
+        text = _encode(value).decode() if same else _encode_any(value)
+        # Looked at once, as a whole: of text that is ASCII throughout there is nothing more to ask.
+        if not text.isascii():
+            text.encode()
+            if _BEYOND.search(text):
+                text = rfc8785.dumps(value).decode()
+    except UnicodeEncodeError:
+        raise _refused("a lone surrogate", "孤立代理字符") from None
     return text, same
 
 
@@ -58,12 +65,11 @@ def _check(value: Any) -> bool:
     exact types come first, because nearly everything is of one."""
     kind = type(value)
     if kind is dict:
-        same = True
-        for name, item in value.items():
-            if type(name) is not str and not isinstance(name, str):
-                raise _refused("a member name that is no string", "非字符串成员名")
-            if type(item) is not str and not _check(item):
-                same = False
+        same = _TEXTS.issuperset(map(type, value))
+        if not same and not all(isinstance(name, str) for name in value):
+            raise _refused("a member name that is no string", "非字符串成员名")
+        for item in [item for item in value.values() if type(item) is not str]:
+            same = _check(item) and same
         return same
     if kind is str or kind is bool:
         return True
@@ -92,14 +98,6 @@ def _plain(value: Any) -> Any:
         return list(value)
     kind = type(value).__name__
     raise _refused(f"a {kind}", f"{kind} 类型")
-
-
-def _require_utf8(text: str) -> None:
-    """Refuses lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise _refused("a lone surrogate", "孤立代理字符") from None
 
 
 def _refused(en: str, zh: str) -> InputError:

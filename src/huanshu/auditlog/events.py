@@ -184,6 +184,9 @@ _NAMES: Final = {
     for event, shape in EVENTS.items()
 }  # fmt: skip
 _ESTABLISHED: Final = frozenset({"by", "account"})
+#: Orders of names that were looked at and are good: entries of an event nearly all come in one.
+_GOOD: Final[set[tuple[object, ...]]] = set()
+_REMEMBERED: Final = 4_096
 
 
 def check(entry: Mapping[str, Any], text: str | None = None) -> None:
@@ -195,19 +198,31 @@ def check(entry: Mapping[str, Any], text: str | None = None) -> None:
     names = _NAMES.get(str(event))
     if names is None:
         raise _refused(f"unknown event {event!r}")
-    must, may, must_tell, may_tell = names
-    _names(f"{event}", entry, must, may)
-    if not isinstance(entry["detail"], Mapping) or not isinstance(entry["established"], Mapping):
-        raise _refused("detail and established are objects")
-    _names(f"{event} detail", entry["detail"], must_tell, may_tell)
+    detail, established = entry.get("detail"), entry.get("established")
+    if type(detail) is not dict or type(established) is not dict:
+        _shaped(entry, names)
+    elif (shape := (event, tuple(entry), tuple(detail), tuple(established))) not in _GOOD:
+        _shaped(entry, names)
+        if len(_GOOD) >= _REMEMBERED:
+            _GOOD.clear()
+        _GOOD.add(shape)
     if "how" in entry and entry["how"] not in HOW:
         raise _refused("unknown how")
-    if entry["established"].keys() != _ESTABLISHED:
-        raise _refused("established needs by and account")
     if not entry["person"]:
         raise _refused("no natural person")
     if text is None or "\\" in text or not _printable(text) or not _short(text):
         _strings(entry)
+
+
+def _shaped(entry: Mapping[str, Any], names: tuple[frozenset[str], ...]) -> None:
+    must, may, must_tell, may_tell = names
+    event = str(entry["event"])
+    _names(event, entry, must, may)
+    if not isinstance(entry["detail"], Mapping) or not isinstance(entry["established"], Mapping):
+        raise _refused("detail and established are objects")
+    _names(f"{event} detail", entry["detail"], must_tell, may_tell)
+    if entry["established"].keys() != _ESTABLISHED:
+        raise _refused("established needs by and account")
 
 
 def _names(what: str, there: Mapping[str, Any], must: frozenset[str], may: frozenset[str]) -> None:

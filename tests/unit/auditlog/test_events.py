@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -127,3 +128,22 @@ def test_a_string_longer_than_a_thousand_characters_is_refused() -> None:
     for body in placed("x" * 1_001):
         with pytest.raises(InputError, match="too long"):
             events.check(body)
+
+
+def test_what_is_good_once_is_good_for_its_own_names_alone() -> None:
+    """Orders of names that were found good are remembered: an entry of another shape is looked at all the same."""
+    good = complete("access.record.authorised")
+    events.check(good)
+    events.check(good)
+    for bad in (
+        {**good, "extra": "1"},
+        {**good, "detail": {**good["detail"], "extra": "1"}},
+        {**good, "established": {"by": "os"}},
+        {**good, "detail": MappingProxyType({**good["detail"], "extra": "1"})},
+        {**good, "detail": MappingProxyType({})},
+        {**good, "detail": "none"},
+        {name: value for name, value in good.items() if name != "detail"},
+    ):
+        for _ in range(2):
+            with pytest.raises(InputError, match=r"auditlog\.entry\.refused"):
+                events.check(bad)
