@@ -28,7 +28,7 @@ _RANK: Final[dict[Level, int]] = {"bad": 0, "wait": 1, "none": 2, "good": 3}
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A sender or receiver. ``y`` is its middle."""
+    """A sender or receiver. ``y`` is its middle. ``sent``: what went to a receiver; of a sender, good rows taken in."""
 
     y: int
     name: Text
@@ -111,8 +111,13 @@ def flows(facts: Facts) -> Flows:
         )
         for n, (code, standing) in enumerate(drawn)
     )
+    sender = {int(b["index"]): str(b["detail"]["sender"]) for b in facts.ever("exchange.intake.authorised")}
     senders = tuple(
-        Box(y=_place(n, len(facts.senders), height), name=wording.domain(code))
+        Box(
+            y=_place(n, len(facts.senders), height),
+            name=wording.domain(code),
+            sent=Figure.total([b for b in intakes if sender.get(b["detail"]["authorised"]) == code], "good"),
+        )
         for n, code in enumerate(facts.senders)
     )
     good, quarantined = Figure.total(intakes, "good"), Figure.total(intakes, "quarantined")
