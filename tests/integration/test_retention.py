@@ -37,8 +37,8 @@ def place() -> Iterator[Range]:
                 (903, "dismissed", 80),
             ):
                 administrator.execute(
-                    "INSERT INTO district.quarantine (batch, row, rules, sealed, state, settled_at) VALUES"
-                    " (%s, %s, '{x}', 'x', %s, CASE WHEN %s > 0 THEN now() - make_interval(days => %s) END)",
+                    "INSERT INTO district.quarantine (batch, row, rules, sealed, epoch, state, settled_at) VALUES"
+                    " (%s, %s, '{x}', 'x', 1, %s, CASE WHEN %s > 0 THEN now() - make_interval(days => %s) END)",
                     (batch, row, state, days, days),
                 )
         yield made
@@ -135,8 +135,8 @@ def test_a_look_at_a_row_that_is_gone_is_still_in_the_answer(place: Range) -> No
     with place.administrator() as administrator:
         for row in (910, 911):  # the second one nobody has looked at
             administrator.execute(
-                "INSERT INTO district.quarantine (batch, row, rules, sealed, state, link, settled_at) VALUES"
-                " (%s, %s, '{x}', 'x', 'dismissed', %s, now() - interval '150 days')",
+                "INSERT INTO district.quarantine (batch, row, rules, sealed, epoch, state, link, settled_at)"
+                " VALUES (%s, %s, '{x}', 'x', 1, 'dismissed', %s, now() - interval '150 days')",
                 (batch, row, link),
             )
     place.stop_keeper()

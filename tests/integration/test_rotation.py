@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opened import opened
@@ -14,6 +16,9 @@ from huanshu.drill.striking import strike_at, struck
 from huanshu.errors import DeniedError, TamperedError, UnavailableError
 from huanshu.exchange.rotation import look, rotate
 from huanshu.identity import adopt_policies, propose_policies
+from huanshu.keeper.custody import ROTATION
+from huanshu.keeper.tickets import Ticket
+from huanshu.sealing.keys import data_key, link_key, quarantine_key
 
 ROOT = Path(__file__).parents[2]
 INTAKE, DELIVERY, DATASET = "resident.psb_to_district", "resident.district_to_communities", "resident"
@@ -180,6 +185,87 @@ def test_nobodys_own_process_is_lent_the_keys_of_a_rotation(place: Range) -> Non
         rotate(place.acting("p.chen").ground())
     assert place.loans() == loans
     rotate(place.acting().ground())
+
+
+def claimed(place: Range, what: str) -> Ticket:
+    """What somebody asks who runs under the scheduler's account."""
+    name = f"rotation/{secrets.token_hex(8)}"
+    detail = {"rotation": name, "what": what}
+    return place.acting().keeper.append(
+        {"event": ROTATION, "once": f"{ROTATION}/{name}", "dataset": DATASET, "detail": detail}
+    )
+
+
+def stopped(place: Range, ticket: Ticket) -> None:
+    written = {"rows": 0, "ended": 0, "sha256": "00" * 32}
+    named = {"index": ticket.index, "leaf_hash": ticket.leaf_hash}
+    told = {"written": written, "reason": "tried"}
+    place.acting().keeper.append({"event": "keys.rotation.stopped", "ticket": named, "detail": told})
+
+
+def test_a_rotation_is_claimed_only_where_the_log_says_that_something_can_be_behind(place: Range) -> None:
+    keys, loans, size = place.acting().home.policies.keys, place.loans(), len(place.acts())
+    assert rotate(place.acting().ground()) == []
+    for what in ("cells", "links"):
+        with pytest.raises(DeniedError, match="by the log nothing"):
+            claimed(place, what)
+    assert (place.loans(), len(place.acts())) == (loans, size)
+    raise_to(place, epoch=keys.epoch + 1, generation=keys.link_generation)
+    assert [each.what for each in rotate(place.acting().ground())] == ["cells"]
+    with pytest.raises(DeniedError, match="by the log nothing"):
+        claimed(place, "cells")
+
+
+def test_each_kind_of_rotation_is_lent_its_own_keys_and_none_once_it_is_settled(place: Range) -> None:
+    keys, home = place.acting().home.policies.keys, place.homes(DATASET)[0]
+    kind = place.acting().home.contracts[DATASET].primary_key.link_kind
+    raise_to(place, epoch=keys.epoch + 1, generation=keys.link_generation + 1)
+    cells = {data_key(home, DATASET, "name", keys.epoch), quarantine_key(DATASET, keys.epoch)}
+    links = {link_key(str(kind), keys.link_generation + 1)}
+    never = {link_key(str(kind)), link_key(str(kind), keys.link_generation + 2)}
+    keeper = place.acting().keeper
+    for what, lent in (("cells", cells), ("links", links)):
+        ticket = claimed(place, what)
+        for number, name in enumerate(sorted(cells | links | never)):
+            if name in lent:
+                assert keeper.lend(ticket, number, [name])
+                continue
+            with pytest.raises(DeniedError, match="does not name"):
+                keeper.lend(ticket, number, [name])
+        stopped(place, ticket)
+        for name in lent:
+            with pytest.raises(DeniedError, match="settled"):
+                keeper.lend(ticket, 99, [name])
+    assert {each.what for each in rotate(place.acting().ground())} == {"cells", "links"}
+    assert place.verify().clean
+
+
+def test_a_rotation_is_in_the_name_of_who_raised_the_epoch_not_of_who_adopted_last(place: Range) -> None:
+    keys = place.acting().home.policies.keys
+    raise_to(place, epoch=keys.epoch + 1, generation=keys.link_generation)  # p.chen proposes, p.deng adopts
+    limits = place.settings.home / "policies/purposes.yaml"
+    limits.write_text(limits.read_text() + "# looked through\n")
+    author = place.acting("p.deng")
+    propose_policies(author.keeper, author.home)
+    second = place.acting("p.chen")
+    adopt_policies(second.keeper, second.home)
+    adoptions = [e.body for e in place.entries() if e.event == "policy.bundle.adopted"]
+    assert [body["person"] for body in adoptions[-2:]] == ["p.deng", "p.chen"]
+    rotate(place.acting().ground())
+    begun = [e.body for e in place.entries() if e.event == ROTATION]
+    assert begun[-1]["person"] == "p.deng"
+
+
+def test_killed_after_it_said_that_it_stops_it_begins_anew(place: Range) -> None:
+    """Settled, and its line still open: the run after it must not go on with a ticket that lends nothing."""
+    keys = place.acting().home.policies.keys
+    raise_to(place, epoch=keys.epoch + 1, generation=keys.link_generation + 1)
+    assert struck(lambda: rotate(place.acting().ground(pause=strike_at("rotation:authorised")))) == KILLED
+    raise_to(place, epoch=keys.epoch + 1, generation=keys.link_generation + 2)
+    assert struck(lambda: rotate(place.acting().ground(pause=strike_at("rotation:told")))) == KILLED
+    assert {each.what for each in rotate(place.acting().ground())} == {"cells", "links"}
+    assert epochs(place) == {keys.epoch + 1}
+    assert place.verify().clean
 
 
 def test_two_rotations_at_once_are_one(place: Range) -> None:

@@ -28,6 +28,7 @@ from huanshu.auditlog import (
     require_signature,
 )
 from huanshu.auditlog.reopening import finish
+from huanshu.auditlog.rotations import Rotations
 from huanshu.auditlog.witnesses import POLICY
 from huanshu.catalog import Home
 from huanshu.defects import silence
@@ -68,6 +69,7 @@ def build_service(
     second: SecondPerson | None = None,
     reread: Callable[[Callable[[], Home]], Callable[[], Home]] = lambda home: home,
     another: Callable[[str, str], None] = require_another,
+    due: Callable[[Rotations, str, str, int], bool] = Rotations.due,
 ) -> Service:
     """The service over a deployment. All but the deployment is for a range's control arm and for tests."""
     settings = deployment.settings
@@ -104,6 +106,7 @@ def build_service(
             reader=reader,
             second=second or SecondPerson(),
             another=another,
+            due=due,
         )
     )
 

@@ -63,7 +63,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "log.witness.doubted": _shape("witness seconds"),
     "log.publication.renewed": _shape("entries"),
     "policy.bundle.proposed": _shape("before digest", "post"),
-    "policy.bundle.adopted": _shape("digest", "post", "", "before author proposed"),
+    "policy.bundle.adopted": _shape("digest", "post", "", "before author proposed epoch generation"),
     "key.purpose.ended": _shape("keys", "purpose"),
     "key.sender.enrolled": _shape("sender public_key", "post"),
     "approval.flow.granted": _shape("flow digest until", "post dataset"),
@@ -119,13 +119,13 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "retention.files.archived": _shape("before bundles bitmaps last", "post"),
     "log.entries.read": _shape("tool case first last", "post"),
     "keys.rotation.authorised": _shape(
-        "rotation epoch generation until", "domain dataset fields how contract"
+        "rotation epoch generation until", "domain dataset fields how contract", "", "what"
     ),
     "keys.rotation.completed": _shape(
-        "rotation authorised epoch generation written", "domain dataset contract"
+        "rotation authorised epoch generation written", "domain dataset contract", "", "what"
     ),
     "keys.rotation.stopped": _shape(
-        "rotation authorised epoch generation written reason", "domain dataset contract"
+        "rotation authorised epoch generation written reason", "domain dataset contract", "", "what"
     ),
     "keys.destruction.proposed": _shape("selector keys reason until", "post"),
     "keys.destruction.confirmed": _shape("proposed selector keys backups_until", "post"),

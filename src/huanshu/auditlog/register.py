@@ -15,6 +15,7 @@ from huanshu.auditlog.custody import Custody
 from huanshu.auditlog.emergencies import Emergencies
 from huanshu.auditlog.entries import Entry
 from huanshu.auditlog.holds import Holds
+from huanshu.auditlog.rotations import Rotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class Register:
         self.sandbox = False
         self.holds = Holds()
         self.custody = Custody()
+        self.rotations = Rotations()
         self.emergencies = Emergencies()
         self._proposal: Proposal | None = None
         self._approvals: dict[tuple[str, str], Approval] = {}
@@ -112,6 +114,7 @@ class Register:
         self.size = entry.index + 1
         self.holds.apply(entry)
         self.custody.apply(entry)
+        self.rotations.apply(entry)
         self.emergencies.apply(entry)
         match entry.event:
             case "log.origin.created":

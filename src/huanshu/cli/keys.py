@@ -89,6 +89,7 @@ def status() -> None:
             Text("dataset", "数据集"),
             Text("rows by epoch", "各版行数"),
             Text("corrections behind", "待轮换更正"),
+            Text("quarantined behind", "待轮换隔离行"),
             Text("slices due again", "待重新下发"),
             Text("under way", "进行中"),
         ],
@@ -97,6 +98,7 @@ def status() -> None:
                 each.dataset,
                 ", ".join(f"{epoch}: {count}" for epoch, count in each.rows.items()),
                 each.behind["corrections"],
+                each.behind["quarantined"],
                 each.behind["slices"],
                 each.under_way or "—",
             )

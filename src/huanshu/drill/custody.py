@@ -3,6 +3,7 @@ carried off by those who are trusted with it."""
 
 from __future__ import annotations
 
+import secrets
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -10,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from huanshu.auditlog.rotations import CELLS, LINKS
 from huanshu.catalog import Rung
-from huanshu.drill.careless import CommitsEveryStatement, ForgetsErasures, anybody_confirms
+from huanshu.drill.careless import CommitsEveryStatement, ForgetsErasures, anybody_confirms, whenever_asked
 from huanshu.drill.definition import Drill
 from huanshu.drill.range import Range
 from huanshu.drill.striking import struck
@@ -21,7 +23,9 @@ from huanshu.exchange import erasure
 from huanshu.exchange.rotation import rotate
 from huanshu.gate.read import Asked, read
 from huanshu.identity import adopt_policies, propose_policies
+from huanshu.keeper.custody import ROTATION
 from huanshu.sealing.escrow import open_among
+from huanshu.sealing.keys import data_key
 
 _KILLED: Final = -signal.SIGKILL
 #: Exchanges with the database after which a rotation is struck down.
@@ -81,6 +85,41 @@ def rotation_killed(home: Path, drill: Drill) -> list[Arm]:
                 break
         control = Arm(
             CONTROL, broken, Text("without transactions rows are lost or there twice", "不用事务则丢行或重行")
+        )
+    return [attack, control, twin]
+
+
+def rotation_claimed(home: Path, drill: Drill) -> list[Arm]:
+    """Whoever runs under the scheduler's account claims a rotation that nobody ordered, for the keys it is lent."""
+    actors = drill.actors
+    with Range(home) as range_:
+        range_.take_in(actors["intake"])
+        _raise_epoch(range_, actors)
+        done = rotate(range_.acting().ground())
+        loans = range_.loans()
+        answers = [_claimed(range_, actors, what) for what in (CELLS, LINKS)]
+        codes = {answer.code for answer in answers if isinstance(answer, DeniedError)}
+        stopped = codes == {"keys.rotation.not_due"} and range_.loans() == loans and range_.verify().clean
+        attack = Arm(
+            ATTACK,
+            stopped,
+            Text("nothing is behind by the log: no ticket, no key", "按日志无待轮换内容：不给凭据，不借密钥")
+            if stopped
+            else Text(f"answered {answers}", f"答复 {answers}"),
+        )
+        _raise_epoch(range_, actors)
+        again = rotate(range_.acting().ground())
+        twin = Arm(
+            TWIN,
+            bool(done) and bool(again) and len(_epochs(range_, actors)) == 1,
+            Text("a rotation that two persons ordered is lent its keys", "两人下令的轮换照常借得密钥"),
+        )
+    with Range(home, due=whenever_asked) as careless:
+        careless.take_in(actors["intake"])
+        control = Arm(
+            CONTROL,
+            not isinstance(_claimed(careless, actors, CELLS), HuanshuError),
+            Text("where a claim is enough, every key of the dataset is lent", "只凭申请即借出该数据集全部密钥"),
         )
     return [attack, control, twin]
 
@@ -181,6 +220,7 @@ def colluding_custodians(home: Path, drill: Drill) -> list[Arm]:
 
 VERBS: Final[Mapping[str, Callable[[Path, Drill], list[Arm]]]] = {
     "rotation_killed": rotation_killed,
+    "rotation_claimed": rotation_claimed,
     "erased_restored": erased_restored,
     "colluding_custodians": colluding_custodians,
 }
@@ -197,6 +237,18 @@ def _raise_epoch(range_: Range, actors: Mapping[str, Any]) -> None:
     author, second = range_.acting(actors["officer"]), range_.acting(actors["second"])
     propose_policies(author.keeper, author.home)
     adopt_policies(second.keeper, second.home)
+
+
+def _claimed(range_: Range, actors: Mapping[str, Any], what: str) -> HuanshuError | int:
+    """How many keys a claimed rotation is lent."""
+    keeper, name = range_.acting().keeper, f"rotation/{secrets.token_hex(8)}"
+    detail = {"rotation": name, "what": what}
+    claim = {"event": ROTATION, "once": f"{ROTATION}/{name}", "dataset": actors["dataset"], "detail": detail}
+    try:
+        ticket = keeper.append(claim)
+        return len(keeper.lend(ticket, 1, [data_key(actors["domain"], actors["dataset"], actors["field"], 1)]))
+    except HuanshuError as error:
+        return error
 
 
 def _rows(range_: Range, actors: Mapping[str, Any]) -> list[tuple[int, int]]:

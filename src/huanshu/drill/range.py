@@ -30,6 +30,7 @@ from huanshu.assembly.sandbox import Sandbox, prepare
 from huanshu.assembly.verifying import verify_deployment
 from huanshu.auditlog import Entry, Register
 from huanshu.auditlog.reader import read_entries
+from huanshu.auditlog.rotations import Rotations
 from huanshu.catalog import Flow, Home
 from huanshu.drill.blanks import lay_blank_servers
 from huanshu.errors import TamperedError
@@ -55,7 +56,8 @@ _BY_THE_CLOCK = frozenset({"log.heartbeat.sent", "log.staleness.ended"})
 
 class Range:
     """Use as a context manager. ``enforcer`` replaces the keeper's decider, ``recalled`` and ``erased`` its memory of
-    recalls and of erasures, ``another`` its rule that a second person confirms, ``freshness`` its judgement of ages,
+    recalls and of erasures, ``another`` its rule that a second person confirms, ``due`` its rule that a rotation has
+    something to do, ``freshness`` its judgement of ages,
     ``budgets`` its count of what people see, ``reader`` its judge of numbers, ``second`` its asking for a second
     person, ``reread`` how it reads its home, ``edit`` changes the copied home (control arms only). ``watched``: with
     the alerts' watch in the keeper, as in every deployment; most drills count entries and go without it. ``blank``:
@@ -75,6 +77,7 @@ class Range:
         second: SecondPerson | None = None,
         reread: Callable[[Callable[[], Home]], Callable[[], Home]] = lambda home: home,
         another: Callable[[str, str], None] = require_another,
+        due: Callable[[Rotations, str, str, int], bool] = Rotations.due,
         blank: bool = True,
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="huanshu-range-"))
@@ -86,7 +89,7 @@ class Range:
         self._watched = watched
         self._erased = erased
         self._budgets, self._reader, self._second, self._reread = budgets, reader, second, reread
-        self._another = another
+        self._another, self._due = another, due
         self._blank = blank
         self._passed = timedelta(0)
         if edit is not None:
@@ -130,6 +133,7 @@ class Range:
             second=self._second,
             reread=self._reread,
             another=self._another,
+            due=self._due,
         )
         watch = watch_over(self.deployment, service, self.clock).round if self._watched else None
         self._serve(Server(self.settings.keeper_socket, service, watch))

@@ -222,7 +222,7 @@ class Staging:
         key = self._contract.primary_key.name
         links, given = self._judged.links[key], self._judged.given[key]
         with district.cursor().copy(
-            "COPY district.quarantine (batch, row, rules, sealed, link) FROM STDIN"
+            "COPY district.quarantine (batch, row, rules, sealed, link, epoch) FROM STDIN"
         ) as copy:
             for (place, rules), cells in zip(bad.items(), rows, strict=True):
                 source = json.dumps(cells, ensure_ascii=False).encode()
@@ -231,7 +231,7 @@ class Staging:
                     self._keys, self._contract, task.epoch, task.batch, row, source
                 )
                 link = links[place].tobytes() if given[place] else None
-                copy.write_row((task.batch, row, list(rules), sealed, link))
+                copy.write_row((task.batch, row, list(rules), sealed, link, task.epoch))
 
     def _chunks(self, order: Order) -> Iterator[_Chunk]:
         """The ordered rows by home community, the rows of some homes at a time."""

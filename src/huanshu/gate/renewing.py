@@ -65,9 +65,12 @@ def borrow_links(
     return keeper.lend(ticket, chunk, [link_key(kind, age) for kind in sorted(kinds) for age in generations])
 
 
-def borrow_quarantine(keeper: Keeper, ticket: Ticket, chunk: int, dataset: str, epoch: int) -> Keyring:
-    """The key of one epoch's quarantined rows."""
-    return keeper.lend(ticket, chunk, [quarantine_key(dataset, epoch)])
+def borrow_quarantine(
+    keeper: Keeper, ticket: Ticket, chunk: int, dataset: str, epoch: int, *, born: bool
+) -> Keyring:
+    """The key of one epoch's quarantined rows; that of a past one is never made."""
+    name = quarantine_key(dataset, epoch)
+    return keeper.lend(ticket, chunk, [name], [] if born else [name])
 
 
 def reseal_cells(

@@ -39,6 +39,7 @@ from typing import Any, Final
 from huanshu.access import Enforcer, Plan, PlanRequest
 from huanshu.access.terms import READS, WRITES
 from huanshu.auditlog import EVENTS, Register
+from huanshu.auditlog.rotations import Rotations
 from huanshu.catalog.nouns import Flow, Home, Policies, Rung
 from huanshu.errors import DeniedError, Text
 from huanshu.keeper import (
@@ -77,6 +78,8 @@ class Admission:
     second: SecondPerson = field(default_factory=SecondPerson)
     #: What compares who confirms with who proposed.
     another: Callable[[str, str], None] = custody.require_another
+    #: What says whether a rotation can have anything to do.
+    due: Callable[[Rotations, str, str, int], bool] = Rotations.due
 
     def admit(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         """The entry's body (without index, at, policy). Raises DeniedError."""

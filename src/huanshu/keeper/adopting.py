@@ -35,6 +35,13 @@ def _proposed(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any
 
 
 def _adopted(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
+    """With what it says of keys: so the log tells who ordered a rotation, whoever adopts other rules after him."""
+    body, keys = _put_in_force(admission, asker, claim), admission.home.policies.keys
+    told = {"epoch": keys.epoch, "generation": keys.link_generation}
+    return {**body, "detail": {**body["detail"], **told}}
+
+
+def _put_in_force(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
     said, before = admission.in_person(asker), admission.register.policy_digest
     if before is None:
         post = admission.post_with_role(asker, "security_officer")

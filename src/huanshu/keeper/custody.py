@@ -1,7 +1,7 @@
 """Admission of what is done to keys and with subjects for ever. Pure: no I/O, no clock.
 
     event                                 who                                      bound to
-    keys.rotation.authorised              the platform, for who adopted the rules  the epoch and generation in force
+    keys.rotation.authorised              the platform, for who raised the number  cells or links that can be behind
     keys.rotation.completed .stopped      the platform                             the open ticket it settles
     keys.destruction.proposed             a security officer                       a selector of keys, a reason
     keys.escrow.proposed                  a security officer                       a reason
@@ -13,7 +13,8 @@
     keys.escrow.rehearsed                 a security officer or an auditor         a copy's digest
 
 Nobody confirms what he proposed, by whatever account or post: persons are compared, not accounts. The one who orders a
-rotation is whoever raised ``epoch`` in policies/keys.yaml and adopted it; no person's process holds its keys.
+rotation is whoever adopted the rules that raised ``epoch`` (of links: ``link_generation``); no person's process holds its
+keys, and the platform is lent them only while the log says that something can be behind (``auditlog.rotations``).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from huanshu.auditlog.custody import Custody, Proposal, Selector
+from huanshu.auditlog.rotations import CELLS, MEASURES
 from huanshu.errors import DeniedError, Text
 from huanshu.keeper.establish import Asker
 from huanshu.keeper.holding import in_words
@@ -44,12 +46,16 @@ _HEX: Final = re.compile(r"[0-9a-f]{64}")
 def rotation(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
     admission.require_scheduler(asker)
     contract = admission.home.contracts.get(claim["dataset"])
-    name = str(claim["detail"]["rotation"])
-    if contract is None or _NAME.fullmatch(name) is None:
+    name, what = str(claim["detail"]["rotation"]), str(claim["detail"]["what"])
+    if contract is None or _NAME.fullmatch(name) is None or what not in MEASURES:
         raise ValueError
-    keys = admission.home.policies.keys
+    keys, rotations = admission.home.policies.keys, admission.register.rotations
+    wanted = keys.epoch if what == CELLS else keys.link_generation
+    if not admission.due(rotations, contract.dataset, what, wanted):
+        raise _not_due(contract.dataset)
     return {
         **_for_platform(admission, asker),
+        "person": rotations.ordered_by(what, wanted) or admission.register.answerable,
         "domain": admission.home.policies.domains.district.code,
         "dataset": contract.dataset,
         "fields": {field.name: "write" for field in contract.fields},
@@ -57,6 +63,7 @@ def rotation(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]
         "contract": contract.digest,
         "detail": {
             "rotation": name,
+            "what": what,
             "epoch": keys.epoch,
             "generation": keys.link_generation,
             "until": (admission.at + _ROTATES).isoformat(),
@@ -75,9 +82,10 @@ def rotated(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
         raise _denied("keeper.ticket.other_kind", "the ticket is of another kind", "凭据种类不符")
     carried = ("person", "established", "domain", "dataset", "contract")
     told = claim["detail"]
+    members = ("rotation", "what", "epoch", "generation")
     detail: dict[str, Any] = {
         "authorised": ticket.index,
-        **{member: opened["detail"][member] for member in ("rotation", "epoch", "generation")},
+        **{member: opened["detail"][member] for member in members if member in opened["detail"]},
         "written": _written(told["written"]),
     }
     if claim["event"] == "keys.rotation.stopped":
@@ -300,6 +308,20 @@ def _hex(text: object) -> str:
     if _HEX.fullmatch(str(text)) is None:
         raise ValueError
     return str(text)
+
+
+def _not_due(dataset: str) -> DeniedError:
+    return DeniedError(
+        "keys.rotation.not_due",
+        Text(
+            f"by the log nothing of {dataset} lies under keys before those in force",
+            f"按日志，{dataset} 没有仍处于旧版密钥之下的数据",
+        ),
+        remedy=Text(
+            "finish what was taken in and not told yet (run its flow again), or raise epoch in policies/keys.yaml",
+            "请先完成尚未入链的接收（重新运行该流向），或将 policies/keys.yaml 的 epoch 加一",
+        ),
+    )
 
 
 def _denied(code: str, en: str, zh: str) -> DeniedError:

@@ -26,6 +26,7 @@ from huanshu.access import Enforcer
 from huanshu.auditlog import Draft, Entry, LogWriter, Register
 from huanshu.auditlog.custody import Selector
 from huanshu.auditlog.events import ABOUT_SUBJECTS
+from huanshu.auditlog.rotations import Rotations
 from huanshu.catalog import Home, Rung
 from huanshu.catalog.narrowing import Widened
 from huanshu.errors import ContentError, DeniedError, TamperedError, Text, UnavailableError
@@ -101,6 +102,8 @@ class Parts:
     second: SecondPerson = field(default_factory=SecondPerson)
     #: What refuses who confirms his own proposal.
     another: Callable[[str, str], None] = custody.require_another
+    #: What refuses a rotation when nothing can be behind.
+    due: Callable[[Rotations, str, str, int], bool] = Rotations.due
 
 
 class Service:
@@ -761,6 +764,7 @@ class Service:
             lambda: bool(self._widened()),
             self._parts.second,
             self._parts.another,
+            self._parts.due,
         )
 
     def _widened(self) -> list[Widened]:

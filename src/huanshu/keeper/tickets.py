@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from huanshu.auditlog import Entry, Register
+from huanshu.auditlog.rotations import CELLS, LINKS
 from huanshu.catalog.nouns import Contract, Home
 from huanshu.errors import DeniedError, Text
 from huanshu.keeper.custody import ROTATION
@@ -165,7 +166,7 @@ def require_lendable(names: Iterable[KeyName], body: Mapping[str, Any], home: Ho
             known = prefix in allowed and epoch in {str(age) for age in past}
         elif use == "link" and name.count("/") == _GENERATION_AT:
             later = {str(age) for age in range(2, home.policies.keys.link_generation + 1)}
-            known = prefix in allowed and epoch in later
+            known = name in allowed or (prefix in allowed and epoch in later)
         else:
             known = name in allowed
         if not known:
@@ -199,6 +200,11 @@ def _for_intake(body: Mapping[str, Any], home: Home, contract: Contract) -> Iter
 
 
 def _for_rotation(body: Mapping[str, Any], home: Home, contract: Contract) -> Iterable[str]:
+    """Of cells, data and quarantine keys; of links, those of the later generations, which open nothing."""
+    if body["detail"].get("what", CELLS) == LINKS:
+        for kind in {field.link_kind for field in contract.fields if field.link_kind is not None}:
+            yield from keys.link_keys(kind, int(body["detail"]["generation"]))[1:]
+        return
     district = home.policies.domains.district.code
     homes = [d.code for d in home.policies.domains.below(district, "community")]
     for domain in (
@@ -207,9 +213,6 @@ def _for_rotation(body: Mapping[str, Any], home: Home, contract: Contract) -> It
     ):  # a plain field's too: a correction's value is sealed whatever its level
         yield from (f"data/{domain}/{contract.dataset}/{name}" for name in body["fields"])
     yield f"quarantine/{contract.dataset}"
-    for field in contract.fields:
-        if field.link_kind is not None:
-            yield keys.link_key(field.link_kind)
 
 
 def _for_community(body: Mapping[str, Any], contract: Contract) -> Iterable[str]:

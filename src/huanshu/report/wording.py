@@ -60,6 +60,7 @@ REASONS: Final = {
     "keeper.key.destroyed": Text("a key that was destroyed", "该密钥已销毁"),
     "keys.proposal.own": Text("confirming one's own proposal", "确认本人的提请"),
     "keys.proposal.unknown": Text("no such proposal", "没有该项提请"),
+    "keys.rotation.not_due": Text("a rotation with nothing to do", "无待轮换内容的轮换"),
     "keys.selector.unknown": Text("no such keys", "没有该名称的密钥"),
     "retention.floor.reached": Text("not yet past its retention", "保存期限未满"),
     "retention.kind.kept": Text("a kind that is never deleted", "该类记录不删除"),
