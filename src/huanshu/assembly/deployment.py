@@ -14,7 +14,6 @@ open everything. In production the keeper's folder belongs to an OS user of its 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from huanshu.errors import ContentError, Text, UnavailableError, Where
 from huanshu.keeper.root import RootPlace, make_root
 from huanshu.settings import Settings
 from huanshu.store import EmbeddedServer, connect, migrate
+from huanshu.store.durable import write_whole
 from huanshu.store.roles import (
     DISTRICT_ROLES,
     RECEIVER_ROLES,
@@ -138,9 +138,8 @@ def create(settings: Settings, fill: Callable[[str, str], None] | None = None) -
             )
     _make_keys(settings, home)
     deployment = Deployment(settings, roles, stores, tuple(embedded))
-    _write_private(
-        _file(settings), json.dumps({"roles": roles, "stores": stores, "embedded": embedded}, indent=2)
-    )
+    told = {"roles": roles, "stores": stores, "embedded": embedded}
+    write_whole(_file(settings), json.dumps(told, indent=2).encode())
     return deployment
 
 
@@ -207,13 +206,3 @@ def _make_keys(settings: Settings, home: Home) -> None:
     head = HeadFile(folder / "head")
     if head.read() is None:
         create_head(Signer.load(folder / "log.key"), home.log_origin, head)
-
-
-def _write_private(path: Path, text: str) -> None:
-    new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)

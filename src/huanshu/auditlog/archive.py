@@ -12,13 +12,13 @@ with the tree, every bitmap with the digest that its entry names.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from huanshu.auditlog.publisher import bitmap_path, bound_digests
 from huanshu.errors import TamperedError, Text
+from huanshu.store.durable import write_whole
 from huanshu.tlog.tiles import WIDTH, Tile
 
 
@@ -58,7 +58,8 @@ def move(folder: Path, archive: Path, paths: Sequence[str]) -> int:
     for path in paths:
         raw, target = (folder / path).read_bytes(), archive / path
         if not target.exists():
-            _write(target, raw)
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+            write_whole(target, raw, 0o640)
         elif target.read_bytes() != raw:
             raise TamperedError(
                 "auditlog.archive.differs",
@@ -69,18 +70,3 @@ def move(folder: Path, archive: Path, paths: Sequence[str]) -> int:
             )
         (folder / path).unlink()
     return len(paths)
-
-
-def _write(path: Path, raw: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    new = path.with_name(f".{path.name}.new")
-    with new.open("wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

