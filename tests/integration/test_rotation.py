@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from opened import opened
@@ -197,7 +197,7 @@ def claimed(place: Range, what: str) -> Ticket:
 
 
 def stopped(place: Range, ticket: Ticket) -> None:
-    written = {"rows": 0, "ended": 0, "sha256": "00" * 32}
+    written = {"rows": 0, "ended": 0, "sha256": hashlib.sha256().hexdigest()}
     named = {"index": ticket.index, "leaf_hash": ticket.leaf_hash}
     told = {"written": written, "reason": "tried"}
     place.acting().keeper.append({"event": "keys.rotation.stopped", "ticket": named, "detail": told})

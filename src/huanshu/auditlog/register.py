@@ -16,6 +16,7 @@ from huanshu.auditlog.emergencies import Emergencies
 from huanshu.auditlog.entries import Entry
 from huanshu.auditlog.holds import Holds
 from huanshu.auditlog.rotations import Rotations
+from huanshu.auditlog.tellings import Tellings
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class Register:
         self.holds = Holds()
         self.custody = Custody()
         self.rotations = Rotations()
+        self.tellings = Tellings()
         self.emergencies = Emergencies()
         self._proposal: Proposal | None = None
         self._approvals: dict[tuple[str, str], Approval] = {}
@@ -115,6 +117,7 @@ class Register:
         self.holds.apply(entry)
         self.custody.apply(entry)
         self.rotations.apply(entry)
+        self.tellings.apply(entry)
         self.emergencies.apply(entry)
         match entry.event:
             case "log.origin.created":

@@ -15,6 +15,7 @@ from huanshu.access import Decision, Enforcer, Plan, PlanRequest, Request
 from huanshu.auditlog.rotations import Rotations
 from huanshu.catalog import Home, Limits, Rung
 from huanshu.errors import Text
+from huanshu.exchange.bound import Bound
 from huanshu.exchange.corrections import Origin
 from huanshu.exchange.corrections.message import Message
 from huanshu.exchange.receiving import Numbers, Receiving, digested
@@ -151,6 +152,21 @@ def anybody_confirms(proposer: str, person: str) -> None:
 def whenever_asked(rotations: Rotations, dataset: str, kind: str, wanted: int) -> bool:  # noqa: ARG001
     """A rotation has something to do whenever somebody says so."""
     return True
+
+
+class BelievesTheStore(Bound):
+    """A reader of lists that takes the newest one that lies there, whoever wrote it."""
+
+    def refresh(self) -> None:
+        """There is nothing to compare with."""
+
+    def current(self, batch: str, home: str) -> bytes | None:
+        row = self._district.execute(
+            "SELECT rows FROM district.written WHERE (batch, home) = (%s, %s) OR home = %s"
+            " ORDER BY sequence DESC LIMIT 1",
+            (batch, home, f"{batch}/{home}"),
+        ).fetchone()
+        return None if row is None else bytes(row[0])
 
 
 class CommitsEveryStatement(psycopg.Connection):

@@ -41,7 +41,7 @@ def rotation_killed(home: Path, drill: Drill) -> list[Arm]:
         rows = _rows(range_, actors)
         killed, lost = 0, 0
         for strike in _STRIKES:
-            _raise_epoch(range_, actors)
+            raise_epoch(range_, actors)
             killed += struck(lambda: rotate(range_.acting().ground()), at_statement=strike) == _KILLED
             lost += _rows(range_, actors) != rows
         rotate(range_.acting().ground())
@@ -63,7 +63,7 @@ def rotation_killed(home: Path, drill: Drill) -> list[Arm]:
         )
     with Range(home) as calm:
         calm.take_in(actors["intake"])
-        _raise_epoch(calm, actors)
+        raise_epoch(calm, actors)
         done = rotate(calm.acting().ground())
         twin = Arm(
             TWIN,
@@ -73,7 +73,7 @@ def rotation_killed(home: Path, drill: Drill) -> list[Arm]:
     with Range(home) as careless:
         careless.take_in(actors["intake"])
         rows, broken = _rows(careless, actors), False
-        _raise_epoch(careless, actors)
+        raise_epoch(careless, actors)
         url = careless.deployment.roles["huanshu_app"]
         for strike in range(14, 60):
             ground = replace(
@@ -94,7 +94,7 @@ def rotation_claimed(home: Path, drill: Drill) -> list[Arm]:
     actors = drill.actors
     with Range(home) as range_:
         range_.take_in(actors["intake"])
-        _raise_epoch(range_, actors)
+        raise_epoch(range_, actors)
         done = rotate(range_.acting().ground())
         loans = range_.loans()
         answers = [_claimed(range_, actors, what) for what in (CELLS, LINKS)]
@@ -107,7 +107,7 @@ def rotation_claimed(home: Path, drill: Drill) -> list[Arm]:
             if stopped
             else Text(f"answered {answers}", f"答复 {answers}"),
         )
-        _raise_epoch(range_, actors)
+        raise_epoch(range_, actors)
         again = rotate(range_.acting().ground())
         twin = Arm(
             TWIN,
@@ -119,7 +119,9 @@ def rotation_claimed(home: Path, drill: Drill) -> list[Arm]:
         control = Arm(
             CONTROL,
             not isinstance(_claimed(careless, actors, CELLS), HuanshuError),
-            Text("where a claim is enough, every key of the dataset is lent", "只凭申请即借出该数据集全部密钥"),
+            Text(
+                "where a claim is enough, every key of the dataset is lent", "只凭申请即借出该数据集全部密钥"
+            ),
         )
     return [attack, control, twin]
 
@@ -226,10 +228,8 @@ VERBS: Final[Mapping[str, Callable[[Path, Drill], list[Arm]]]] = {
 }
 
 
-# -- pieces -----------------------------------------------------------------------------------------
-
-
-def _raise_epoch(range_: Range, actors: Mapping[str, Any]) -> None:
+def raise_epoch(range_: Range, actors: Mapping[str, Any]) -> None:
+    """Two officers adopt the next epoch."""
     path = range_.settings.home / "policies" / "keys.yaml"
     epoch = range_.acting().home.policies.keys.epoch
     text = path.read_text(encoding="utf-8")
@@ -239,14 +239,18 @@ def _raise_epoch(range_: Range, actors: Mapping[str, Any]) -> None:
     adopt_policies(second.keeper, second.home)
 
 
+# -- pieces -----------------------------------------------------------------------------------------
+
+
 def _claimed(range_: Range, actors: Mapping[str, Any], what: str) -> HuanshuError | int:
     """How many keys a claimed rotation is lent."""
     keeper, name = range_.acting().keeper, f"rotation/{secrets.token_hex(8)}"
     detail = {"rotation": name, "what": what}
     claim = {"event": ROTATION, "once": f"{ROTATION}/{name}", "dataset": actors["dataset"], "detail": detail}
+    names = [data_key(actors["domain"], actors["dataset"], actors["field"], 1)]
     try:
-        ticket = keeper.append(claim)
-        return len(keeper.lend(ticket, 1, [data_key(actors["domain"], actors["dataset"], actors["field"], 1)]))
+        keeper.lend(keeper.append(claim), 1, names)
+        return len(names)
     except HuanshuError as error:
         return error
 

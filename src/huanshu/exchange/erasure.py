@@ -14,8 +14,10 @@ The subject's number stays in old bitmaps and entries: nobody can lead from it t
 
 from __future__ import annotations
 
+import hashlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -25,7 +27,7 @@ from psycopg import sql
 from pyroaring import BitMap
 
 from huanshu.catalog import Contract
-from huanshu.errors import InputError, Text
+from huanshu.errors import InputError, TamperedError, Text, UnavailableError
 from huanshu.exchange import written
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.renewal import Renewal
@@ -39,6 +41,8 @@ _QUERIES = load(__package__, "erasure.sql")
 #: Why a row of somebody who was erased is quarantined.
 ERASED_RULE: Final = "subject_erased"
 ERASED_TITLE: Final = Text("the person was erased", "该主体已依法删除")
+#: Record, version, by which batch it came and (or none) ended, home.
+_Row = tuple[int, int, str, str | None, str]
 _COUNTS: Final = ("removed", "quarantined", "corrections", "tombstones")
 
 
@@ -128,12 +132,13 @@ class _Erasure:
         self._index, self._subjects = int(told["index"]), [int(each) for each in told["subjects"]]
         self._until = str(told["backups_until"])
         self._contract = _contract(ground, str(told["dataset"]))
-        self._renewal = Renewal(self._contract, f"erasure/{self._index}", ground.home.policies.keys.profile)
+        name = f"erasure/{self._index}"
+        self._bound = ground.bound(district, ground.keeper, self._contract.dataset, name)
+        self._renewal = Renewal(self._contract, name, ground.home.policies.keys.profile, self._bound)
 
     def run(self) -> Erased:
-        dataset, district = self._contract.dataset, self._district
-        district.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"intake/{dataset}",))
-        try:
+        district = self._district
+        with self._alone():
             found = district.execute(_QUERIES["done"], {"erasure": self._index}).fetchone()
             if found is None:
                 with district.transaction():
@@ -150,43 +155,82 @@ class _Erasure:
                     "detail": {
                         "erasure": self._index,
                         **counts,
-                        "written": written.told(written.stored(district, f"erasure/{self._index}")),
+                        "tombstones_sha256": self._buried(),
+                        "written": self._renewal.told(district),
                     },
                 }
             ).index
-        finally:
-            district.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (f"intake/{dataset}",))
+        dataset = self._contract.dataset
         return Erased(self._index, dataset, **counts, backups_until=self._until, held_by=held, entry=entry)
 
     def again(self) -> None:
-        """Rows that a store put back from a backup has again. The log says already that they are not there."""
-        query = sql.SQL("DELETE FROM {} WHERE subjects[1] = ANY(%s)").format(_table(self._contract))
-        with self._district.transaction():
-            self._district.execute(query, (self._subjects,))
+        """What a store put back from a backup has again goes again, all of it. The log has told it already."""
+        if not self._left():
+            return
+        with self._alone(), self._district.transaction():
+            rows = self._locked()
+            lists = self._lists_again(rows)
+            self._take_out(rows)
+            for name, left in lists.items():
+                self._renewal.note(self._district, name, left)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No intake of the dataset meanwhile: it has numbers and links of now in its hand."""
+        lock = (f"intake/{self._contract.dataset}",)
+        self._district.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", lock)
+        try:
+            yield
+        finally:
+            if not self._district.broken:
+                self._district.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", lock)
 
     @property
     def _held(self) -> tuple[str, ...]:
+        return _held_by(self._district, self._ground, self._contract, self._records())
+
+    def _records(self) -> list[int]:
+        """Numbers of the records that were taken out."""
         rows = self._district.execute(_QUERIES["records_of"], {"erasure": self._index})
-        records = [int(row[0]) for row in rows]
-        return _held_by(self._district, self._ground, self._contract, records)
+        return [int(row[0]) for row in rows]
+
+    def _given(self, records: Iterable[int]) -> dict[str, Any]:
+        return {
+            "dataset": self._contract.dataset,
+            "kind": self._contract.subjects[0].kind,
+            "subjects": self._subjects,
+            "records": sorted(set(records)),
+            "erasure": self._index,
+            "until": date.fromisoformat(self._until),
+            "rule": ERASED_RULE,
+        }
+
+    def _left(self) -> bool:
+        (found,) = self._district.execute(_QUERIES["left"], self._given(self._records())).fetchone() or (0,)
+        return bool(found) or bool(_rows(self._district, self._contract, self._subjects))
 
     def _erase(self) -> dict[str, int]:
         """(c), in the caller's transaction."""
-        contract, district = self._contract, self._district
-        district.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(_table(contract)))
-        rows = _rows(district, contract, self._subjects)
-        records = sorted({row[0] for row in rows})
-        given = {
-            "dataset": contract.dataset,
-            "kind": contract.subjects[0].kind,
-            "subjects": self._subjects,
-            "records": records,
-            "erasure": self._index,
-            "until": date.fromisoformat(self._until),
-        }
-        self._forget(rows)
+        rows = self._locked()
+        for name, left in self._lists(rows).items():
+            self._renewal.note(self._district, name, left)
+        counts = self._take_out(rows)
+        self._district.execute(_QUERIES["note"], {**self._given(row[0] for row in rows), **counts})
+        return counts
+
+    def _locked(self) -> list[_Row]:
+        """The person's rows, and nobody else writes any."""
+        self._district.execute(
+            sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(_table(self._contract))
+        )
+        return _rows(self._district, self._contract, self._subjects)
+
+    def _take_out(self, rows: Iterable[_Row]) -> dict[str, int]:
+        """All that is the person's, and a tombstone in its place."""
+        rows, district = list(rows), self._district
+        given = self._given([*self._records(), *(row[0] for row in rows)])
         district.execute(
-            sql.SQL("DELETE FROM {} WHERE record = ANY(%(records)s)").format(_table(contract)), given
+            sql.SQL("DELETE FROM {} WHERE record = ANY(%(records)s)").format(_table(self._contract)), given
         )
         counts = {
             "removed": len(rows),
@@ -194,13 +238,24 @@ class _Erasure:
             "quarantined": district.execute(_QUERIES["quarantined"], given).rowcount,
             "corrections": district.execute(_QUERIES["corrections"], given).rowcount,
         }
-        for name in ("workbooks", "records", "subjects"):
+        for name in ("workbooks", "records"):
             district.execute(_QUERIES[name], given)
-        district.execute(_QUERIES["note"], {**given, **counts})
+        district.execute(_QUERIES["subjects"], {**given, "kept": self._named_elsewhere()})
         return counts
 
-    def _forget(self, rows: Iterable[tuple[int, int, str, str | None, str]]) -> None:
-        """The lists of what wrote or ended these rows, without them."""
+    def _named_elsewhere(self) -> list[int]:
+        """Of the person's numbers those by which records of other datasets are about him too."""
+        found: set[int] = set()
+        for contract in self._ground.home.contracts.values():
+            table = sql.SQL(_table(contract).as_string())
+            if contract is self._contract or not contract.subjects or not exists(self._district, table):
+                continue
+            query = sql.SQL("SELECT DISTINCT s FROM {}, unnest(subjects) s WHERE s = ANY(%s)").format(table)
+            found |= {int(row[0]) for row in self._district.execute(query, (self._subjects,))}
+        return sorted(found)
+
+    def _lists(self, rows: Iterable[_Row]) -> dict[str, bytes]:
+        """The lists of what wrote or ended these rows, without them: what is left of those that the log binds."""
         gone: dict[tuple[str, str], set[bytes]] = {}
         for record, version, batch_in, batch_out, home in rows:
             row = struct.pack(">QI", record, version)
@@ -208,13 +263,34 @@ class _Erasure:
             if batch_out is not None:
                 gone.setdefault((batch_out, ""), set()).add(row)
         size, head = ROW.itemsize, struct.calcsize(">QI")
+        made: dict[str, bytes] = {}
+        self._bound.refresh()
         for (batch, home), erased in gone.items():
-            listed = written.current(self._district, batch, home)
+            listed = self._bound.current(batch, home)
             if listed is None:
                 continue  # an older version told no lists
             items = (listed[at : at + size] for at in range(0, len(listed), size))
-            left = b"".join(item for item in items if item[:head] not in erased)
-            self._renewal.note(self._district, f"{batch}/{home}", left)
+            made[f"{batch}/{home}"] = b"".join(item for item in items if item[:head] not in erased)
+        return made
+
+    def _lists_again(self, rows: Iterable[_Row]) -> dict[str, bytes]:
+        """The lists of an erasure that was told, where a backup from before it was put back: only the very same."""
+        if written.stored(self._district, f"erasure/{self._index}"):
+            return {}
+        try:
+            made = self._lists(rows)
+        except (TamperedError, UnavailableError):
+            return {}  # the verifier names what is not as it was told
+        bound = self._ground.keeper.bound(self._contract.dataset, f"erasure/{self._index}")
+        return made if written.told(made)["sha256"] == bound else {}
+
+    def _buried(self) -> str:
+        """What the entry says of the tombstones, beside their count (FORMAT.md, 18)."""
+        rows = self._district.execute(_QUERIES["buried"], {"erasure": self._index}).fetchall()
+        digest = hashlib.sha256()
+        for kind, ordinal in sorted((str(kind).encode(), int(ordinal)) for kind, ordinal in rows):
+            digest.update(struct.pack(">I", len(kind)) + kind + struct.pack(">Q", ordinal))
+        return digest.hexdigest()
 
 
 def turned_away(district: psycopg.Connection, contract: Contract, links: Any) -> list[int]:
@@ -247,9 +323,7 @@ def _table(contract: Contract) -> sql.Identifier:
     return sql.Identifier("district", contract.dataset)
 
 
-def _rows(
-    district: psycopg.Connection, contract: Contract, subjects: Iterable[int]
-) -> list[tuple[int, int, str, str | None, str]]:
+def _rows(district: psycopg.Connection, contract: Contract, subjects: Iterable[int]) -> list[_Row]:
     query = sql.SQL(
         "SELECT record, version, batch_in, batch_out, home FROM {} WHERE subjects[1] = ANY(%s) ORDER BY 1, 2"
     )

@@ -16,6 +16,7 @@ import psycopg
 
 from huanshu.catalog import Contract, Flow, Home
 from huanshu.errors import ContentError, Text, Where
+from huanshu.exchange.bound import Bound
 from huanshu.exchange.receiving import Receiving
 from huanshu.keeper.client import Keeper
 
@@ -69,6 +70,8 @@ class Ground:
     pause: Pause = field(default=no_pause)
     #: Makes the receiver's side of a delivery (a drill's control arm puts a careless one here).
     receiving: Callable[[psycopg.Connection, Contract, Flow, str], Receiving] = field(default=Receiving)
+    #: Says which lists of the store the log binds (a drill's control arm puts one here that believes the store).
+    bound: Callable[[psycopg.Connection, Keeper, str, str], Bound] = field(default=Bound)
 
     def workers_for(self, records: int) -> int:
         """How many workers an extract of that many records is worth."""

@@ -1,7 +1,7 @@
 """Links of the whole district store made anew, each through one more key; no identifier is opened for it.
 
-One transaction over all datasets, for a look-up must find either all of them old or all of them new: a crash in it leaves
-nothing. An entry for each dataset; what a crash leaves between the transaction and their telling, the lines say.
+One transaction over all datasets, for a look-up must find either all of them old or all of them new: a crash in it
+leaves nothing. An entry for each dataset; what a crash leaves between the transaction and their telling, the lines say.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from huanshu.auditlog.rotations import LINKS
 from huanshu.catalog import Contract
 from huanshu.errors import DeniedError
 from huanshu.exchange.ground import Ground
-from huanshu.exchange.renewal import Part, Renewal
+from huanshu.exchange.renewal import Part
 from huanshu.exchange.rotating import OUTDATED, QUERIES, Rotated, Rotation, flows_of
 from huanshu.exchange.tables import generation
 from huanshu.gate import renewing as gate
@@ -103,9 +103,8 @@ class Links:
             return self._begin()
         return tickets, keys
 
-    def _dataset(self, rotation: _Rotation, keys: dict[str, Keyring]) -> int:
-        contract = rotation.contract
-        renewal = Renewal(contract, rotation.name, rotation.keys.profile)
+    def _dataset(self, rotation: Rotation, keys: dict[str, Keyring]) -> int:
+        contract, renewal = rotation.contract, rotation.renewal
         kinds = {f"link_{f.name}": f.link_kind for f in contract.fields if f.link_kind}
 
         def change(part: Part) -> None:
@@ -125,28 +124,36 @@ class Links:
     def _registers(self, keys: dict[str, Keyring]) -> None:
         """Numbers of records and subjects by link; quarantined rows, and those who were erased."""
         record = {each.contract.dataset: str(each.contract.primary_key.link_kind) for each in self._rotations}
-        subject = {
-            of.kind: str(each.contract.field(of.field).link_kind)
-            for each in self._rotations
-            for of in each.contract.subjects
-        }
-        for table, of, kinds in (
-            ("record", "dataset", record),
-            ("subject", "kind", subject),
-            ("tombstone", "kind", subject),
-            *((table, "", record) for table in _BY_BATCH),
-        ):
-            for name, kind in sorted(kinds.items()):
-                self._register(table, of, name, kind, keys[kind])
+        for dataset, kind in sorted(record.items()):
+            for table in ("record", "tombstone"):
+                place = sql.Identifier("district", table)
+                these = sql.SQL("t.dataset = {}").format(dataset)
+                self._register(place, these, kind, keys[kind])
+            for table in _BY_BATCH:
+                place = sql.Identifier("district", table)
+                these = sql.SQL(
+                    "t.link IS NOT NULL AND t.batch IN (SELECT batch FROM district.batch WHERE dataset = {})"
+                ).format(dataset)
+                self._register(place, these, kind, keys[kind])
+        for kind, columns in sorted(self._subject_links().items()):
+            found = sql.SQL(" UNION ALL ").join(columns)
+            these = sql.SQL("t.link IN ({})").format(found)
+            self._register(sql.Identifier("district", "subject"), these, kind, keys[kind])
 
-    def _register(self, table: str, of: str, name: str, kind: str, ring: Keyring) -> None:
-        place = sql.Identifier("district", table)
-        source = sql.SQL("{} WHERE {} = {}").format(place, sql.Identifier(of), name)
-        if table in _BY_BATCH:
-            source = sql.SQL(
-                "(SELECT DISTINCT q.link FROM {} q JOIN district.batch b USING (batch)"
-                " WHERE b.dataset = {} AND q.link IS NOT NULL) s"
-            ).format(place, name)
+    def _subject_links(self) -> dict[str, list[sql.Composed]]:
+        """Kind of link → where the links of that kind lie by which rows name their subjects. Persons are known by
+        several kinds, a citizen's number here and a telephone there; their register does not say which."""
+        found: dict[str, list[sql.Composed]] = {}
+        for each in self._rotations:
+            for of in each.contract.subjects:
+                column = sql.SQL("SELECT {} FROM {}").format(
+                    sql.Identifier(f"link_{of.field}"), sql.Identifier("district", each.contract.dataset)
+                )
+                found.setdefault(str(each.contract.field(of.field).link_kind), []).append(column)
+        return found
+
+    def _register(self, place: sql.Identifier, these: sql.Composed, kind: str, ring: Keyring) -> None:
+        source = sql.SQL("(SELECT DISTINCT t.link FROM {} t WHERE {}) s").format(place, these)
         old = read_packed(self._district, {"link": "V16"}, source, "0")["link"]
         if not len(old):
             return
@@ -155,13 +162,8 @@ class Links:
         pairs = {"old": _binary(old), "new": _binary(new)}
         copy_in(self._district, sql.Identifier("relinking"), pairs)
         self._district.execute("ANALYZE relinking")
-        update = sql.SQL("UPDATE {} t SET link = r.new FROM relinking r WHERE t.link = r.old AND t.{} = {}")
-        if table in _BY_BATCH:
-            update = sql.SQL(
-                "UPDATE {} t SET link = r.new FROM relinking r, district.batch b"
-                " WHERE b.batch = t.batch AND t.link = r.old AND b.dataset = {2}"
-            )
-        self._district.execute(update.format(place, sql.Identifier(of or "batch"), name))
+        update = sql.SQL("UPDATE {} t SET link = r.new FROM relinking r WHERE t.link = r.old AND {}")
+        self._district.execute(update.format(place, these))
         self._district.execute("DROP TABLE relinking")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import psycopg
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from huanshu.catalog import Contract
-from huanshu.errors import TamperedError, Text
+from huanshu.errors import UnavailableError
 from huanshu.exchange import written
+from huanshu.exchange.bound import Bound
 from huanshu.exchange.written import ROW, bound_columns
 from huanshu.sealing.suites import Profile, growth_of
 from huanshu.store.blocks import Block, Heads, Shape, read_blocks, write_blocks
@@ -59,8 +60,10 @@ Change = Callable[[Part], None]
 class Renewal:
     """Of one dataset's rows, under one name. Every call is in the caller's transaction."""
 
-    def __init__(self, contract: Contract, name: str, profile: Profile) -> None:
-        self._contract, self._name = contract, name
+    def __init__(self, contract: Contract, name: str, profile: Profile, bound: Bound) -> None:
+        self._contract, self._name, self._bound = contract, name, bound
+        #: Lists that were written here, by their digests: what is told later must be these.
+        self.noted: dict[str, bytes] = {}
         self.table = sql.Identifier("district", contract.dataset)
         self._index = sql.Identifier("district", f"{contract.dataset}_renewed"[:63])
         self._columns = [*bound_columns(contract), "batch_out"]
@@ -98,6 +101,7 @@ class Renewal:
         self, connection: psycopg.Connection, groups: list[Group], change: Change, epoch: int | None = None
     ) -> int:
         """Change the rows of some groups (all those of their batch and home) and write their lists. How many rows."""
+        self._bound.refresh()
         before: dict[str, list[bytes]] = {}
         after: dict[str, list[bytes]] = {}
         for group in groups:
@@ -109,34 +113,72 @@ class Renewal:
         for group in groups:
             name = f"{group.batch_in}/{group.home}"
             if name in before:
-                self._require_bound(connection, group, b"".join(before.pop(name)))
+                self._require_bound(group, b"".join(before.pop(name)))
         for name, parts in after.items():
             self.note(connection, name, b"".join(parts))
         return sum(map(len, (b"".join(parts) for parts in after.values()))) // ROW.itemsize
 
     def note(self, connection: psycopg.Connection, name: str, items: bytes) -> None:
         """The list that takes another's place: ``<batch>/<home>``."""
+        rows = _in_order(items)
         connection.execute(
             "INSERT INTO district.written (batch, home, rows) VALUES (%s, %s, %s)",
-            (self._name, name, _in_order(items)),
+            (self._name, name, rows),
         )
+        self.noted[name] = hashlib.sha256(rows).digest()
 
-    def _require_bound(self, connection: psycopg.Connection, group: Group, items: bytes) -> None:
+    def begun(self, connection: psycopg.Connection) -> list[str]:
+        """Homes that a killed run before this one has renewed, in order."""
+        self._bound.refresh()
+        homes = {place.rpartition("/")[2] for place in self._bound.mine}
+        return [home for home in self.homes(connection) if home in homes]
+
+    def require_renewed(
+        self, connection: psycopg.Connection, home: str, epoch: int, undo: Callable[[int], Change]
+    ) -> None:
+        """What a killed run has renewed is what the log binds, and no more: ``undo`` an epoch turns its rows, in the
+        hand alone, into what they were under that epoch. TamperedError."""
+        groups: dict[str, list[Group]] = {}
+        for group in self.groups(connection, home):
+            if group.epoch == epoch and f"{group.batch_in}/{home}" in self._bound.mine:
+                groups.setdefault(group.batch_in, []).append(group)
+        for batch, these in groups.items():
+            bound = self._bound.before(batch, home)
+            if bound is not None and not any(
+                self._turned(connection, these, undo(age), age) == bound for age in range(epoch - 1, 0, -1)
+            ):
+                raise self._bound.changed(batch)
+            rows = self._turned(connection, these, lambda _: None, epoch)
+            assert rows is not None  # no key is asked for
+            self.noted[f"{batch}/{home}"] = hashlib.sha256(rows).digest()
+
+    def _turned(
+        self, connection: psycopg.Connection, groups: list[Group], change: Change, epoch: int
+    ) -> bytes | None:
+        """The list that rows would have after a change; None where it cannot be made, for want of a key."""
+        try:
+            made = [(group, self._changed(connection, group, change, epoch)[1]) for group in groups]
+        except UnavailableError as away:
+            if away.code != "keeper.key.missing":
+                raise
+            return None
+        return _in_order(b"".join(_items(block, _tail(group)) for group, blocks in made for block in blocks))
+
+    def told(self, connection: psycopg.Connection) -> dict[str, Any]:
+        """What the entry of this renewal says of its lists. TamperedError when one of those written here, or found to
+        be right, is another by now."""
+        lists = written.stored(connection, self._name)
+        for name, digest in self.noted.items():
+            if hashlib.sha256(lists.get(name, b"")).digest() != digest:
+                raise self._bound.changed(name.rpartition("/")[0])
+        return written.told(lists)
+
+    def _require_bound(self, group: Group, items: bytes) -> None:
         """Rows are renewed only as the log binds them: otherwise what somebody changed in the store, plain text say,
         would be bound anew and the change never found. TamperedError."""
-        bound = written.current(connection, group.batch_in, group.home)
+        bound = self._bound.current(group.batch_in, group.home)
         if bound is not None and bound != _in_order(items):
-            raise TamperedError(
-                "exchange.rows.changed",
-                Text(
-                    f"rows of {self._contract.dataset} are not those that batch {group.batch_in[:19]} wrote",
-                    f"{self._contract.dataset} 的行与批次 {group.batch_in[:19]} 写入的不一致",
-                ),
-                remedy=Text(
-                    "huanshu verify names them; tell security staff",
-                    "huanshu verify 会逐条指出；请通知安全人员",
-                ),
-            )
+            raise self._bound.changed(group.batch_in)
 
     def _changed(
         self, connection: psycopg.Connection, group: Group, change: Change, epoch: int | None

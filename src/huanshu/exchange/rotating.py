@@ -14,8 +14,8 @@ import psycopg
 
 from huanshu.catalog import Contract
 from huanshu.errors import DeniedError
-from huanshu.exchange import written
 from huanshu.exchange.ground import Ground
+from huanshu.exchange.renewal import Renewal
 from huanshu.keeper.custody import ROTATION
 from huanshu.keeper.tickets import Ticket
 from huanshu.store.queries import load
@@ -41,6 +41,8 @@ class Rotation:
 
     #: cells or links.
     what: str
+    #: Of the rows, under the name that ``begin`` gave.
+    renewal: Renewal
 
     def __init__(self, ground: Ground, district: psycopg.Connection, contract: Contract) -> None:
         self.ground, self.district, self.contract = ground, district, contract
@@ -51,6 +53,8 @@ class Rotation:
     def begin(self, name: str | None = None) -> Ticket:
         """(a) and (b): the line of this name, or a new one; then its entry."""
         self.name = name or f"rotation/{secrets.token_hex(8)}"
+        bound = self.ground.bound(self.district, self.ground.keeper, self.contract.dataset, self.name)
+        self.renewal = Renewal(self.contract, self.name, self.keys.profile, bound)
         given = {
             "rotation": self.name,
             "dataset": self.contract.dataset,
@@ -90,7 +94,7 @@ class Rotation:
     def tell(self, ticket: Ticket, stopped: str | None = None) -> int:
         """(d): the entry that binds what was written."""
         event = "keys.rotation.completed" if stopped is None else "keys.rotation.stopped"
-        told: dict[str, Any] = {"written": written.told(written.stored(self.district, self.name))}
+        told: dict[str, Any] = {"written": self.renewal.told(self.district)}
         if stopped is not None:
             told["reason"] = stopped
         entry = self.ground.keeper.append(

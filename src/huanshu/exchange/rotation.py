@@ -30,7 +30,7 @@ from huanshu.catalog import Contract
 from huanshu.errors import ContentError, DeniedError, InputError, TamperedError, Text, UnavailableError
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.relinking import Links
-from huanshu.exchange.renewal import Part, Renewal
+from huanshu.exchange.renewal import Change, Part
 from huanshu.exchange.rotating import OUTDATED, QUERIES, Rotated, Rotation, flows_of
 from huanshu.exchange.tables import district_tables, exists, generation
 from huanshu.gate import renewing as gate
@@ -133,8 +133,10 @@ class _Cells(Rotation):
         return Rotated(self.contract.dataset, self.what, self.name, rows, entry)
 
     def _homes(self, ticket: Ticket) -> int:
-        renewal, epoch = Renewal(self.contract, self.name, self.keys.profile), self.keys.epoch
+        renewal, epoch = self.renewal, self.keys.epoch
         renewal.index(self.district)
+        for home in renewal.begun(self.district):
+            self._require_renewed(ticket, home)
         homes, rows = renewal.homes(self.district, epoch), 0
         for number, home in enumerate(homes):
             groups = renewal.groups(self.district, home, epoch)
@@ -168,6 +170,30 @@ class _Cells(Rotation):
         renewal.drop_index(self.district)
         return rows
 
+    def _require_renewed(self, ticket: Ticket, home: str) -> None:
+        """Before a home that a killed run has written is told in its name: its rows, opened and sealed again under
+        their past keys, are byte for byte what the log binds. Sealing is deterministic."""
+        epoch, contract = self.keys.epoch, self.contract
+        lent: dict[int, Keyring] = {}
+
+        def undo(age: int) -> Change:
+            def change(part: Part) -> None:
+                if age not in lent:
+                    loan = self.next_loan()
+                    lent[age] = gate.borrow_epochs(
+                        self.ground.keeper, ticket, loan, contract, home, {age}, epoch
+                    )
+                ages = (epoch, age)
+                gate.reseal_cells(lent[age], contract, home, ages, part.records, part.versions, part.cells)
+
+            return change
+
+        with self.district.transaction():
+            self.district.execute(
+                sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(self.renewal.table)
+            )
+            self.renewal.require_renewed(self.district, home, epoch, undo)
+
     def _quarantine(self, ticket: Ticket) -> None:
         """Rows that failed a rule, and the values of repairs that wait."""
         given = {"dataset": self.contract.dataset, "epoch": self.keys.epoch}
@@ -187,9 +213,9 @@ class _Cells(Rotation):
                 self.district.execute(QUERIES["requarantine"], told)
         self.ground.pause("rotation:quarantine")
 
-    def _rings(self, ticket: Ticket) -> dict[int, Keyring]:
-        """The keys of all epochs that have one. Empty is that of an epoch whose key is destroyed."""
-        rings: dict[int, Keyring] = {}
+    def _rings(self, ticket: Ticket) -> dict[int, Keyring | None]:
+        """The keys of all epochs that have one; None is that of an epoch whose key is destroyed."""
+        rings: dict[int, Keyring | None] = {}
         for age in range(1, self.keys.epoch + 1):
             born = age == self.keys.epoch
             loan = self.next_loan()
@@ -200,17 +226,17 @@ class _Cells(Rotation):
             except DeniedError as denied:
                 if denied.code != _DESTROYED or born:
                     raise
-                rings[age] = {}
+                rings[age] = None
             except UnavailableError as away:
                 if away.code != "keeper.key.missing":
                     raise  # no row failed in that epoch
         return rings
 
-    def _renewed(self, rings: dict[int, Keyring], place: str, sealed: bytes | None) -> bytes | None:
+    def _renewed(self, rings: dict[int, Keyring | None], place: str, sealed: bytes | None) -> bytes | None:
         """None where it stays as it is: under the new key already, or for ever under one that is destroyed."""
         if sealed is None:
             return None
-        there = {age: ring for age, ring in rings.items() if ring}
+        there = {age: ring for age, ring in rings.items() if ring is not None}
         try:
             return gate.reseal_row(there, self.contract.dataset, self.keys.epoch, place, bytes(sealed))
         except TamperedError:

@@ -111,22 +111,18 @@ def stored(connection: psycopg.Connection, batch: str) -> Lists:
     return {home: bytes(listed) for home, listed in rows}
 
 
-def current(connection: psycopg.Connection, batch: str, home: str) -> bytes | None:
-    """The list of a batch and home as it holds now, after what renewed it; None where an older version told none."""
-    row = connection.execute(
-        "SELECT rows FROM district.written WHERE (batch, home) = (%s, %s)"
-        " OR (home = %s AND batch ~ '^(rotation|erasure)/') ORDER BY sequence DESC LIMIT 1",
-        (batch, home, f"{batch}/{home}"),
-    ).fetchone()
-    return None if row is None else bytes(row[0])
-
-
 def told(lists: Lists) -> dict[str, Any]:
     """What a batch's entry says: how many rows came and ended, and the digest over all its lists."""
-    digest = hashlib.sha256()
-    for home in sorted(lists, key=str.encode):
-        name = home.encode()
-        digest.update(struct.pack(">I", len(name)) + name + hashlib.sha256(lists[home]).digest())
     ended = len(lists.get("", b"")) // ROW.itemsize
     rows = sum(map(len, lists.values())) // ROW.itemsize - ended
-    return {"rows": rows, "ended": ended, "sha256": digest.hexdigest()}
+    digests = {home: hashlib.sha256(listed).digest() for home, listed in lists.items()}
+    return {"rows": rows, "ended": ended, "sha256": digest(digests)}
+
+
+def digest(lists: Mapping[str, bytes]) -> str:
+    """The written digest (hex) over a batch's lists, each by its SHA-256."""
+    made = hashlib.sha256()
+    for home in sorted(lists, key=str.encode):
+        name = home.encode()
+        made.update(struct.pack(">I", len(name)) + name + lists[home])
+    return made.hexdigest()

@@ -160,6 +160,16 @@ class Keeper:
         answer: str | None = self._ask("sender_key", sender=sender)
         return answer
 
+    def bound(self, dataset: str, batch: str) -> str | None:
+        """The written digest (hex) that the entry of a batch binds; "" where it binds none, None before it is told."""
+        answer: str | None = self._ask("bound", dataset=dataset, batch=batch)
+        return answer
+
+    def renewals(self, dataset: str) -> list[str]:
+        """Names of a dataset's rotations and erasures that were told, oldest first."""
+        answer: list[str] = self._ask("renewals", dataset=dataset)
+        return answer
+
     def approval(self, flow: str, digest: str) -> dict[str, Any] | None:
         answer: dict[str, Any] | None = self._ask("approval", flow=flow, digest=digest)
         return answer

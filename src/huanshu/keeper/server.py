@@ -193,7 +193,7 @@ class Server(Listener):
                 return _asked_of_evidence(service, peer, acting, request)
             case "covered" | "destroy" | "escrow":
                 return _confirmed(service, peer, acting, request)
-            case "sender_key" | "approval" | "expectations" | "slice_of":
+            case "sender_key" | "approval" | "expectations" | "slice_of" | "bound" | "renewals":
                 return _looked_up(service, peer, acting, request)
             case other:
                 raise _unknown(str(other))
@@ -212,8 +212,12 @@ def _unknown(request: str) -> InputError:
 
 
 def _looked_up(service: Service, peer: Peer, acting: str | None, request: dict[str, Any]) -> Any:
-    """What the log says of a sender, an approval, a flow, a slice."""
+    """What the log says of a sender, an approval, a flow, a slice, a batch."""
     match request["op"]:
+        case "bound":
+            return service.bound(peer, acting, str(request["dataset"]), str(request["batch"]))
+        case "renewals":
+            return service.renewals(peer, acting, str(request["dataset"]))
         case "sender_key":
             return service.sender_key(peer, acting, str(request["sender"]))
         case "approval":

@@ -554,6 +554,16 @@ class Service:
         with self._asked(peer, acting_as):
             return self._register.sender_key(sender)
 
+    def bound(self, peer: Peer, acting_as: str | None, dataset: str, batch: str) -> str | None:
+        """The digest that the entry of a batch binds of what it wrote; "" where it binds none, None before it."""
+        with self._asked(peer, acting_as):
+            return self._register.tellings.bound(dataset, batch)
+
+    def renewals(self, peer: Peer, acting_as: str | None, dataset: str) -> list[str]:
+        """Names of a dataset's rotations and erasures that were told, oldest first."""
+        with self._asked(peer, acting_as):
+            return self._register.tellings.renewals(dataset)
+
     def approval(self, peer: Peer, acting_as: str | None, flow: str, digest: str) -> dict[str, Any] | None:
         """The standing approval of a flow's digest, unless it has ended."""
         with self._asked(peer, acting_as):
