@@ -54,7 +54,10 @@ _ANSWERED = "post domain dataset fields"
 EVENTS: Final[Mapping[str, Shape]] = {
     "log.origin.created": _shape("sandbox origin vkey"),
     "log.origin.reopened": _shape(
-        "origin vkey given_up restored first last since signed reason asked answered statement", "post"
+        "origin vkey given_up restored first last since signed reason asked answered statement",
+        "post",
+        "",
+        "forgotten",
     ),
     "log.heartbeat.sent": _shape("published", optional_detail="witnessed"),
     "log.staleness.ended": _shape("reason since seconds"),
@@ -135,7 +138,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "erasure.subject.proposed": _shape("case until", "post dataset subjects"),
     "erasure.subject.confirmed": _shape("proposed backups_until", "post dataset"),
     "erasure.subject.completed": _shape(
-        "erasure removed quarantined corrections tombstones written", "post dataset"
+        "erasure removed quarantined corrections tombstones written", "post dataset", "", "tombstones_sha256"
     ),
     "access.quarantine.authorised": _shape(
         "batch row values until", f"{_RECORD} how contract", optional="subjects", optional_detail=_CONSENT

@@ -13,8 +13,8 @@
     keys.escrow.rehearsed                 a security officer or an auditor         a copy's digest
 
 Nobody confirms what he proposed, by whatever account or post: persons are compared, not accounts. The one who orders a
-rotation is whoever adopted the rules that raised ``epoch`` (of links: ``link_generation``); no person's process holds its
-keys, and the platform is lent them only while the log says that something can be behind (``auditlog.rotations``).
+rotation is whoever adopted the rules that raised ``epoch`` (of links: ``link_generation``); no person's process holds
+its keys, and the platform is lent them only while the log says that something can be behind (``auditlog.rotations``).
 """
 
 from __future__ import annotations
@@ -191,7 +191,12 @@ def erasure_completed(admission: Admission, asker: Asker, claim: Claim) -> dict[
         **person,
         "post": post or "platform",
         "dataset": erasure.dataset,
-        "detail": {"erasure": erasure.index, **counts, "written": _written(told["written"])},
+        "detail": {
+            "erasure": erasure.index,
+            **counts,
+            "tombstones_sha256": _hex(told["tombstones_sha256"]),
+            "written": _written(told["written"]),
+        },
     }
 
 

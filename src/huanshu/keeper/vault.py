@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Final
 
 import psycopg
 
@@ -19,6 +20,9 @@ from huanshu.errors import DeniedError, Text, UnavailableError
 from huanshu.sealing import link, token
 from huanshu.sealing.keys import KeyName, Root, RootKey, link_keys, new_key, new_root_key
 from huanshu.sealing.suites import HeldKey, Profile
+
+#: Milliseconds that a request waits for the key table to be free.
+_SWEEP_WAITS: Final = 500
 
 
 def create_root(path: Path, profile: Profile = "aes") -> None:
@@ -73,6 +77,7 @@ class Vault:
         self._connection = connection
         self._plain: dict[KeyName, bytes] = {}
         self._is_destroyed: Callable[[str], bool] = lambda _: False
+        self._swept = False
 
     def key(self, name: KeyName, *, born: bool = True) -> bytes:
         """The key of that name; ``born`` as in ``keys``."""
@@ -142,10 +147,10 @@ class Vault:
         crash, or when a store was put back from a backup, what is destroyed goes again before anything is lent."""
         gone = [name for name in self.names() if self._is_destroyed(name)]
         if gone:
-            with self._connection.transaction():
-                self._connection.execute("DELETE FROM keys.wrapped WHERE name = ANY(%s)", (gone,))
+            self.destroy(gone)
         for name in [name for name in self._plain if self._is_destroyed(name)]:
             del self._plain[name]
+        self._sweep()
         return len(gone)
 
     @property
@@ -159,6 +164,23 @@ class Vault:
             self._connection.execute("DELETE FROM keys.wrapped WHERE name = ANY(%s)", (list(names),))
         for name in names:
             self._plain.pop(name, None)
+        self._swept = False
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Write the key table's file anew, once after whatever was deleted from it and once after every start: else
+        the wrapped keys lie on in its pages. While somebody else reads the table (a backup) the next round does it."""
+        if self._swept:
+            return
+        try:
+            self._connection.execute(f"SET lock_timeout = {_SWEEP_WAITS}")
+            self._connection.execute("VACUUM FULL keys.wrapped")
+            self._swept = True
+        except psycopg.errors.LockNotAvailable:
+            return
+        finally:
+            if not self._connection.broken:
+                self._connection.execute("RESET lock_timeout")
 
     @property
     def closed(self) -> bool:
