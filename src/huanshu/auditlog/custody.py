@@ -1,7 +1,8 @@
 """Custody: which keys the log says are destroyed, whom it says is erased, and what waits for a second person.
 
 A pure fold; no I/O, no clock. What was destroyed or erased once is so for ever: no entry takes it back, and a store put
-back from a backup changes nothing of it, for it is the log that says so.
+back from a backup changes nothing of it, for it is the log that says so. A log that was opened again after a loss says
+which keys the missing entries had destroyed; whom they had erased has to be confirmed again (``auditlog.forgotten``).
 """
 
 from __future__ import annotations
@@ -106,6 +107,9 @@ class Custody:
             elif entry.event == "erasure.subject.confirmed":
                 subjects, until = proposal.body["subjects"], str(detail["backups_until"])
                 self._erasures[entry.index] = Erasure(entry.index, str(body["dataset"]), subjects, until)
+        elif entry.event == "log.origin.reopened":  # what the missing entries destroyed is destroyed still
+            lost = detail.get("forgotten", {}).get("destroyed", ())
+            self._destroyed += [Selector.of(each) for each in lost]
         elif entry.event == "erasure.subject.completed":
             self._carried_out.add((int(detail["erasure"]), str(body["dataset"])))
 

@@ -20,6 +20,7 @@ import shutil
 from pathlib import Path
 
 from huanshu.errors import TamperedError, Text
+from huanshu.store.durable import flush_folder
 from huanshu.tlog.tiles import WIDTH, Tile, malformed_tile
 
 CHECKPOINT = "checkpoint"
@@ -38,7 +39,7 @@ class PublishedLog:
         """Make the folder when there is none."""
         if not self.folder.is_dir():
             self.folder.mkdir(parents=True, mode=0o750)
-            _flush(self.folder.parent)
+            flush_folder(self.folder.parent)
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -56,9 +57,15 @@ class PublishedLog:
             raise malformed_tile()
         return raw[: tile.width * _TILE_BYTES]
 
+    def bundle(self, tile: Tile) -> bytes:
+        """The entries of a tile of level 0, of exactly its width or, where it has been filled since, of a full one."""
+        return self._first_of(tile.bundle_path, Tile(0, tile.index, WIDTH).bundle_path)
+
     def _partial_or_full(self, path: str, tile: Tile) -> bytes:
-        whole = Tile(tile.level, tile.index, WIDTH).path
-        for name in dict.fromkeys((path, whole)):
+        return self._first_of(path, Tile(tile.level, tile.index, WIDTH).path)
+
+    def _first_of(self, *names: str) -> bytes:
+        for name in dict.fromkeys(names):
             try:
                 return (self.folder / name).read_bytes()
             except FileNotFoundError:
@@ -118,13 +125,5 @@ class PublishedLog:
     def _settle(self) -> None:
         """Flush the folders whose names have changed: from here on the files are there after a crash too."""
         for folder in sorted(self._touched):
-            _flush(folder)
+            flush_folder(folder)
         self._touched.clear()
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

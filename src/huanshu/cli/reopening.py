@@ -48,6 +48,8 @@ def reopen(
 
 def _show(missing: dict[str, Any]) -> None:
     old, signed, asked = missing["given_up"], missing["signed"], missing["witnesses"]
+    known = missing["forgotten"]
+    erased = ", ".join(f"{each['dataset']} [{each['entry']}]" for each in known["erased"]) or "—"
     CONTEXT.speech.table(
         Text("Acknowledged entries are missing", "已确认的条目有缺失"),
         [Text("what", "项目"), Text("value", "值")],
@@ -57,6 +59,9 @@ def _show(missing: dict[str, Any]) -> None:
             (Text("entries there", "现有条目"), missing["restored"]["size"]),
             (Text("missing", "缺失"), f"{missing['first']} – {missing['last']}"),
             (Text("nothing is known since", "自此无记录"), missing["since"]),
+            (Text("published of it", "其中已公布"), f"{known['until'] - missing['first']}"),
+            (Text("keys destroyed there", "其中销毁密钥"), f"{len(known['destroyed'])}"),
+            (Text("persons erased there", "其中删除个人"), erased),
             (Text("would be opened", "将开启"), missing["origin"]),
             (Text("witnesses that answer", "应答的见证方"), f"{asked['answered']} / {asked['asked']}"),
             (
@@ -70,6 +75,14 @@ def _show(missing: dict[str, Any]) -> None:
         Text(
             "nothing is opened until two persons sign: huanshu audit reopen --sign DIGEST --reason …",
             "两人签署前不开启任何值：huanshu audit reopen --sign 摘要 --reason …",
+        )
+    )
+    CONTEXT.speech.tell(
+        Text(
+            "keys destroyed there stay destroyed; who was erased there is in the store again: after opening propose and"
+            " confirm it again (huanshu keys erase), and what was not published, from your own papers",
+            "其中已销毁的密钥仍视为已销毁；其中已删除的个人会随备份重现：开启后须重新提请并确认"
+            "（huanshu keys erase）；未公布部分请依纸质材料办理",
         )
     )
     CONTEXT.speech.result(missing)

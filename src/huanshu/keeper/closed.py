@@ -15,7 +15,6 @@ Crash points
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,6 +27,7 @@ import psycopg
 
 from huanshu.auditlog import HeadStore, Origins, PublishedLog, Register
 from huanshu.auditlog.asking import shown
+from huanshu.auditlog.forgotten import forgotten
 from huanshu.auditlog.reopening import REOPENED, Loss, find_loss, reopen, set_aside
 from huanshu.catalog import Home
 from huanshu.catalog.working_days import due
@@ -36,6 +36,7 @@ from huanshu.keeper.establish import Asker, Peer, establish
 from huanshu.keeper.holding import in_words
 from huanshu.keeper.reopening import Signature, TwoPersons
 from huanshu.keeper.server import Listener
+from huanshu.store.durable import write_whole
 from huanshu.tlog import WitnessPolicy
 
 #: The first signature is good as long as a finding may stay open.
@@ -96,6 +97,7 @@ class ClosedService:
                 **loss.statement,
                 "digest": loss.digest,
                 **told,
+                "forgotten": self._forgotten(loss),
                 "signed": None
                 if first is None
                 else {"person": first.person, "post": first.post, "until": first.until},
@@ -130,7 +132,8 @@ class ClosedService:
             if dry_run:
                 return {**said, "entry": None}
             if not whole:
-                _write(self._parts.waiting, signature.note(self._parts.origins.signer, loss.given_up.origin))
+                note = signature.note(self._parts.origins.signer, loss.given_up.origin)
+                write_whole(self._parts.waiting, note.encode())  # a person has signed
                 return {**said, "until": signature.until, "entry": None}
             return {**said, **self._open(loss, first or signature, signature, told["witnesses"])}
 
@@ -158,6 +161,7 @@ class ClosedService:
                     name: getattr(first, name) for name in ("person", "post", "by", "account", "at", "reason")
                 },
                 "reason": second.reason,
+                "forgotten": self._forgotten(loss),
                 **witnesses,
             },
         }  # fmt: skip
@@ -172,6 +176,10 @@ class ClosedService:
             parts.waiting.unlink()
         self.opened.set()
         return {"entry": entry.index, "origin": loss.origin, "vkey": vkey}
+
+    def _forgotten(self, loss: Loss) -> dict[str, Any]:
+        """What was destroyed and erased in the missing range, as far as the published log still says."""
+        return forgotten(loss, self._parts.origins, self._parts.published).as_json()
 
     def _signature(self, asker: Asker, digest: str, reason: str) -> Signature:
         parts, home = self._parts, self._parts.read_home()
@@ -279,18 +287,3 @@ class ClosedServer(Listener):
                 return answer
             case _:
                 raise service.refused
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all, and durable: a person has signed."""
-    new = path.with_name(f".{path.name}.new")
-    with new.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

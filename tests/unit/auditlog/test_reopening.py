@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from huanshu.auditlog import LogWriter, Origins, PublishedLog, Publisher, Register
+from huanshu.auditlog import Draft, Entry, LogWriter, Origins, PublishedLog, Publisher, Register
+from huanshu.auditlog.custody import Custody
+from huanshu.auditlog.forgotten import Forgotten, forgotten
 from huanshu.auditlog.origins import following, generation
 from huanshu.auditlog.reopening import Loss, find_loss, finish, reopen, set_aside
 from huanshu.canonical import canonical
@@ -28,12 +30,14 @@ THERE, ALL = 300, 340
 class Lost:
     """A log of 340 acknowledged entries, published, of whose database the last 40 are gone."""
 
-    def __init__(self, ground: Any, draft: Callable[..., Any]) -> None:
+    def __init__(
+        self, ground: Any, draft: Callable[..., Any], late: Callable[[int], Any] | None = None
+    ) -> None:
         self.ground, self.draft, self.head = ground, draft, ground.head
         self.published = PublishedLog(ground.folder / "log")
         writer = ground.started()
         writer.append([draft(n) for n in range(THERE)])
-        writer.append([draft(n) for n in range(THERE, ALL)])
+        writer.append([(late or draft)(n) for n in range(THERE, ALL)])
         writer.close()
         self.publish(ORIGIN)
         self.old = self.head.read()
@@ -292,3 +296,60 @@ def test_a_state_of_before_the_loss_is_not_gone_on_from_in_silence(lost: Lost) -
     again = lost.verify(state=fresh.state)
     assert again.clean, again.problems
     assert len(again.gaps) == 1
+
+
+# -- what was done for ever, and is lost -----------------------------------------------------------------
+
+KEYS = {"dataset": "resident", "field": "name", "epoch": 1}
+
+
+def done_for_ever(number: int) -> Draft:
+    """Among the missing entries: a destruction and an erasure, each confirmed."""
+    by = {
+        "person": "p.xu", "established": {"by": "os", "account": "qh_xu"}, "policy": "ab" * 32, "post": "district.auditor",
+    }  # fmt: skip
+    detail: dict[str, Any] = {"proposed": 7, "backups_until": "2026-12-31"}
+    if number == THERE + 3:
+        destroyed = {**detail, "selector": KEYS, "keys": 2}
+        return Draft({**by, "event": "keys.destruction.confirmed", "detail": destroyed})
+    if number == THERE + 5:
+        return Draft({**by, "event": "erasure.subject.confirmed", "dataset": "resident", "detail": detail})
+    said = {"report": "exchange_summary", "entries": number, "sha256": "cd" * 32}
+    return Draft({**by, "event": "report.page.built", "detail": said})
+
+
+def test_what_the_missing_entries_did_for_ever_is_told_from_the_published_log(
+    ground: Any, make_draft: Callable[..., Any]
+) -> None:
+    lost = Lost(ground, make_draft, done_for_ever)
+    known = forgotten(lost.find(), lost.origins, lost.published)
+    assert known == Forgotten(ALL, [KEYS], [{"entry": THERE + 5, "dataset": "resident"}])
+    lost.commit(forgotten=known.as_json())
+    custody = Custody()
+    body = {"event": "log.origin.reopened", "detail": {"forgotten": known.as_json()}}
+    custody.apply(Entry(THERE, "log.origin.reopened", body, b""))
+    assert custody.is_destroyed("data/990101001001/resident/name/1")
+    assert not custody.is_destroyed("data/990101001001/resident/name/2")
+    assert not custody.is_destroyed("data/990101001001/resident/phone/1")
+
+
+@pytest.mark.parametrize(
+    "what", ["an entry changed", "the checkpoint gone", "another's checkpoint", "nothing there"]
+)
+def test_what_does_not_continue_the_restored_log_to_a_signed_checkpoint_tells_nothing(
+    ground: Any, make_draft: Callable[..., Any], what: str
+) -> None:
+    lost = Lost(ground, make_draft, done_for_ever)
+    folder = lost.published.folder
+    if what == "an entry changed":
+        (bundle,) = (folder / "tile/entries/001.p").iterdir()
+        raw = bundle.read_bytes()
+        assert raw.count(b"2026-12-31") == 2
+        bundle.write_bytes(raw.replace(b"2026-12-31", b"2027-12-31"))
+    elif what == "the checkpoint gone":
+        (folder / "checkpoint").unlink()
+    elif what == "another's checkpoint":
+        (folder / "checkpoint").write_text(lost.old.replace("qinghe", "other"))
+    else:
+        folder.rename(folder.with_name("elsewhere"))
+    assert forgotten(lost.find(), lost.origins, lost.published) == Forgotten(THERE)
