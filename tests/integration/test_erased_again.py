@@ -121,13 +121,10 @@ def test_who_is_named_in_another_dataset_keeps_the_number_there(place: Range) ->
 
 
 def test_what_a_backup_brings_back_of_an_erased_person_goes_again_all_of_it(place: Range) -> None:
-    home = place.homes(DATASET)[0]
-    record = place.due_records(DATASET, home)[0][0]
-    ((ordinal, link),) = all_of(
+    ((record, ordinal, link),) = all_of(
         place,
-        "SELECT s.ordinal, s.link FROM district.resident r JOIN district.subject s ON s.ordinal = r.subjects[1]"
-        " WHERE r.record = %s AND r.batch_out IS NULL",
-        record,
+        "SELECT r.record, s.ordinal, s.link FROM district.resident r JOIN district.subject s ON s.ordinal = r.subjects[1]"
+        " WHERE r.batch_out IS NULL AND NOT s.ordinal IN (SELECT unnest(subjects) FROM district.enterprise) LIMIT 1",
     )
     with place.administrator() as administrator:  # of somebody whose row had failed a rule, too
         administrator.execute(
@@ -138,7 +135,7 @@ def test_what_a_backup_brings_back_of_an_erased_person_goes_again_all_of_it(plac
             administrator.execute(f"CREATE TABLE public.kept_{table} AS TABLE district.{table}".encode())
     confirmed = erase(place, record)
     (done,) = erasure.apply(place.acting().ground())
-    assert (done.quarantined, done.tombstones) == (1, 1)
+    assert (done.quarantined >= 1, done.tombstones) == (True, 1)
     told = all_of(place, "SELECT batch, home, rows FROM district.written ORDER BY 1, 2")
     assert found(place) == set()
     with place.administrator() as administrator:
@@ -235,3 +232,37 @@ def test_a_destroyed_key_is_in_the_key_tables_file_no_more(place: Range) -> None
         assert bytes(wrapped) in file_of(administrator, place)
         assert destroy(place, domain=home, dataset=DATASET, field="name", epoch=epoch) >= 1
         assert bytes(wrapped) not in file_of(administrator, place)
+
+
+def test_a_proposed_value_under_a_destroyed_key_is_given_up_and_ends_no_rotation(place: Range) -> None:
+    home, epoch = place.homes(DATASET)[0], place.acting().home.policies.keys.epoch
+    assert destroy(place, domain=home, dataset=DATASET, field="phone", epoch=epoch - 1) >= 1
+    with place.administrator() as administrator:
+        administrator.execute(
+            "INSERT INTO district.correction_batch VALUES ('b', 'resident', %s, 'signed', 1, 'judged', 'p.tang', 'x', 0)",
+            (home,),
+        )
+        administrator.execute(
+            "INSERT INTO district.correction (correction, batch, row, dataset, home, record, field, base, epoch, value,"
+            " evidence, state, steward) VALUES ('b.1', 'b', 1, 'resident', %s, 1, 'phone', 1, %s, 'sealed', 'x',"
+            " 'proposed', 'psb.steward')",
+            (home, epoch - 1),
+        )
+    assert look(place.acting().ground(), [DATASET])[0][0].behind["corrections"] == 1
+    raise_to(place, epoch=epoch + 1)
+    rotate(place.acting().ground())
+    assert all_of(place, "SELECT value IS NULL, reference IS NULL FROM district.correction") == [(True, True)]
+    assert look(place.acting().ground(), [DATASET])[0][0].behind["corrections"] == 0
+
+
+def test_a_dataset_of_which_only_quarantined_rows_are_stored_is_rotated_too() -> None:
+    with Range(ROOT) as place:
+        failing = (ROOT / "expectations/resident/samples/failing.citizen_number_checksum.csv").read_bytes()
+        place.take_in(INTAKE, 1, failing, mode="changes")
+        assert all_of(place, "SELECT count(*) FROM district.resident") == [(0,)]
+        rows = "SELECT epoch, count(*) FROM district.quarantine GROUP BY 1"
+        ((_, count),) = all_of(place, rows)
+        raise_to(place, epoch=2)
+        assert [each.what for each in rotate(place.acting().ground())] == ["cells"]
+        assert all_of(place, rows) == [(2, count)]
+        assert rotate(place.acting().ground()) == []
