@@ -7,6 +7,8 @@
                     │  all receivers, or all but at most ``missing_at_most``
     coverage ◀──────┘  says in the log how far the round came
 
+    corrections.judge  every ten minutes: what communities have sent back is judged, where the rules let anybody propose
+
 A home that cannot be read raises, so that Airflow shows the file, line and remedy as an import error; the
 keeper refuses to run anything on such a home anyway.
 """
@@ -40,8 +42,9 @@ from huanshu.catalog import Contract, Flow, Home, read_home
 #: Receivers per task. A task costs two or three seconds of a core before it begins (imports, the home); whatever the
 #: batch, a receiver that fails fails alone.
 BATCH: Final = 48
-_RETRIES: Final = 2
-_RETRY_DELAY: Final = timedelta(seconds=30)
+#: The DAG of the communities' way back, and when it runs.
+JUDGING: Final = "corrections.judge"
+_JUDGED: Final = "*/10 * * * *"
 #: Only what is down may be tried again. Everything else, a fault of ours included, fails at once.
 _RETRY_POLICY: Final = ExceptionRetryPolicy(
     rules=[
@@ -49,16 +52,20 @@ _RETRY_POLICY: Final = ExceptionRetryPolicy(
         RetryRule(exception=Exception, action=RetryAction.FAIL, reason="a person must look"),
     ]
 )
+_TRIED: Final = {"retries": 2, "retry_delay": timedelta(seconds=30), "retry_policy": _RETRY_POLICY}
 
 
 def build_dags(home_path: Path) -> dict[str, DAG]:
-    """The DAGs of every flow file, by DAG id: the flow's id, and ``<flow>.coverage`` beside a delivery."""
+    """The DAGs of every flow file, by DAG id: the flow's id, and ``<flow>.coverage`` beside a delivery; and that of the
+    way back, which is no flow: nobody approves what the platform owes to whoever proposed."""
     home = read_home(home_path)
     found: dict[str, DAG] = {}
     for flow in home.flows.values():
         found[flow.flow] = _intake(home, flow) if flow.kind == "intake" else _delivery(home, flow)
         if flow.kind == "delivery":
             found[f"{flow.flow}.coverage"] = _coverage(home, flow)
+    if any(rule.action == "propose" and rule.effect == "allow" for rule in home.policies.rules):
+        found[JUDGING] = _judging()
     return found
 
 
@@ -72,6 +79,22 @@ def slices_asset(dataset: str) -> Asset:
     return Asset(name=f"{dataset}.slices", uri=f"huanshu://receivers/{dataset}")
 
 
+def _judging() -> DAG:
+    """Only what the platform's own process may do: keys for judging leave for no person's (decision 0014)."""
+    with DAG(
+        dag_id=JUDGING,
+        dag_display_name="回流更正 · 核对",
+        description="Corrections judged",
+        schedule=_JUDGED,
+        catchup=False,
+        max_active_runs=1,
+        tags=["huanshu", "correction"],
+        default_args={"owner": "platform", **_TRIED},
+    ) as dag:
+        task(task_id="judge")(tasks.judge)()
+    return dag
+
+
 def _dag(home: Home, flow: Flow, name: str, schedule: Any, **more: Any) -> DAG:
     return DAG(
         dag_id=name,
@@ -80,12 +103,7 @@ def _dag(home: Home, flow: Flow, name: str, schedule: Any, **more: Any) -> DAG:
         schedule=schedule,
         catchup=False,
         tags=["huanshu", flow.kind, flow.dataset],
-        default_args={
-            "owner": flow.accountable_post,
-            "retries": _RETRIES,
-            "retry_delay": _RETRY_DELAY,
-            "retry_policy": _RETRY_POLICY,
-        },
+        default_args={"owner": flow.accountable_post, **_TRIED},
         **more,
     )
 

@@ -30,6 +30,7 @@ from huanshu.assembly import Running, connect
 from huanshu.assembly.lineage import tell_lineage
 from huanshu.defects import unforeseen
 from huanshu.errors import HuanshuError, Text, UnavailableError
+from huanshu.exchange.corrections import judge as judge_corrections
 from huanshu.exchange.coverage import tell_coverage
 from huanshu.exchange.delivery import Outcome
 from huanshu.exchange.intake import run_intake
@@ -106,6 +107,15 @@ def coverage(flow: str) -> dict[str, Any]:
     with _running() as running:
         told = tell_coverage(running.ground(), flow, _run_id())
     return {"up_to_date": told.up_to_date, "missing": list(told.missing)}
+
+
+def judge() -> dict[str, Any]:
+    """Judge the corrections that wait; skips when there are none."""
+    with _running() as running:
+        judged = judge_corrections(running.ground())
+    if not judged:
+        raise AirflowSkipException("no correction waits")
+    return {"batches": judged}
 
 
 def _chosen(running: Running, flow: str, receivers: list[str] | None) -> list[str]:

@@ -65,7 +65,14 @@ def test_every_flow_file_is_a_dag(dags: dict) -> None:  # type: ignore[type-arg]
     files = {path.stem for path in (ROOT / "dags/flows").glob("*.yaml")}
     deliveries = {name for name in files if name.endswith("district_to_communities")}
     assert deliveries
-    assert set(dags) == files | {f"{name}.coverage" for name in deliveries}
+    assert set(dags) == files | {f"{name}.coverage" for name in deliveries} | {"corrections.judge"}
+
+
+def test_what_communities_send_back_is_judged_by_itself(dags: dict) -> None:  # type: ignore[type-arg]
+    judging = dags["corrections.judge"]
+    assert (judging["tasks"], judging["owner"], judging["runs"]) == (["judge"], ["platform"], 1)
+    assert judging["schedule"] != "NullTimetable"
+    assert judging["policies"] == dags["resident.psb_to_district"]["policies"]
 
 
 def test_the_delivery_waits_for_the_dataset(dags: dict) -> None:  # type: ignore[type-arg]
@@ -83,7 +90,8 @@ def test_the_delivery_waits_for_the_dataset(dags: dict) -> None:  # type: ignore
 
 def test_the_owner_is_the_accountable_post(dags: dict) -> None:  # type: ignore[type-arg]
     assert {owner for dag in dags.values() for owner in dag["owner"]} == {
-        f"{department}.exchange_officer" for department in ("psb", "market", "urban", "health")
+        *(f"{department}.exchange_officer" for department in ("psb", "market", "urban", "health")),
+        "platform",
     }
 
 
