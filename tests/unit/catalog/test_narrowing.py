@@ -18,8 +18,16 @@ HOLDER = "yulan.data_clerk,990101001001,data_clerk,专员,Clerk,p.tang,holder,20
 PERSON = "p.tang,唐,qh_tang,qh.tang"
 
 
+POSTS, PERSONS = "policies/posts.csv", "policies/persons.csv"
+HEADINGS = {
+    POSTS: "post,domain,role,title_zh,title_en,person,capacity,valid_from,valid_until\n",
+    PERSONS: "person,name,os_account,airflow_account\n",
+}
+
+
 def changed(file: str, before: str, after: str) -> list[str]:
-    return [each.change for each in widened({file: before}, {file: after})]
+    heading = HEADINGS.get(file, "")
+    return [each.change for each in widened({file: heading + before}, {file: heading + after})]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +70,9 @@ def test_what_narrows(file: str, before: str, after: str) -> None:
         ("policies/posts.csv", HOLDER, HOLDER.replace("2027-12-31", "2028-12-31")),
         ("policies/persons.csv", PERSON, "p.tang,唐,qh_luo,qh.tang"),
         ("policies/persons.csv", "p.tang,唐,,qh.tang", PERSON),
+        ("policies/posts.csv", HOLDER, HOLDER.replace("2027-12-31", "2027-6-30x")),
+        ("policies/posts.csv", HOLDER.replace("2027-12-31", "99991231xx"), HOLDER),
+        (FILE, RULE, RULE.replace("2027-12-31", "2027-02-30")),
         ("policies/limits.yaml", "subjects_per_day: 300", "subjects_per_day: 200"),
         ("policies/model.conf", "a", "b"),
         ("policies/rules/notes.txt", "a", "b"),
@@ -70,6 +81,29 @@ def test_what_narrows(file: str, before: str, after: str) -> None:
 )
 def test_what_may_widen_is_told(file: str, before: str, after: str) -> None:
     assert len(changed(file, before, after)) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "moved", "before", "after"),
+    [
+        # An end and a beginning in each other's place: what begins sooner and ends later passes for shorter.
+        (
+            POSTS,
+            "post,domain,role,title_zh,title_en,person,capacity,valid_until,valid_from\n",
+            "a,b,c,d,e,p.tang,holder,2026-06-30,2026-02-01",
+            "a,b,c,d,e,p.tang,holder,2026-12-31,2026-01-01",
+        ),
+        # A name where an account is looked for.
+        (PERSONS, "person,os_account,name,airflow_account\n", "p.tang,qh_tang,唐,", "p.tang,qh_tang,,"),
+        (PERSONS, "", PERSON, "p.tang,唐,,qh.tang"),
+    ],
+)
+def test_a_list_whose_columns_are_not_the_known_ones_may_widen(
+    file: str, moved: str, before: str, after: str
+) -> None:
+    assert [*widened({file: moved + before}, {file: moved + after})] == [(file, "")]
+    heading = HEADINGS[file]
+    assert [*widened({file: heading + before}, {file: moved + before})] == [(file, "")]
 
 
 rows = st.tuples(
