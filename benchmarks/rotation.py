@@ -39,8 +39,8 @@ def raise_to(settings: Settings, epoch: int, generation: int) -> None:
     lines = [x for x in path.read_text().splitlines() if not x.startswith(("epoch:", "link_generation:"))]
     path.write_text("\n".join([*lines, f"epoch: {epoch}", f"link_generation: {generation}", ""]))
     author, second = connect(settings, "p.chen"), connect(settings, "p.deng")
-    propose_policies(author.keeper, author.home)
-    adopt_policies(second.keeper, second.home)
+    propose_policies(author.keeper, author.home, author.home.policies.digest)
+    adopt_policies(second.keeper, second.home, second.home.policies.digest)
 
 
 def reading(settings: Settings, seconds: float, told: Any, stop: Any) -> None:

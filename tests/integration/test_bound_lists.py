@@ -33,8 +33,8 @@ def raise_epoch(place: Range) -> None:
     epoch, path = place.acting().home.policies.keys.epoch, place.settings.home / "policies/keys.yaml"
     path.write_text(path.read_text().replace(f"\nepoch: {epoch}\n", f"\nepoch: {epoch + 1}\n"))
     author, second = place.acting(OFFICER), place.acting(SECOND)
-    propose_policies(author.keeper, author.home)
-    adopt_policies(second.keeper, second.home)
+    propose_policies(author.keeper, author.home, author.home.policies.digest)
+    adopt_policies(second.keeper, second.home, second.home.policies.digest)
 
 
 def two_of(place: Range) -> tuple[int, int]:

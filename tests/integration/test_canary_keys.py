@@ -58,9 +58,9 @@ def test_no_key_is_found_in_any_store_nor_said_by_any_object(tmp_path: Path) -> 
         policy = place.settings.home / "policies/keys.yaml"
         policy.write_text(policy.read_text().replace("\nepoch: 1\n", "\nepoch: 2\n"))
         officer = place.acting("p.chen")
-        propose_policies(officer.keeper, officer.home)
+        propose_policies(officer.keeper, officer.home, officer.home.policies.digest)
         second = place.acting("p.deng")
-        adopt_policies(second.keeper, second.home)
+        adopt_policies(second.keeper, second.home, second.home.policies.digest)
         rotate(place.acting().ground())
         claim = {"event": "keys.escrow.proposed", "detail": {"reason": "a copy for the archive"}}
         _, copy = place.acting("p.song").keeper.escrow(officer.keeper.append(claim).index, WORDS)

@@ -24,6 +24,7 @@ LONG = {
     "rotation_killed",
     "slow_drip",
     "tree_rewritten",
+    "walked_identifiers",
     "witnesses_cut_off",
     "worker_killed_mid_delivery",
 }

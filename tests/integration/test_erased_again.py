@@ -50,8 +50,8 @@ def raise_to(place: Range, **numbers: int) -> None:
     lines = [line for line in path.read_text().splitlines() if line.split(":")[0] not in numbers]
     path.write_text("\n".join([*lines, *(f"{name}: {number}" for name, number in numbers.items()), ""]))
     author, second = place.acting(OFFICER), place.acting(SECOND)
-    propose_policies(author.keeper, author.home)
-    adopt_policies(second.keeper, second.home)
+    propose_policies(author.keeper, author.home, author.home.policies.digest)
+    adopt_policies(second.keeper, second.home, second.home.policies.digest)
 
 
 def all_of(place: Range, query: str, *given: Any) -> list[Any]:

@@ -44,8 +44,8 @@ def raise_to(place: Range, *, epoch: int, generation: int) -> None:
     ]
     path.write_text("\n".join([*kept, f"epoch: {epoch}", f"link_generation: {generation}", ""]))
     author, second = place.acting("p.chen"), place.acting("p.deng")
-    propose_policies(author.keeper, author.home)
-    adopt_policies(second.keeper, second.home)
+    propose_policies(author.keeper, author.home, author.home.policies.digest)
+    adopt_policies(second.keeper, second.home, second.home.policies.digest)
 
 
 def epochs(place: Range) -> set[int]:
@@ -246,9 +246,9 @@ def test_a_rotation_is_in_the_name_of_who_raised_the_epoch_not_of_who_adopted_la
     limits = place.settings.home / "policies/purposes.yaml"
     limits.write_text(limits.read_text() + "# looked through\n")
     author = place.acting("p.deng")
-    propose_policies(author.keeper, author.home)
+    propose_policies(author.keeper, author.home, author.home.policies.digest)
     second = place.acting("p.chen")
-    adopt_policies(second.keeper, second.home)
+    adopt_policies(second.keeper, second.home, second.home.policies.digest)
     adoptions = [e.body for e in place.entries() if e.event == "policy.bundle.adopted"]
     assert [body["person"] for body in adoptions[-2:]] == ["p.deng", "p.chen"]
     rotate(place.acting().ground())

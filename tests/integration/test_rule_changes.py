@@ -79,9 +79,9 @@ def test_a_widening_is_planned_refused_unread_and_put_in_force_by_its_hash(place
         with pytest.raises(DeniedError, match=r"policy\.bundle\.widens"):
             require_seen(change, unread)
     require_seen(change, change.digest)
-    propose_policies(here.keeper, here.home)
+    propose_policies(here.keeper, here.home, here.home.policies.digest)
     second = place.acting("p.deng")
-    adopt_policies(second.keeper, second.home)
+    adopt_policies(second.keeper, second.home, second.home.policies.digest)
     running = place.acting("p.tang")
     assert read(running.home, running.keeper, running.district, asked).values["citizen_number"]
 

@@ -21,6 +21,7 @@ from huanshu.assembly.running import connect
 from huanshu.auditlog import Signer, create_signing_key
 from huanshu.canonical import canonical
 from huanshu.catalog import Flow, Home
+from huanshu.catalog.lockout import seconds_bundles
 from huanshu.errors import ContentError, Text, Where
 from huanshu.identity import (
     adopt_policies,
@@ -29,7 +30,6 @@ from huanshu.identity import (
     enrol_sender,
     propose_policies,
 )
-from huanshu.keeper.second_person import SECOND
 from huanshu.keeper.tickets import Ticket
 from huanshu.settings import Settings
 
@@ -148,25 +148,24 @@ def put_in_force(settings: Settings) -> Ticket:
     try:
         if author.status()["adopted"] is None:
             return adopt_policies(author, home)
-        propose_policies(author, home)
+        propose_policies(author, home, home.policies.digest)  # fictional persons have read all of it
     finally:
         author.close()
     other = connect(settings, _second_person(home)).keeper
     try:
-        return adopt_policies(other, home)
+        return adopt_policies(other, home, home.policies.digest)
     finally:
         other.close()
 
 
 def _second_person(home: Home) -> str:
-    """Somebody who may agree to what the security officer proposes: another one, or a chief data officer."""
+    """Who may agree to what the security officer proposes: another one, or the district's chief data officer."""
     now, author = clock_of(home)().date(), holder_of_role(home, "security_officer")
-    for role in SECOND:
-        for holding in home.policies.holdings:
-            held = holding.valid_from <= now <= holding.valid_until
-            if holding.role == role and holding.person != author and held:
-                return holding.person
-    raise _vacant(SECOND[1])
+    for holding in home.policies.holdings:
+        held = holding.valid_from <= now <= holding.valid_until
+        if seconds_bundles(home.policies, holding) and holding.person != author and held:
+            return holding.person
+    raise _vacant("cdo")
 
 
 def holder_of(home: Home, post: str) -> str:

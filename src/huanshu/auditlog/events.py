@@ -65,8 +65,8 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "log.witnesses.named": _shape("digest witnesses quorum"),
     "log.witness.doubted": _shape("witness seconds"),
     "log.publication.renewed": _shape("entries"),
-    "policy.bundle.proposed": _shape("before digest", "post"),
-    "policy.bundle.adopted": _shape("digest", "post", "", "before author proposed epoch generation"),
+    "policy.bundle.proposed": _shape("before digest", "post", "", "plan until"),
+    "policy.bundle.adopted": _shape("digest", "post", "", "before author proposed plan epoch generation"),
     "key.purpose.ended": _shape("keys", "purpose"),
     "key.sender.enrolled": _shape("sender public_key", "post"),
     "approval.flow.granted": _shape("flow digest until", "post dataset"),
@@ -103,8 +103,8 @@ EVENTS: Final[Mapping[str, Shape]] = {
         "delivery receiver authorised arrived reason", f"{_FLOW} records", "", "content"
     ),
     "access.record.sought": _shape("", _RECORD),
-    "access.record.authorised": _shape("record values until", _VIEWED, "", _CONSENT),
-    "access.comparison.authorised": _shape("record values until", _VIEWED, "", _CONSENT),
+    "access.record.authorised": _shape("record values until", _VIEWED, "", f"{_CONSENT} sought"),
+    "access.comparison.authorised": _shape("record values until", _VIEWED, "", f"{_CONSENT} sought"),
     "access.count.authorised": _shape(
         "zones told withheld minimum kept until", f"{_RECORD} how contract", "subjects"
     ),

@@ -39,6 +39,9 @@ class Proposal:
     digest: str
     person: str
     index: int
+    #: Hash of the plan that its author has read, and the end; both missing from proposals of before they were bound.
+    plan: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +136,8 @@ class Register:
                 self._bundle(entry)
             case "key.sender.enrolled":
                 self._senders[str(detail["sender"])] = str(detail["public_key"])
-            case "approval.flow.granted":
-                given = Approval(
-                    flow=str(detail["flow"]),
-                    digest=str(detail["digest"]),
-                    person=str(entry.body["person"]),
-                    post=str(entry.body["post"]),
-                    until=datetime.fromisoformat(str(detail["until"])),
-                    index=entry.index,
-                )
-                self._approvals[given.flow, given.digest] = given
-            case "approval.flow.revoked":
-                self._approvals.pop((str(detail["flow"]), str(detail["digest"])), None)
+            case "approval.flow.granted" | "approval.flow.revoked":
+                self._consent(entry)
             case "quarantine.repair.ordered":
                 self._orders[entry.index] = entry.body
             case "quarantine.repair.promoted" | "quarantine.repair.refused":
@@ -172,9 +165,22 @@ class Register:
         """The rules in force, in whose name; or what somebody wants in their place."""
         detail, person = entry.body["detail"], str(entry.body["person"])
         if entry.event == "policy.bundle.proposed":
-            self._proposal = Proposal(str(detail["before"]), str(detail["digest"]), person, entry.index)
+            until = datetime.fromisoformat(str(detail["until"])) if "until" in detail else None
+            pair = (str(detail["before"]), str(detail["digest"]))
+            self._proposal = Proposal(*pair, person, entry.index, str(detail.get("plan", "")), until)
             return
         self.policy_digest, self.answerable, self._proposal = str(detail["digest"]), person, None
+
+    def _consent(self, entry: Entry) -> None:
+        """To a flow's digest: given, or taken back."""
+        detail = entry.body["detail"]
+        flow, digest = str(detail["flow"]), str(detail["digest"])
+        if entry.event == "approval.flow.revoked":
+            self._approvals.pop((flow, digest), None)
+        else:
+            person, post = str(entry.body["person"]), str(entry.body["post"])
+            until = datetime.fromisoformat(str(detail["until"]))
+            self._approvals[flow, digest] = Approval(flow, digest, person, post, until, entry.index)
 
     def proposal(self, before: str, digest: str) -> Proposal | None:
         """The last proposal, when it is of exactly this pair; whatever was adopted since has ended it."""

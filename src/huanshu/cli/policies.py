@@ -33,7 +33,8 @@ def propose(
         status = here.keeper.status()
         now, before = str(status["policy"]), str(status["adopted"])
         widens = here.keeper.changes() if now != before else []
-        entry = None if dry_run or now == before else propose_policies(here.keeper, here.home).index
+        plan = None if dry_run or now == before else pending(here, clock_of(here.home)()).digest
+        entry = None if plan is None else propose_policies(here.keeper, here.home, plan).index
     _told(before, now)
     CONTEXT.speech.table(
         Text("What may widen", "可能扩大权限的改动"),
@@ -43,8 +44,10 @@ def propose(
     if entry is not None:
         CONTEXT.speech.tell(
             Text(
-                f"somebody else reads it and runs: huanshu policy adopt --change {before[:16]}:{now[:16]}",
-                f"请另一人核阅后运行：huanshu policy adopt --change {before[:16]}:{now[:16]}",
+                "somebody else reads huanshu access plan and runs, within thirty days:"
+                f" huanshu policy adopt --change {before[:16]}:{now[:16]} --plan {plan}",
+                "请另一人在三十日内核阅 huanshu access plan 后运行："
+                f"huanshu policy adopt --change {before[:16]}:{now[:16]} --plan {plan}",
             )
         )
     CONTEXT.speech.result(
@@ -53,6 +56,7 @@ def propose(
             "now": now,
             "dry_run": dry_run,
             "entry": entry,
+            "plan": plan,
             "widens": [list(each) for each in widens],
         }
     )
@@ -73,7 +77,7 @@ def adopt(
     """Put the policies as they are read now in force. What only takes away, and the first bundle of a log: a security
     officer. Everything else: another person than the one who proposed it. Exit code 5: not allowed. 使策略生效。
 
-    What gives anybody more than before wants the hash that “huanshu access plan” prints.
+    What gives anybody more than before wants the hash that “huanshu access plan” prints: the one that its author named.
 
     Example: huanshu access plan --hash > change.plan
     Example: huanshu --as p.deng policy adopt --plan change.plan --change 3f9a0c11d2e4:8b71c0aa93ff"""
@@ -82,9 +86,12 @@ def adopt(
         now, before = str(status["policy"]), str(status["adopted"] or "")
         _require_read(change, before, now)
         if not dry_run and before != now:
+            read = _named(plan)
             if before:  # before the first adoption nobody may do anything that could be widened
-                require_seen(pending(here, clock_of(here.home)()), _named(plan))
-            adopt_policies(here.keeper, here.home)
+                what = pending(here, clock_of(here.home)())
+                require_seen(what, read)
+                read = read or what.digest  # it gives nobody more: there was nothing to read
+            adopt_policies(here.keeper, here.home, read)
     _told(before, now)
     CONTEXT.speech.result({"before": before, "now": now, "dry_run": dry_run})
 

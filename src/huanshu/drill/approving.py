@@ -29,12 +29,10 @@ def self_approval(home: Path, drill: Drill) -> list[Arm]:
     with Range(home) as range_:
         in_force = range_.acting().keeper.status()["adopted"]
         _widen(range_, actors)
-        outright = _try(range_, actors["person"], adopt_policies)
-        proposed = _try(range_, actors["person"], propose_policies)
-        codes = [
-            _code(_try(range_, actors["person"], adopt_policies)) for _ in range(2)
-        ]  # and once more, replayed
-        forged = _try(range_, actors["outsider"], propose_policies)
+        outright = _try(range_, actors["person"], _adopt)
+        proposed = _try(range_, actors["person"], _propose)
+        codes = [_code(_try(range_, actors["person"], _adopt)) for _ in range(2)]  # and once more, replayed
+        forged = _try(range_, actors["outsider"], _propose)
         denied = [e.body["person"] for e in range_.entries() if e.event == "access.request.denied"]
         stopped = (
             _code(outright) == "policy.bundle.unproposed"
@@ -52,7 +50,7 @@ def self_approval(home: Path, drill: Drill) -> list[Arm]:
                 "直接生效、提出后自行生效及重放均被拒；生效策略未变",
             ),
         )
-        agreed = _try(range_, actors["second"], adopt_policies)
+        agreed = _try(range_, actors["second"], _adopt)
         last = range_.acts()[-1]
         twin = Arm(
             TWIN,
@@ -62,10 +60,10 @@ def self_approval(home: Path, drill: Drill) -> list[Arm]:
         )
     with Range(home, second=OnePersonIsEnough()) as open_range:
         _widen(open_range, actors)
-        _try(open_range, actors["person"], propose_policies)
+        _try(open_range, actors["person"], _propose)
         control = Arm(
             CONTROL,
-            _try(open_range, actors["person"], adopt_policies) is None,
+            _try(open_range, actors["person"], _adopt) is None,
             Text(
                 "without the question who it is, one person widens the rules",
                 "不问是否同一人则一人即可扩大权限",
@@ -193,6 +191,15 @@ def _try(range_: Range, person: str, act: Callable[[Any, Home], object]) -> Huan
     finally:
         running.keeper.close()
     return None
+
+
+def _propose(keeper: Any, home: Home) -> object:
+    """Both persons name the same plan: that of the bundle itself stands for what they read."""
+    return propose_policies(keeper, home, home.policies.digest)
+
+
+def _adopt(keeper: Any, home: Home) -> object:
+    return adopt_policies(keeper, home, home.policies.digest)
 
 
 def _widen(range_: Range, actors: Mapping[str, Any]) -> None:

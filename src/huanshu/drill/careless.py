@@ -12,6 +12,7 @@ from psycopg.sql import Composable
 from pyroaring import BitMap
 
 from huanshu.access import Decision, Enforcer, Plan, PlanRequest, Request
+from huanshu.auditlog import Entry
 from huanshu.auditlog.rotations import Rotations
 from huanshu.catalog import Home, Limits, Rung
 from huanshu.errors import Text
@@ -19,7 +20,7 @@ from huanshu.exchange.bound import Bound
 from huanshu.exchange.corrections import Origin
 from huanshu.exchange.corrections.message import Message
 from huanshu.exchange.receiving import Numbers, Receiving, digested
-from huanshu.keeper.budgets import Budgets
+from huanshu.keeper.budgets import SOUGHT, Budgets
 from huanshu.keeper.counting import Reader, Told
 from huanshu.keeper.erased import ErasedSubjects
 from huanshu.keeper.freshness import Freshness
@@ -114,6 +115,15 @@ class CountsNothing(Budgets):
     ) -> int | None:
         """Everything is within."""
         return None
+
+
+class BelievesWhoSeeks(Budgets):
+    """Budgets that take a look-up for a miss only when its asker says so."""
+
+    def apply(self, entry: Entry, bitmap: BitMap | None = None) -> None:
+        """What was sought is nothing yet."""
+        if entry.event != SOUGHT:
+            super().apply(entry, bitmap)
 
 
 class TellsEveryNumber(Reader):

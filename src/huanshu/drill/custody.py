@@ -235,8 +235,8 @@ def raise_epoch(range_: Range, actors: Mapping[str, Any]) -> None:
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace(f"\nepoch: {epoch}\n", f"\nepoch: {epoch + 1}\n"), encoding="utf-8")
     author, second = range_.acting(actors["officer"]), range_.acting(actors["second"])
-    propose_policies(author.keeper, author.home)
-    adopt_policies(second.keeper, second.home)
+    propose_policies(author.keeper, author.home, author.home.policies.digest)
+    adopt_policies(second.keeper, second.home, second.home.policies.digest)
 
 
 # -- pieces -----------------------------------------------------------------------------------------

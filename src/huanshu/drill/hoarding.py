@@ -1,10 +1,11 @@
-"""Too much, by verb: everything at once, a little every day, and numbers guessed one after the other.
+"""Too much, by verb: everything at once, a little every day, numbers guessed and identifiers walked through.
 
 The rules grant each single look; what stops these is the count of what one person has seen, kept by the keeper.
 """
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -13,19 +14,22 @@ from typing import Any, Final
 from pyroaring import BitMap
 
 from huanshu.assembly.watching import raised
-from huanshu.catalog import Rung
-from huanshu.drill.careless import CountsNothing
+from huanshu.catalog import Rung, read_home
+from huanshu.drill.careless import BelievesWhoSeeks, CountsNothing
 from huanshu.drill.definition import Drill
 from huanshu.drill.range import Range
 from huanshu.drill.verbs import ATTACK, CONTROL, TWIN, Arm
 from huanshu.errors import DeniedError, HuanshuError, InputError, Text
 from huanshu.gate.read import Asked, read
+from huanshu.subjects import find_record
 
 _EVERYBODY: Final = 1_000_000
 _ALARM_BEFORE: Final = 2_000
 _DAYS: Final = 30
 _HOUSEHOLD: Final = 10
 _MISSES: Final = 200
+_WALKED: Final = 1_000
+_HONEST: Final = 60  # more than the budget of misses
 _NUMBER: Final = 10**9  # no record of a range has it
 
 
@@ -139,11 +143,101 @@ def guessed_numbers(home: Path, drill: Drill) -> list[Arm]:
     return [attack, control, twin]
 
 
+def walked_identifiers(home: Path, drill: Drill) -> list[Arm]:
+    """A clerk's own program has one identifier after the other linked, looks in the store, and never says it missed."""
+    actors = drill.actors
+    known = _identifier(home, actors)
+    with Range(home) as range_:
+        range_.take_in(actors["intake"])
+        honest = {_seek(range_, actors, known) for _ in range(_HONEST)}
+        twin = Arm(
+            TWIN,
+            honest == {None},
+            Text("who reads what he looked up goes on", "查到即读的正常工作不受影响"),
+        )
+        walked, refused = _walk(range_, actors, known)
+        after = _seek(range_, actors, known)
+        stopped = (
+            (refused, after) == ("access.misses.spent",) * 2
+            and walked < _MISSES
+            and any(found.alert.alert == "budget_spent" for found in raised(range_.acting()))
+        )
+        attack = Arm(
+            ATTACK,
+            stopped,
+            Text(
+                f"stopped after {walked} of {_WALKED}; the known one is not told any more; a finding",
+                f"试到第 {walked} 个（共 {_WALKED} 个）即停止；已知编号亦不再答复；触发告警",
+            ),
+        )
+    with Range(home, budgets=BelievesWhoSeeks) as open_range:
+        open_range.take_in(actors["intake"])
+        walked, refused = _walk(open_range, actors, known)
+        control = Arm(
+            CONTROL,
+            refused is None and walked == _WALKED,
+            Text(
+                f"believed, he asks for {walked} and finds out who lives here",
+                f"若凭其自报，可试完 {walked} 个并得知谁在册",
+            ),
+        )
+    return [attack, control, twin]
+
+
 VERBS: Final[Mapping[str, Callable[[Path, Drill], list[Arm]]]] = {
+    "walked_identifiers": walked_identifiers,
     "mass_export": mass_export,
     "slow_drip": slow_drip,
     "guessed_numbers": guessed_numbers,
 }
+
+
+def _identifier(home: Path, actors: Mapping[str, Any]) -> str:
+    """The identifier of somebody in the sample who is at home in the drill's domain."""
+    contract = read_home(home).contracts[actors["dataset"]]
+    sample = home / "expectations" / contract.dataset / "samples" / "passing.csv"
+    with sample.open(encoding="utf-8", newline="") as rows:
+        return next(
+            row[contract.primary_key.name]
+            for row in csv.DictReader(rows)
+            if row[contract.home_field] == actors["domain"]
+        )
+
+
+def _seek(range_: Range, actors: Mapping[str, Any], identifier: str) -> str | None:
+    """Read a record by its identifier, as the console does; None when it was opened, the refusal's code otherwise."""
+    running = range_.acting(actors["person"])
+    fields = {actors["field"]: Rung.REVEAL}
+    asked = Asked(
+        actors["post"], actors["domain"], actors["dataset"], actors["purpose"], fields, identifier=identifier
+    )
+    try:
+        read(running.home, running.keeper, running.district, asked)
+    except HuanshuError as error:
+        return error.code
+    finally:
+        running.keeper.close()
+    return None
+
+
+def _walk(range_: Range, actors: Mapping[str, Any], known: str) -> tuple[int, str | None]:
+    """(identifiers linked and looked for, code of the refusal): many that nobody has, and one that somebody has."""
+    running = range_.acting(actors["person"])
+    claim = _claim(actors, "access.record.sought", {})
+    kind = running.home.contracts[actors["dataset"]].primary_key.link_kind
+    assert kind is not None
+    tried = [*(f"{n:018d}" for n in range(_WALKED - 1)), known]
+    try:
+        with running.district() as district:
+            for n, identifier in enumerate(tried):
+                try:
+                    linked = running.keeper.link(claim, kind, identifier)
+                except DeniedError as denied:
+                    return n, denied.code
+                assert (find_record(district, actors["dataset"], linked) is not None) == (identifier == known)
+    finally:
+        running.keeper.close()
+    return _WALKED, None
 
 
 def _of(range_: Range, person: str) -> list[Any]:

@@ -1,7 +1,10 @@
-"""Attacks on the rules themselves, by verb: a rule slipped in, a word that is nearly right, two duties in one hand."""
+"""Attacks on the rules themselves, by verb: a rule slipped in, an account borrowed, a word that is nearly right, two
+duties in one hand."""
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -131,7 +134,52 @@ def roles_accumulated(home: Path, drill: Drill) -> list[Arm]:
     return [attack, control, twin]
 
 
+def borrowed_account(home: Path, drill: Drill) -> list[Arm]:
+    """Somebody with the file system under him enters his own account beside a clerk's name, and asks for a record."""
+    actors = drill.actors
+    with Range(home) as range_:
+        range_.take_in(actors["intake"])
+        record, loans, size = _record(range_, actors), range_.loans(), len(range_.acts())
+        _enter_account(range_, actors)
+        refused = _read(range_, {**actors, "person": None}, record, actors["purpose"])
+        named = [entry for entry in range_.acts()[size:] if entry.body["person"] == actors["person"]]
+        attack = Arm(
+            ATTACK,
+            isinstance(refused, DeniedError) and not named and range_.loans() == loans,
+            Text(
+                "refused, and no entry names the clerk: who is who says the bundle in force",
+                "被拒且日志未记到该专员名下：账号归属以生效策略为准",
+            ),
+        )
+        _put_in_force(range_, actors)
+        opened = _read(range_, {**actors, "person": None}, record, actors["purpose"])
+        said = [
+            entry.body["established"]["by"]
+            for entry in range_.acts()
+            if entry.body["person"] == actors["person"]
+        ]
+        twin = Arm(
+            TWIN,
+            opened is None and set(said) == {"os"},
+            Text(
+                "once two persons have adopted it, the account is the clerk's", "经两人生效后账号方归该专员"
+            ),
+        )
+    with rules_as_they_lie(), Range(home) as careless:
+        careless.take_in(actors["intake"])
+        record = _record(careless, actors)
+        _enter_account(careless, actors)
+        opened = _read(careless, {**actors, "person": None}, record, actors["purpose"])
+        control = Arm(
+            CONTROL,
+            opened is None and any(e.body["person"] == actors["person"] for e in careless.acts()),
+            Text("whoever writes the file reads in the clerk's name", "谁能改文件谁就能以该专员之名查看"),
+        )
+    return [attack, control, twin]
+
+
 VERBS: Final[Mapping[str, Callable[[Path, Drill], list[Arm]]]] = {
+    "borrowed_account": borrowed_account,
     "policy_tampered": policy_tampered,
     "matcher_confusion": matcher_confusion,
     "roles_accumulated": roles_accumulated,
@@ -140,6 +188,15 @@ VERBS: Final[Mapping[str, Callable[[Path, Drill], list[Arm]]]] = {
 
 def _rules(range_: Range, actors: Mapping[str, Any]) -> Path:
     return range_.settings.home / str(actors["file"])
+
+
+def _enter_account(range_: Range, actors: Mapping[str, Any]) -> None:
+    """This process's own account becomes that of the drill's person, in the file."""
+    path, mine = range_.settings.home / "policies/persons.csv", pwd.getpwuid(os.geteuid()).pw_name
+    text = path.read_text(encoding="utf-8")
+    theirs = range_.acting().home.policies.persons[actors["person"]].os_account
+    assert text.count(f",{theirs},") == 1
+    path.write_text(text.replace(f",{theirs},", f",{mine},"), encoding="utf-8")
 
 
 def _slip_in(range_: Range, actors: Mapping[str, Any]) -> str:
@@ -175,8 +232,8 @@ def _read(
 def _put_in_force(range_: Range, actors: Mapping[str, Any]) -> None:
     """One officer proposes what is read now, another adopts it."""
     first, second = (range_.acting(actors[name]) for name in ("officer", "second"))
-    propose_policies(first.keeper, first.home)
-    adopt_policies(second.keeper, second.home)
+    propose_policies(first.keeper, first.home, first.home.policies.digest)
+    adopt_policies(second.keeper, second.home, second.home.policies.digest)
 
 
 def _entered(range_: Range, actors: Mapping[str, Any], line: str) -> HuanshuError | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 from huanshu.catalog import Home, Rung
-from huanshu.gate.read import Asked, claim_of, contract_of, find
+from huanshu.gate.read import Asked, claim_of, contract_of, find, found_by
 from huanshu.keeper.client import Keeper
 from huanshu.keeper.comparing import needed
 
@@ -59,7 +59,7 @@ def compare(
         for name, typed in asked.typed.items()
     }
     ticket, agrees = keeper.compare(
-        {**claim, "detail": {"record": found.record}},
+        {**claim, **found_by(contract, looked, found), "detail": {"record": found.record}},
         found.subjects.serialize(),
         found.sealed(contract, asked.typed),
         pairs,

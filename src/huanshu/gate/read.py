@@ -1,7 +1,8 @@
 """Reading one record: decide → append → open, for an established person (invariants 1, 3, 4, 5).
 
 1. The keeper decides by rules and the person's own grants. Missing right: the answer explains itself.
-2. By identifier, the keeper logs that it was sought before a link is computed.
+2. By identifier, the keeper logs that it was sought before a link is computed; it counts as a miss until the keeper
+   has been shown the identifier of the record that was found.
 3. A record that is not in the asked domain's slice answers exactly like one that does not exist; which of
    the two it was stays in the log.
 4. The entry names person, post, purpose, fields and record; against its ticket the keeper opens the
@@ -84,6 +85,7 @@ def read(home: Home, keeper: Keeper, district: Callable[[], psycopg.Connection],
         ticket = keeper.append(
             {
                 **claim,
+                **found_by(contract, asked, found),
                 "event": "access.record.authorised",
                 "subjects": len(found.subjects),
                 "detail": {"record": found.record, "values": len(asked.fields)},
@@ -127,6 +129,15 @@ def find(
     return Found(number, row)
 
 
+def found_by(contract: Contract, asked: Asked, found: Found) -> dict[str, Any]:
+    """What shows the keeper that the record is the one sought: its own identifier, as it lies in the store."""
+    if asked.identifier is None:
+        return {}
+    name = contract.primary_key.name
+    sealed = found.sealed(contract, [name])
+    return {"found_by": sealed[0].as_json() if sealed else found.cells[name]}
+
+
 def claim_of(asked: Asked) -> dict[str, Any]:
     """What every entry about this look-up says."""
     return {
@@ -159,7 +170,9 @@ def _row(
     connection: psycopg.Connection, contract: Contract, asked: Asked, record: int, homes: Collection[str]
 ) -> dict[str, Any] | None:
     """The record's row when one of ``homes`` is its home: another's cells never leave the database."""
-    names = ["home", "version", "epoch", "subjects", *asked.fields]
+    names = [
+        *dict.fromkeys(["home", "version", "epoch", "subjects", contract.primary_key.name, *asked.fields])
+    ]
     query = sql.SQL("SELECT {} FROM {} WHERE record = %s AND batch_out IS NULL AND home = ANY(%s)").format(
         sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier("district", contract.dataset)
     )

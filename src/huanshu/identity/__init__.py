@@ -20,15 +20,18 @@ def create_origin(keeper: Keeper, *, sandbox: bool) -> Ticket:
     return keeper.append({"event": "log.origin.created", "detail": {"sandbox": sandbox}})
 
 
-def adopt_policies(keeper: Keeper, home: Home) -> Ticket:
-    """Put the bundle as it is read now in force: a security officer; of what may widen, another than its author."""
-    return keeper.append({"event": "policy.bundle.adopted", "detail": {"digest": home.policies.digest}})
+def adopt_policies(keeper: Keeper, home: Home, plan: str = "") -> Ticket:
+    """Put the bundle as it is read now in force: a security officer; of what may widen, another than its author, who
+    names the hash of the plan that the author has named. What only takes away needs no plan."""
+    detail = {"digest": home.policies.digest, **({"plan": plan} if plan else {})}
+    return keeper.append({"event": "policy.bundle.adopted", "detail": detail})
 
 
-def propose_policies(keeper: Keeper, home: Home) -> Ticket:
-    """Ask, as their author, that the policies read now replace those in force; somebody else adopts them."""
-    before, digest = keeper.status()["adopted"], home.policies.digest
-    return keeper.append({"event": "policy.bundle.proposed", "detail": {"before": before, "digest": digest}})
+def propose_policies(keeper: Keeper, home: Home, plan: str) -> Ticket:
+    """Ask, as their author, that the policies read now replace those in force; somebody else adopts them. ``plan``: the
+    hash of what the change gives to whom (``access.change``)."""
+    detail = {"before": keeper.status()["adopted"], "digest": home.policies.digest, "plan": plan}
+    return keeper.append({"event": "policy.bundle.proposed", "detail": detail})
 
 
 def enrol_sender(keeper: Keeper, sender: str, public_key: str) -> Ticket:

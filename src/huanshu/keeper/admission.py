@@ -40,7 +40,7 @@ from huanshu.access import Enforcer, Plan, PlanRequest
 from huanshu.access.terms import READS, WRITES
 from huanshu.auditlog import EVENTS, Register
 from huanshu.auditlog.rotations import Rotations
-from huanshu.catalog.nouns import Flow, Home, Policies, Rung
+from huanshu.catalog.nouns import Flow, Holding, Home, Policies, Rung
 from huanshu.errors import DeniedError, Text
 from huanshu.keeper import (
     adopting,
@@ -73,7 +73,7 @@ class Admission:
     tickets: OpenTickets
     at: datetime
     #: The bundle in force, where another one is to take its place, and whether that one may let anybody do more.
-    in_force: Callable[[], Policies | None] = lambda: None
+    in_force: Policies | None = None
     widens: Callable[[], bool] = lambda: True
     second: SecondPerson = field(default_factory=SecondPerson)
     #: What compares who confirms with who proposed.
@@ -284,6 +284,13 @@ class Admission:
 
     # -- single records -------------------------------------------------------------------------
 
+    def _sought(self, asker: Asker, claim: Claim) -> dict[str, Any]:
+        """A look-up by the one kind of identifier that the dataset's records go by: a link of another kind finds
+        nothing here, and everything elsewhere."""
+        body = self._record(asker, claim)
+        tracing.require_kind(claim, {self.home.contracts[claim["dataset"]].primary_key.link_kind})
+        return {**body, "detail": {}}
+
     def _record(self, asker: Asker, claim: Claim) -> dict[str, Any]:
         self.require_post(asker, claim["post"])
         valid_until, declared = self.allowed_until(asker, claim)
@@ -452,13 +459,14 @@ class Admission:
             )
 
     def post_with_role(self, asker: Asker, role: str) -> str:
-        return self._held(asker, lambda holding: holding.role == role, role)
+        return self.post_where(asker, lambda holding: holding.role == role, role)
 
     def post_in(self, asker: Asker, domain: str) -> str:
         """A post that the asker, a person, holds in the domain now."""
-        return self._held(asker, lambda holding: holding.domain == domain, domain)
+        return self.post_where(asker, lambda holding: holding.domain == domain, domain)
 
-    def _held(self, asker: Asker, fits: Callable[[Any], bool], wanted: str) -> str:
+    def post_where(self, asker: Asker, fits: Callable[[Holding], bool], wanted: str) -> str:
+        """A post that the asker, a person, holds now and that fits. DeniedError, naming what was wanted, otherwise."""
         person = self.in_person(asker)["person"]
         for post in self.home.policies.posts_of(person, self.at):
             if fits(post):
@@ -506,7 +514,7 @@ _RULES: Final[Mapping[str, Callable[[Admission, Asker, Claim], dict[str, Any]]]]
     "exchange.flow.held": holding.flow_held,
     "exchange.flow.released": holding.flow_released,
     "exchange.delivery.recalled": holding.delivery_recalled,
-    "access.record.sought": Admission._record,
+    "access.record.sought": Admission._sought,
     "access.record.authorised": Admission._record,
     "access.record.missed": Admission._record,
     **emergency.RULES,

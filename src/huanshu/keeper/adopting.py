@@ -1,37 +1,49 @@
 """Admission of policy bundles: who puts which rules in force. Pure: no I/O, no clock.
 
     event                    who                                        bound to
-    policy.bundle.proposed   a security officer, its author             the pair: digest in force, digest proposed
+    policy.bundle.proposed   a security officer, its author             the pair: digest in force and proposed; the hash
+                                                                        of the plan that was read; thirty days
     policy.bundle.adopted    the first of a log: a security officer     the digest read now
                              that only narrows: a security officer      the digest read now; at once
-                             that may widen: a security officer or      the proposal of this very pair by another person
-                             chief data officer, not its author
+                             that may widen: a security officer or      the proposal of this very pair and plan, by
+                             the district's chief data officer, not     another person, who is a security officer
+                             its author                                 still; while it stands
 
-Who proposes or adopts must be that person, with that role, by the bundle in force *and* by the one read now: otherwise
-whoever can write the files would name himself in them first.
+Who proposes or adopts is who he is by the bundle in force (``establish``), and holds the role by it *and* by the one
+read now: otherwise whoever can write the files would name himself in them first.
+
+The plan (``huanshu access plan``) says what a change gives to whom. The keeper does not work it out; but both persons
+name its hash, and it must be one: whoever agrees has been shown what was proposed.
 
 Whether a change only narrows is worked out by the keeper, from the files kept under the digest in force and those read
-now (``catalog.narrowing``); a client's word is not asked. A bundle in force that was not kept cannot be compared: then
-nothing takes its place until its own files have been put back once.
+now (``catalog.narrowing``, and ``catalog.lockout`` for who guards); a client's word is not asked. A bundle in force
+that was not kept cannot be compared: then nothing takes its place until its own files have been put back once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from huanshu.catalog.lockout import seconds_bundles
+from huanshu.catalog.nouns import Holding, Policies
 from huanshu.errors import DeniedError, Text
-from huanshu.keeper.establish import Asker
-from huanshu.keeper.second_person import SECOND, second_post
+from huanshu.keeper.establish import Asker, unkept
 
 if TYPE_CHECKING:
     from huanshu.keeper.admission import Admission, Claim
 
+_STANDS: Final = timedelta(days=30)
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+
 
 def _proposed(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
-    pair = _pair(admission, claim)
-    post = _post(admission, asker, SECOND[:1])
-    return {**admission.in_person(asker), "post": post, "detail": pair}
+    detail = {**_pair(admission, claim), "plan": _plan(claim)}
+    post = _post(admission, asker, _officer)
+    detail["until"] = (admission.at + _STANDS).isoformat()
+    return {**admission.in_person(asker), "post": post, "detail": detail}
 
 
 def _adopted(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
@@ -48,10 +60,10 @@ def _put_in_force(admission: Admission, asker: Asker, claim: Claim) -> dict[str,
         return {**said, "post": post, "detail": {"digest": _now(admission, claim)}}
     pair = _pair(admission, {**claim, "detail": {"before": before, **claim["detail"]}})
     if before == pair["digest"] or not admission.widens():
-        post = _post(admission, asker, SECOND[:1])
+        post = _post(admission, asker, _officer)
         return {**said, "post": post, "detail": {**pair, "author": said["person"]}}
     proposal = admission.register.proposal(before, pair["digest"])
-    if proposal is None:
+    if proposal is None or proposal.until is None or proposal.until <= admission.at:
         raise DeniedError(
             "policy.bundle.unproposed",
             Text(
@@ -64,26 +76,59 @@ def _put_in_force(admission: Admission, asker: Asker, claim: Claim) -> dict[str,
             ),
         )
     admission.second.require_other(proposal.person, said["person"])
-    detail = {**pair, "author": proposal.person, "proposed": proposal.index}
-    return {**said, "post": _post(admission, asker, SECOND), "detail": detail}
-
-
-def _post(admission: Admission, asker: Asker, roles: Collection[str]) -> str:
-    """A post with one of the roles that the asker holds by both bundles."""
-    post = second_post(admission, asker) if len(roles) > 1 else admission.post_with_role(asker, SECOND[0])
-    old, person = admission.in_force(), admission.in_person(asker)["person"]
-    if old is None:
+    post = _post(admission, asker, seconds_bundles)
+    if _plan(claim) != proposal.plan:
         raise DeniedError(
-            "policy.bundle.unkept",
-            Text("the bundle in force was not kept, or was changed", "生效中的策略包未留存或已被改动"),
+            "policy.bundle.other_plan",
+            Text("its author has read another plan of this change", "提出人所核阅的变更方案与此不同"),
             remedy=Text(
-                "put its files back, start the keeper once, then change them again",
-                "请先恢复其文件并启动一次钥匙保管，再行修改",
+                "compare what each of you read: huanshu access plan; then propose again",
+                "请比对双方所核阅的方案（huanshu access plan），再重新提出",
             ),
         )
-    known = old.persons.get(person)
-    stranger = asker.by == "os" and (known is None or known.os_account != asker.account)
-    if stranger or not any(held.role in roles for held in old.posts_of(person, admission.at)):
+    for policies in (_in_force(admission), admission.home.policies):
+        if not any(_officer(policies, held) for held in policies.posts_of(proposal.person, admission.at)):
+            raise DeniedError(
+                "policy.bundle.author_left",
+                Text(
+                    f"{proposal.person}, its author, is no security officer any more",
+                    f"提出人 {proposal.person} 已不再担任安全员",
+                ),
+                remedy=Text("a security officer proposes it again", "请由现任安全员重新提出"),
+            )
+    detail = {**pair, "author": proposal.person, "proposed": proposal.index, "plan": proposal.plan}
+    return {**said, "post": post, "detail": detail}
+
+
+def _officer(_: Policies, holding: Holding) -> bool:
+    return holding.role == "security_officer"
+
+
+def _plan(claim: Claim) -> str:
+    plan = str(claim["detail"].get("plan", ""))
+    if _HASH.fullmatch(plan) is None:
+        raise DeniedError(
+            "policy.bundle.planless",
+            Text("what may widen names the plan that was read", "可能扩大权限的变更须指明已核阅的变更方案"),
+            remedy=Text(
+                "read “huanshu access plan”, and give its hash", "请先查看“huanshu access plan”，并给出其摘要"
+            ),
+        )
+    return plan
+
+
+def _in_force(admission: Admission) -> Policies:
+    if admission.in_force is None:
+        raise unkept()
+    return admission.in_force
+
+
+def _post(admission: Admission, asker: Asker, may: Callable[[Policies, Holding], bool]) -> str:
+    """A post of that kind that the asker holds by both bundles."""
+    now, old = admission.home.policies, _in_force(admission)
+    post = admission.post_where(asker, lambda held: may(now, held), "security_officer")
+    person = admission.in_person(asker)["person"]
+    if not any(may(old, held) for held in old.posts_of(person, admission.at)):
         raise DeniedError(
             "policy.bundle.self_named",
             Text(

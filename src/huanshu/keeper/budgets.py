@@ -4,13 +4,20 @@ Rules
     - What is opened for a person one record at a time counts in 24 hours and in 30 days, what is taken along in
       workbooks in 30 days. The same subject again is free; above the limit somebody else has to agree.
     - Counted is whichever is more: the subjects that an entry binds, or the records that it opens. The first is its
-      asker's word; the second is not, because a value opens only for the record that its entry names.
+      asker's word; the second is not, because a value opens only for the record that its entry names, and a workbook's
+      entry says how many it shows.
+    - Where every record is about somebody, an entry that shows one and binds nobody is refused: nobody could ask whom
+      it showed, and who was erased would not be found in it.
     - Each entry counts once, from the moment it is staged: two requests at once cannot spend the same remainder.
     - Numbers that do not exist, and comparisons that do not agree, are misses: too many, and the person is answered
       nothing more, neither about records that exist nor about others.
+    - A look-up by identifier is a miss from the moment it is staged, until a look settles it whose record holds this
+      very identifier: who takes a link and says nothing more has missed. What was sought before this process began
+      cannot be settled any more; it stays a miss.
 
     event                  who                                              bound to
-    access.budget.raised   a security officer or chief data officer,        person, dataset, purpose, number, end
+    access.budget.raised   a security officer, or the chief data officer    person, dataset, purpose, number, end
+                           of the dataset's department or the district,
                            never the person it is for
 
 Windows are kept by the hour, and a begun hour counts whole. Bitmaps of before this process began are opened when the
@@ -27,12 +34,12 @@ from typing import TYPE_CHECKING, Any, Final
 from pyroaring import BitMap
 
 from huanshu.auditlog import Entry
-from huanshu.catalog.nouns import Limits
+from huanshu.catalog.nouns import Contract, Limits
 from huanshu.errors import DeniedError, Text
 from huanshu.keeper.bitmaps import open_member
 from huanshu.keeper.establish import Asker
 from huanshu.keeper.holding import in_words
-from huanshu.keeper.second_person import second_post
+from huanshu.keeper.second_person import dataset_post
 
 if TYPE_CHECKING:
     from huanshu.keeper.admission import Admission, Claim
@@ -50,8 +57,10 @@ LOOKS: Final = frozenset(
 )
 EXPORTS: Final = frozenset({"access.workbook.authorised"})
 MISSED: Final = "access.record.missed"
+SOUGHT: Final = "access.record.sought"
+_SHOWN: Final = LOOKS - {"access.quarantine.authorised"}  # a row that failed may be about nobody who is known
 #: What somebody who has missed too often is not answered any more.
-_LOOK_UPS: Final = LOOKS | {"access.record.sought", MISSED}
+_LOOK_UPS: Final = LOOKS | {SOUGHT, MISSED}
 _DAY: Final = 24
 _MONTH: Final = 30 * 24
 _RAISED_AT_MOST: Final = timedelta(days=7)
@@ -59,28 +68,53 @@ _RAISED_AT_MOST: Final = timedelta(days=7)
 
 @dataclass(slots=True)
 class _Seen:
-    """Distinct subjects and records, and members of entries whose bitmaps have not been opened yet."""
+    """Distinct subjects and records, records of a whole slice by dataset and domain, and members of entries whose
+    bitmaps have not been opened yet."""
 
     subjects: BitMap = field(default_factory=BitMap)
     records: set[tuple[str, str]] = field(default_factory=set)
+    slices: dict[tuple[str, str], int] = field(default_factory=dict)
     unopened: list[Mapping[str, Any]] = field(default_factory=list)
 
     @property
     def number(self) -> int:
-        return max(len(self.subjects), len(self.records))
+        return max(len(self.subjects), len(self.records) + sum(self.slices.values()))
 
     def add(self, other: _Seen) -> None:
         self.subjects |= other.subjects
         self.records |= other.records
+        for place, records in other.slices.items():
+            self.slices[place] = max(records, self.slices.get(place, 0))
+
+    def holds(self, other: _Seen) -> bool:
+        """Whether nothing of ``other`` is new."""
+        slices = all(records <= self.slices.get(place, 0) for place, records in other.slices.items())
+        return slices and other.subjects <= self.subjects and other.records <= self.records
+
+
+@dataclass(slots=True)
+class _Sought:
+    """A look-up by identifier that no look has settled; ``link`` as this process computed it."""
+
+    hour: int
+    dataset: str
+    link: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
 class _Person:
-    """By the hour since the epoch, oldest first."""
+    """By the hour since the epoch, oldest first; what is sought, by its entry."""
 
     looks: dict[int, _Seen] = field(default_factory=dict)
     exports: dict[int, _Seen] = field(default_factory=dict)
     misses: dict[int, int] = field(default_factory=dict)
+    sought: dict[int, _Sought] = field(default_factory=dict)
+
+    def newest(self, dataset: str, link: bytes | None = None) -> int | None:
+        """The newest look-up in this dataset that waits (for this link)."""
+        waiting = reversed(self.sought.items())
+        fits = (i for i, each in waiting if each.dataset == dataset and link in (None, each.link))
+        return next(fits, None)
 
 
 @dataclass(slots=True)
@@ -129,15 +163,33 @@ class Budgets:
                 int(detail["subjects"]),
                 datetime.fromisoformat(str(detail["until"])),
             )
-        elif event in LOOKS or event in EXPORTS or event == MISSED:
+        elif event in _LOOK_UPS or event in EXPORTS:
             hour = _hour(datetime.fromisoformat(str(body["at"])))
             person = self._persons.setdefault(str(body["person"]), _Person())
+            if event == SOUGHT:
+                for past in [i for i, each in person.sought.items() if each.hour <= hour - _DAY]:
+                    del person.sought[past]
+                person.sought[entry.index] = _Sought(hour, str(body["dataset"]))
+                return
             if event == MISSED:
+                person.sought.pop(
+                    _or_none(person.newest(str(body["dataset"]))), None
+                )  # told twice, counted once
                 _bump(person.misses, hour, 1)
                 return
+            person.sought.pop(_or_none(body["detail"].get("sought")), None)
             if event == "access.comparison.authorised":
                 self._compared[entry.index] = (str(body["person"]), hour)
             self._see(person, hour, body, bitmap)
+
+    def linked(self, person: str, index: int, link: bytes) -> None:
+        """The link that was handed out for the look-up of this person, entry ``index``."""
+        if (sought := self._persons.get(person, _Person()).sought.get(index)) is not None:
+            sought.link = link
+
+    def sought(self, person: str, dataset: str, link: bytes) -> int | None:
+        """The entry of the newest look-up that waits for the record of this link."""
+        return self._persons.get(person, _Person()).newest(dataset, link)
 
     def missed(self, index: int, fields: int) -> None:
         """A comparison, entry ``index``, did not agree in so many fields."""
@@ -151,7 +203,7 @@ class Budgets:
         """DeniedError when ``body`` is one look, export or miss too many; otherwise the consent by which it is not, if
         it takes one."""
         event, person = str(body["event"]), str(body["person"])
-        if event in _LOOK_UPS and self._misses(person, at) >= limits.misses_per_day:
+        if event in _LOOK_UPS and self._misses(person, at) - self._settles(body, at) >= limits.misses_per_day:
             raise _missed_out(limits.misses_per_day)
         if event not in LOOKS and event not in EXPORTS:
             return None
@@ -184,7 +236,16 @@ class Budgets:
 
     def _misses(self, person: str, at: datetime) -> int:
         found, after = self._persons.get(person, _Person()), _hour(at) - _DAY
-        return sum(count for hour, count in found.misses.items() if hour > after)
+        waiting = sum(each.hour > after for each in found.sought.values())
+        return waiting + sum(count for hour, count in found.misses.items() if hour > after)
+
+    def _settles(self, body: Mapping[str, Any], at: datetime) -> int:
+        """How many misses are none any more, or are not told twice, when this entry is appended: 0 or 1."""
+        found = self._persons.get(str(body["person"]), _Person())
+        missed = body["event"] == MISSED
+        index = found.newest(str(body["dataset"])) if missed else body["detail"].get("sought")
+        waiting = found.sought.get(_or_none(index))
+        return int(waiting is not None and waiting.hour > _hour(at) - _DAY)
 
     # -- pieces ---------------------------------------------------------------------------------
 
@@ -205,7 +266,7 @@ class Budgets:
 
     def _fits(self, by_hour: Mapping[int, _Seen], hours: int, most: int, more: _Seen, at: datetime) -> bool:
         before = self._union(by_hour, _hour(at) - hours)
-        if more.subjects <= before.subjects and more.records <= before.records:
+        if before.holds(more):
             return True
         before.add(more)
         return before.number <= most
@@ -230,7 +291,9 @@ class Budgets:
             if (consent.person, consent.dataset, consent.purpose) != asked or consent.until <= at:
                 continue
             self._opened(consent.seen)
-            after = _Seen(consent.seen.subjects | more.subjects, consent.seen.records | more.records)
+            after = _Seen()
+            for seen in (consent.seen, more):
+                after.add(seen)
             if after.number <= consent.subjects:
                 yield consent.index
 
@@ -246,7 +309,31 @@ def _of(body: Mapping[str, Any], bitmap: BitMap | None) -> _Seen:
         for name in ("record", "batch")
         if name in detail and (name == "record" or "row" in detail)
     }
-    return _Seen(BitMap() if bitmap is None else bitmap, records)
+    slices: dict[tuple[str, str], int] = {}
+    if body["event"] in EXPORTS:
+        slices[str(body.get("dataset")), str(body.get("domain"))] = int(detail.get("records", 0))
+    return _Seen(BitMap() if bitmap is None else bitmap, records, slices)
+
+
+def require_subjects(contract: Contract | None, body: Mapping[str, Any], bitmap: BitMap | None) -> None:
+    """DeniedError when an entry shows somebody records that are all about somebody, and binds nobody."""
+    shows = body["event"] in _SHOWN or (body["event"] in EXPORTS and int(body["detail"]["records"]) > 0)
+    if not shows or contract is None or bitmap:
+        return
+    if any(f.required or f.primary_key for f in (contract.field(s.field) for s in contract.subjects)):
+        raise DeniedError(
+            "access.subjects.unsaid",
+            Text(
+                f"every record of {contract.dataset} is about somebody; the entry must say about whom",
+                f"{contract.dataset} 的每条记录都有主体，条目须载明主体",
+            ),
+            remedy=Text("ask through the gate: it says so", "请通过闸口申请，由其载明"),
+        )
+
+
+def _or_none(index: int | None) -> int:
+    """No entry has the index of none."""
+    return -1 if index is None else int(index)
 
 
 def _hour(at: datetime) -> int:
@@ -305,7 +392,6 @@ def raised(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
     whom, until = str(detail["for"]), datetime.fromisoformat(str(detail["until"]))
     said = admission.in_person(asker)
     admission.second.require_other(whom, said["person"])
-    post = second_post(admission, asker)
     named = (
         whom in home.policies.persons
         and claim["dataset"] in home.contracts
@@ -322,7 +408,7 @@ def raised(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
         raise ValueError
     return {
         **said,
-        "post": post,
+        "post": dataset_post(admission, asker, home.contracts[claim["dataset"]]),
         "dataset": claim["dataset"],
         "purpose": claim["purpose"],
         "detail": {

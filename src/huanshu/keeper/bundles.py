@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 
-from huanshu.catalog import Home, Policies, read_bundle
+from huanshu.catalog import Contract, Home, Policies, read_bundle
 from huanshu.catalog.bundle import pack_bundle, read_packed, unpack_bundle
 from huanshu.catalog.narrowing import Widened
 from huanshu.catalog.narrowing import widened as compared
@@ -52,8 +53,15 @@ def widened(connect: Callable[[], psycopg.Connection], before: str | None, home:
         return everything
 
 
-def in_force(connect: Callable[[], psycopg.Connection], digest: str | None) -> Policies | None:
-    """The policies in force as they were adopted, from what was kept of them; None when that is gone or changed."""
+class Kept(NamedTuple):
+    """A bundle as it was adopted."""
+
+    policies: Policies
+    contracts: Mapping[str, Contract]
+
+
+def in_force(connect: Callable[[], psycopg.Connection], digest: str | None) -> Kept | None:
+    """The bundle in force as it was adopted, from what was kept of it; None when that is gone or changed."""
     if digest is None:
         return None
     with connect() as connection:
@@ -61,6 +69,6 @@ def in_force(connect: Callable[[], psycopg.Connection], digest: str | None) -> P
     with tempfile.TemporaryDirectory(prefix="huanshu-bundle-") as folder:
         try:
             unpack_bundle(b"" if row is None else bytes(row[0]), digest, Path(folder))
-            return read_bundle(Path(folder))[0]
+            return Kept(*read_bundle(Path(folder)))
         except (TamperedError, ContentError):
             return None

@@ -136,7 +136,8 @@ def owed(register: Register, home: Home, at: datetime, spoken: Mapping[str, Any]
         for finding in register.emergencies.open_of(each):
             settled = {"finding": finding, "disposition": each.verdict}
             yield {"event": "finding.case.settled", **each.reviewer, "detail": settled}
-    officer = next((h.post for h in home.policies.holdings if h.role == "security_officer"), None)
+    officers = (h.post for h in home.policies.holdings if h.role == "security_officer")
+    officer = next((post for post in officers if home.policies.holders(post, at)), None)
     for each in list(register.emergencies.overdue(at)):
         late = {
             "declared": each.index,

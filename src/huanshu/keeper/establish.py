@@ -2,6 +2,9 @@
 
     peer uid → OS account → person (``policies/persons.csv``) or system (``policies/systems.csv``)
 
+by the files in force, not by those that somebody has written since: while the two differ, the keeper asks by what it
+kept of the bundle in force, and knows nobody where that is gone (``unkept``).
+
 A *system* (a scheduler's account) names no person by itself; it may only run flows, in the name of
 whoever approved the flow's digest (see ``admission``). In a sandbox, the keeper's own OS user may act as a
 fictional person and says so in every entry; outside a sandbox asking to act is refused. No I/O here.
@@ -91,5 +94,17 @@ def _unestablished() -> DeniedError:
         remedy=Text(
             "security staff enter the account in policies/persons.csv and adopt the bundle",
             "请安全人员在 policies/persons.csv 中登记该账号并重新生效策略",
+        ),
+    )
+
+
+def unkept() -> DeniedError:
+    """Other files are read than those in force, and what is in force cannot be read: nobody is known then."""
+    return DeniedError(
+        "policy.bundle.unkept",
+        Text("the bundle in force was not kept, or was changed", "生效中的策略包未留存或已被改动"),
+        remedy=Text(
+            "put its files back, start the keeper once, then change them again",
+            "请先恢复其文件并启动一次钥匙保管，再行修改",
         ),
     )

@@ -2,20 +2,23 @@
 
 Persons are those that were established for the two requests; a deputy, a second post or a second account of the same
 person is that person. Pure.
+
+    what is agreed to        security officers, and
+    a bundle                 the district's chief data officer            ``catalog.lockout.seconds_bundles``
+    more of one dataset      the chief data officer of its department,    ``dataset_post``
+                             or of a domain above it
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from huanshu.catalog.nouns import Contract, Holding
 from huanshu.errors import DeniedError, Text
 from huanshu.keeper.establish import Asker
 
 if TYPE_CHECKING:
     from huanshu.keeper.admission import Admission
-
-#: Roles that may agree to what somebody else asks for.
-SECOND: Final = ("security_officer", "cdo")
 
 
 class SecondPerson:
@@ -31,9 +34,12 @@ class SecondPerson:
             )
 
 
-def second_post(admission: Admission, asker: Asker) -> str:
-    """The post, security officer's or chief data officer's, in which somebody may be the second."""
-    try:
-        return admission.post_with_role(asker, SECOND[0])
-    except DeniedError:
-        return admission.post_with_role(asker, SECOND[1])
+def dataset_post(admission: Admission, asker: Asker, contract: Contract) -> str:
+    """The post in which somebody may agree to more of a dataset: other departments do not answer for it."""
+    tree = admission.home.policies.domains
+
+    def fits(held: Holding) -> bool:
+        answers = held.domain == contract.domain or tree.is_below(contract.domain, held.domain)
+        return held.role == "security_officer" or (held.role == "cdo" and answers)
+
+    return admission.post_where(asker, fits, "security_officer, cdo")

@@ -15,7 +15,7 @@ import json
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -28,6 +28,7 @@ from huanshu.auditlog.custody import Selector
 from huanshu.auditlog.events import ABOUT_SUBJECTS
 from huanshu.auditlog.rotations import Rotations
 from huanshu.catalog import Home, Rung
+from huanshu.catalog.lockout import locked_out
 from huanshu.catalog.narrowing import Widened
 from huanshu.errors import ContentError, DeniedError, TamperedError, Text, UnavailableError
 from huanshu.keeper import (
@@ -50,14 +51,14 @@ from huanshu.keeper.bitmaps import (
     sightings,
     subjects_of,
 )
-from huanshu.keeper.budgets import Budgets
+from huanshu.keeper.budgets import Budgets, require_subjects
 from huanshu.keeper.cells import StoredCell
 from huanshu.keeper.corrections import PLATFORM_ONLY
 from huanshu.keeper.counted import Counted
 from huanshu.keeper.custody import ROTATION
 from huanshu.keeper.endings import Endings
 from huanshu.keeper.erased import ErasedSubjects
-from huanshu.keeper.establish import Asker, Peer, establish
+from huanshu.keeper.establish import Asker, Peer, establish, unkept
 from huanshu.keeper.exposure import exposed
 from huanshu.keeper.quarantine import ORDERED
 from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
@@ -66,17 +67,21 @@ from huanshu.keeper.seen import SeenIndex
 from huanshu.keeper.tending import Tending, own_account, speaking
 from huanshu.keeper.tickets import SETTLING, OpenTickets, Ticket, refused, require_lendable, still_valid
 from huanshu.keeper.vault import Vault, linked_through
-from huanshu.sealing import LINK_KINDS, CellContext, KeyName, content_mark, mask, open_column
+from huanshu.sealing import CellContext, KeyName, content_mark, mask, open_column
 from huanshu.sealing.blobs import seal_blob
 from huanshu.sealing.keys import bitmap_key, data_key, quarantine_key, workbook_key
 
 #: What says whom it is about, though it be nobody: otherwise the question who saw whom would pass it over.
 _ABOUT_MANY = {"exchange.delivery.authorised", "exchange.delivery.stopped"}
 _BEFORE_ADOPTION = {"log.origin.created", "policy.bundle.adopted"}
+#: What is said of the files as they are read now, though others are in force.
+_OF_BUNDLES = frozenset({"policy.bundle.proposed", "policy.bundle.adopted"})
 #: Whose values are opened for the person of the entry.
 _OPENED = frozenset({"access.record.authorised", "access.correction.authorised"})
+#: What shows a record that was looked up by its identifier.
+_FOUND = frozenset({"access.record.authorised", comparing.COMPARED})
 #: What the keeper alone says in an entry's detail, whatever a client claims.
-_OWN_WORDS = frozenset({"raised", "emergency"})
+_OWN_WORDS = frozenset({"raised", "emergency", "sought"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +126,13 @@ class Service:
         self._counted = Counted(parts.connect, parts.reader)
         self._endings = Endings(parts.tending.monotonic)
         try:
-            self._home = parts.read_home()
+            self._read = self._home = parts.read_home()
             self._enforcer = parts.enforcer(self._home)
+            self._ruled_by: str | None = None
             self._read_log()
-            if self._register.policy_digest == self._home.policies.digest:
-                bundles.keep(parts.connect, self._home)
+            self._refresh()
+            if self._register.policy_digest == self._read.policies.digest:
+                bundles.keep(parts.connect, self._read)
             if self._register.custody.destroyed:
                 parts.vault.purge()
             with suppress(UnavailableError, ContentError):  # then nothing is opened until a round has done it
@@ -182,7 +189,7 @@ class Service:
                 "vkey": self._parts.writer.vkey,
                 "size": self._parts.writer.size,
                 "root": self._parts.writer.root.hex(),
-                "policy": self._home.policies.digest,
+                "policy": self._read.policies.digest,
                 "adopted": self._register.policy_digest,
                 "sandbox": self._register.sandbox,
                 "person": asker.person,
@@ -399,18 +406,18 @@ class Service:
     def link(
         self, peer: Peer, acting_as: str | None, claim: Mapping[str, Any], kind: str, value: str
     ) -> bytes:
-        """The link of an identifier, against an ``access.record.sought`` (or ``access.seen.asked``) entry first."""
+        """The link of an identifier, against an ``access.record.sought`` (or ``access.seen.asked``) entry first. Sought
+        is missed until a look shows the record: a crash in between leaves a miss counted that nobody saw."""
         with self._asked(peer, acting_as) as asker:
             # Every look-up is an entry of its own: a key that finds an older one would be a look-up unlogged.
             event = (
                 "access.seen.asked" if claim.get("event") == "access.seen.asked" else "access.record.sought"
             )
-            sought = {**claim, "event": event, "once": None}
             self._require_fresh()
-            if kind not in LINK_KINDS:
-                raise refused("keeper.link.unknown", "no such kind of identifier", "没有该标识种类")
-            self._append(asker, sought, None)
-            return linked_through(self._parts.vault, kind, value)
+            ticket = self._append(asker, {**claim, "event": event, "once": None, "kind": kind}, None)
+            linked = linked_through(self._parts.vault, kind, value)
+            self._budgets.linked(str(asker.person), ticket.index, linked)
+            return linked
 
     def open_quarantined(
         self, peer: Peer, acting_as: str | None, ticket: Ticket, sealed: bytes
@@ -615,13 +622,16 @@ class Service:
 
     @contextmanager
     def _asked(self, peer: Peer, acting_as: str | None, *, settled: bool = True) -> Iterator[Asker]:
-        """One request: alone, on a live log, under the home as it is now, from an established asker. ``settled``: what
-        it sees of the log is durable; only an append may build on what is staged, because it is durable after it."""
+        """One request: alone, on a live log, under the home as it is now, from an asker established by the bundle in
+        force: who can write the files is nobody by them. ``settled``: what it sees of the log is durable; only an
+        append may build on what is staged, because it is durable after it."""
         with self._alone():
             self._recover()
             if settled:
                 self._parts.writer.settle_all()
             self._refresh()
+            if not self._is_ruled:
+                raise unkept()
             yield establish(
                 peer,
                 acting_as,
@@ -661,25 +671,16 @@ class Service:
                 Text("the log has not been begun", "日志尚未创建"),
                 remedy=Text("huanshu up (or huanshu up --sandbox)", "huanshu up（或 huanshu up --sandbox）"),
             )
-        admission = self._admission()
+        admission = self._admission(self._read if claim["event"] in _OF_BUNDLES else self._home)
         told = {name: said for name, said in claim["detail"].items() if name not in _OWN_WORDS}
         claim = {**claim, "detail": told}
         try:
-            self._require_current(claim)
-            body = admission.admit(asker, claim)
-            self._recalled.require_readable(body, self._home)
-            seen = None if bitmap is None else _bitmap(bitmap)
-            self._erased.require_none(body, bitmap)
-            self._require_within(body, seen)
-            if body["event"] == "exchange.delivery.authorised":
-                replaced = {str(k): base64.b64decode(v) for k, v in claim.get("replaced", {}).items()}
-                if replaces := self._recalled.replaced_by(body, replaced):
-                    body["detail"] = {**body["detail"], "replaces": replaces}
+            body, seen = self._admitted(admission, asker, claim, bitmap)
         except DeniedError as denied:
             self._tell_refusal(admission, asker, claim, denied)
             raise
         if claim["event"] == "policy.bundle.adopted":
-            bundles.keep(self._parts.connect, self._home)
+            bundles.keep(self._parts.connect, self._read)
         sealed = None
         if bitmap is None and body["event"] in _ABOUT_MANY:
             raise ValueError("a delivery names its subjects")
@@ -690,6 +691,25 @@ class Service:
         if body["event"].startswith("access.emergency."):
             self._pay_emergencies()
         return ticket
+
+    def _admitted(
+        self, admission: Admission, asker: Asker, claim: Mapping[str, Any], bitmap: bytes | None
+    ) -> tuple[dict[str, Any], BitMap | None]:
+        """The entry's body, and whom it is about: after everything that may refuse it."""
+        self._require_current(claim)
+        body = admission.admit(asker, claim)
+        self._recalled.require_readable(body, self._home)
+        seen = None if bitmap is None else _bitmap(bitmap)
+        require_subjects(self._home.contracts.get(str(body.get("dataset"))), body, seen)
+        self._erased.require_none(body, bitmap)
+        if (sought := self._sought(body, claim)) is not None:
+            body["detail"] = {**body["detail"], "sought": sought}
+        self._require_within(body, seen)
+        if body["event"] == "exchange.delivery.authorised":
+            replaced = {str(k): base64.b64decode(v) for k, v in claim.get("replaced", {}).items()}
+            if replaces := self._recalled.replaced_by(body, replaced):
+                body["detail"] = {**body["detail"], "replaces": replaces}
+        return body, seen
 
     def _tell_refusal(
         self, admission: Admission, asker: Asker, claim: Mapping[str, Any], denied: DeniedError
@@ -708,7 +728,7 @@ class Service:
         durable: bool = True,
     ) -> Ticket:
         adopted = self._register.policy_digest
-        current = adopted if adopted and body["event"] not in _BEFORE_ADOPTION else self._home.policies.digest
+        current = adopted if adopted and body["event"] not in _BEFORE_ADOPTION else self._read.policies.digest
         stamped: dict[str, Any] = {**body, "policy": current}
         purpose = self._home.policies.purposes.get(str(body.get("purpose")))
         if purpose is not None:
@@ -735,7 +755,7 @@ class Service:
     def _good(self, ticket: Ticket) -> Mapping[str, Any]:
         body = self._tickets.entry(ticket)
         self._require_fresh()
-        still_valid(body, self._home, self._register, self._parts.writer.now())
+        still_valid(body, self._read, self._register, self._parts.writer.now())
         self._recalled.require_readable(body, self._home)
         return body
 
@@ -745,6 +765,27 @@ class Service:
         consent = self._budgets.require_within(body, seen, limits, now)
         if consent is not None:
             body["detail"] = {**body["detail"], "raised": consent}
+
+    def _sought(self, body: Mapping[str, Any], claim: Mapping[str, Any]) -> int | None:
+        """The look-up by identifier that this look settles: the record holds what was sought. ``found_by``: the
+        record's own identifier, as it lies in the store; it is opened here, and nothing of it leaves."""
+        contract, found_by = self._home.contracts.get(str(body.get("dataset"))), claim.get("found_by")
+        if found_by is None or contract is None or body["event"] not in _FOUND:
+            return None
+        own = contract.primary_key
+        if not own.sealed:
+            value: str | None = str(found_by)  # whoever could say it wrongly reads it in the store
+        else:
+            cell = StoredCell.from_json(found_by)
+            if (cell.field, cell.record) != (own.name, body["detail"]["record"]) or not self._within(
+                cell.domain, body["domain"]
+            ):
+                raise refused("keeper.open.not_named", "the entry does not name this value", "条目未载明该值")
+            value = self._stored(body, cell)
+        if value is None or own.link_kind is None:
+            return None
+        linked = linked_through(self._parts.vault, own.link_kind, value)
+        return self._budgets.sought(str(body["person"]), contract.dataset, linked)
 
     def _require_same(self, asker: Asker, body: Mapping[str, Any]) -> None:
         """A single read is opened for the person its entry names: whoever reads the log can read tickets."""
@@ -763,14 +804,14 @@ class Service:
         except DeniedError:
             raise refused("keeper.ticket.not_yours", "it is another post's", "凭据属于其他岗位") from None
 
-    def _admission(self) -> Admission:
+    def _admission(self, home: Home | None = None) -> Admission:
         return Admission(
-            self._home,
+            home or self._home,
             self._enforcer,
             self._register,
             self._tickets,
             self._parts.writer.now(),
-            lambda: bundles.in_force(self._parts.connect, self._register.policy_digest),
+            self._home.policies if self._is_ruled else None,
             lambda: bool(self._widened()),
             self._parts.second,
             self._parts.another,
@@ -779,11 +820,13 @@ class Service:
 
     def _widened(self) -> list[Widened]:
         """What in the bundle read now may widen the one in force; asked only where one is put in the other's place."""
-        return bundles.widened(self._parts.connect, self._register.policy_digest, self._home)
+        before, now = self._register.policy_digest, self._parts.writer.now()
+        found = bundles.widened(self._parts.connect, before, self._read)
+        return [*found, *locked_out(self._home.policies, self._read.policies, now)]
 
     def _require_current(self, claim: Mapping[str, Any]) -> None:
         """Compare-and-append: no entry under rules that are not the adopted ones, or not those decided under."""
-        digest = self._home.policies.digest
+        digest = self._read.policies.digest
         proposes = claim["event"] == "policy.bundle.proposed"
         if proposes or claim["event"] in _BEFORE_ADOPTION or claim["event"] in SETTLING:
             return  # what has happened is told even while the rules are in doubt
@@ -818,14 +861,14 @@ class Service:
                 and (contract.field(cell.field).sealed or proposed)
                 and (proposed or "/" not in cell.rung)
                 and cell.record == body["detail"]["record"]
-                and (cell.domain == body["domain"] or self._below(cell.domain, body["domain"]))
+                and self._within(cell.domain, body["domain"])
             )
             if not named:
                 raise refused("keeper.open.not_named", "the entry does not name this value", "条目未载明该值")
 
-    def _below(self, code: str, above: str) -> bool:
+    def _within(self, code: str, above: str) -> bool:
         domains = self._home.policies.domains
-        return code in domains and domains.is_below(code, above)
+        return code == above or (code in domains and domains.is_below(code, above))
 
     def _open_cell(self, body: Mapping[str, Any], cell: StoredCell) -> str | None:
         value = self._stored(body, cell)
@@ -939,7 +982,7 @@ class Service:
 
     def _pay_emergencies(self) -> None:
         """The data owner told, a review's finding settled, what nobody reviewed escalated."""
-        if self._register.answerable is None:
+        if self._register.answerable is None or not self._is_ruled:
             return
         at, spoken = self._parts.writer.now(), speaking(self._register)
         for body in emergency.owed(self._register, self._home, at, spoken):
@@ -947,7 +990,7 @@ class Service:
 
     def _end_purposes(self) -> None:
         """Destroy the token keys of purposes that have ended, by rules that are adopted."""
-        if self._register.policy_digest != self._home.policies.digest:
+        if self._register.policy_digest != self._read.policies.digest:
             return
         try:
             for purpose, names in self._endings.due(
@@ -967,9 +1010,23 @@ class Service:
             raise
 
     def _refresh(self) -> None:
-        home = self._parts.read_home()
+        """``_read`` is the home as its files are now; ``_home`` has the bundle in force in it, and is ``_read`` itself
+        while the two are the same: only then is anything opened. Before the first adoption there are only the files."""
+        read, adopted = self._parts.read_home(), self._register.policy_digest
+        if read is self._read and adopted == self._ruled_by:
+            return
+        home = read
+        if adopted not in (None, read.policies.digest):
+            kept = bundles.in_force(self._parts.connect, adopted)
+            home = read if kept is None else replace(read, policies=kept.policies, contracts=kept.contracts)
         if home is not self._home:
-            self._home, self._enforcer = home, self._parts.enforcer(home)
+            self._enforcer = self._parts.enforcer(home)
+        self._read, self._home, self._ruled_by = read, home, adopted
+
+    @property
+    def _is_ruled(self) -> bool:
+        """Whether ``_home`` has the bundle in force; otherwise that was not kept, and nobody can be established."""
+        return self._register.policy_digest in (None, self._home.policies.digest)
 
 
 def _bitmap(raw: bytes) -> BitMap:

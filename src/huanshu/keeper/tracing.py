@@ -14,7 +14,7 @@ Nothing here opens a value. Reading the log is itself in the log, with a case: w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,6 +52,7 @@ def _seen(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
     }
     detail = {"case": in_words(claim, "case")}
     if claim["event"] == "access.seen.asked":
+        require_kind(claim, {each.link_kind for each in contract.fields})
         return {**body, "detail": detail}
     ends = min(plan.valid_until, _soon(admission))
     return {
@@ -60,6 +61,14 @@ def _seen(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:
         "contract": contract.digest,
         "detail": {**detail, "until": ends.isoformat()},
     }
+
+
+def require_kind(claim: Claim, kinds: Collection[str | None]) -> None:
+    """DeniedError unless the identifier that somebody wants a link of is of one of these kinds."""
+    if claim.get("kind") is None or claim["kind"] not in kinds:
+        raise _denied(
+            "keeper.link.unknown", "no such kind of identifier is asked for here", "此处不按该标识种类查找"
+        )
 
 
 def _exposure(admission: Admission, asker: Asker, claim: Claim) -> dict[str, Any]:

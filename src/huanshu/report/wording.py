@@ -107,6 +107,13 @@ REASONS: Final = {
     "keeper.ticket.policy_changed": Text("the policies changed meanwhile", "其间策略已变更"),
     "keeper.ticket.unknown": Text("no such ticket", "没有该凭据"),
     "key.sender.unknown": Text("an unknown sender", "报送方不存在"),
+    "access.subjects.unsaid": Text("a record without saying whom it is about", "未载明记录的主体"),
+    "policy.bundle.other_plan": Text("another plan than its author has read", "与提出人所核阅的变更方案不同"),
+    "policy.bundle.planless": Text(
+        "wider rules without a plan that was read", "放宽策略而未指明已核阅的变更方案"
+    ),
+    "policy.bundle.author_left": Text("its author is no security officer any more", "提出人已不再担任安全员"),
+    "keeper.link.unknown": Text("by a kind of number not used there", "按不适用的标识种类查找"),
     "policy.bundle.unproposed": Text("wider rules put in force by one person", "一人使更宽的策略生效"),
     "policy.bundle.unkept": Text("the rules in force were not kept", "生效策略未留存"),
     "policy.bundle.self_named": Text("named by the changed rules themselves", "由拟变更的策略自行任命"),

@@ -23,6 +23,7 @@ from huanshu.sealing.cells import refused as cell_refused
 BEGIN = datetime(2026, 7, 1, 9, 0, tzinfo=timezone(timedelta(hours=8)))
 LIMITS = Limits(subjects_per_day=5, subjects_per_month=8, export_alone=6, misses_per_day=3)
 LOOK, EXPORT, MISSED = "access.record.authorised", "access.workbook.authorised", "access.record.missed"
+SOUGHT = "access.record.sought"
 
 
 def no_bitmap(_: Mapping[str, Any]) -> bytes:
@@ -140,6 +141,45 @@ def test_after_too_many_misses_nothing_is_answered_neither_what_exists_nor_what_
     assert log.try_(body(LOOK, BEGIN + timedelta(hours=25), 1), BitMap([1])) == ""
 
 
+def test_who_looks_up_and_says_nothing_more_has_missed() -> None:
+    log = Log()
+    told = [log.try_(body(SOUGHT)) for _ in range(4)]
+    assert told == [""] * 3 + ["access.misses.spent"]
+    assert log.budgets.spent("p.a", BEGIN).misses == 3
+    assert log.try_(body(SOUGHT, BEGIN + timedelta(hours=25))) == ""
+
+
+def test_a_look_that_shows_what_was_sought_settles_it_and_nothing_else_does() -> None:
+    log = Log()
+    for _ in range(20):
+        assert log.try_(body(SOUGHT)) == ""
+        log.budgets.linked("p.a", log.size - 1, b"one")
+        assert log.budgets.sought("p.a", "resident", b"other") is None
+        assert log.budgets.sought("p.b", "resident", b"one") is None
+        assert log.budgets.sought("p.a", "enterprise", b"one") is None
+        found = log.budgets.sought("p.a", "resident", b"one")
+        assert log.try_(body(LOOK, record=1, sought=found), BitMap([1])) == ""
+        assert log.budgets.spent("p.a", BEGIN).misses == 0
+
+
+def test_a_miss_that_is_told_counts_once_with_its_look_up() -> None:
+    """The last miss within the budget still gets the answer of a miss."""
+    log = Log()
+    for _ in range(LIMITS.misses_per_day):
+        assert [log.try_(body(SOUGHT)), log.try_(body(MISSED))] == ["", ""]
+    assert log.try_(body(SOUGHT)) == "access.misses.spent"
+    assert log.budgets.spent("p.a", BEGIN).misses == LIMITS.misses_per_day
+
+
+def test_a_workbook_counts_by_its_records_whatever_its_asker_says_of_subjects() -> None:
+    log = Log()
+    here = {**body(EXPORT, records=5), "domain": "a"}
+    assert log.try_(here, BitMap([1])) == ""
+    assert log.try_(here, BitMap([1])) == "", "the same slice again"
+    assert log.try_({**body(EXPORT, records=5), "domain": "b"}, BitMap([1])) == "access.budget.spent"
+    assert log.try_({**body(EXPORT, records=1), "domain": "b"}, BitMap([1])) == ""
+
+
 def test_what_is_not_agreed_counts_as_misses_of_its_person_once() -> None:
     log = Log()
     said = body("access.comparison.authorised")
@@ -197,6 +237,85 @@ def test_a_keeper_that_starts_again_remembers_what_was_seen(keeper: Keeper) -> N
     ] == ["access.budget.spent"]
 
 
+def sought(**changes: Any) -> dict[str, Any]:
+    return claim(SOUGHT, detail={}, **changes)
+
+
+def test_walking_through_identifiers_ends_at_the_budget_of_misses_though_nobody_tells_them(
+    keeper: Keeper,
+) -> None:
+    for n in range(50):
+        keeper.service.link(OWNER, "p.tang", sought(), "citizen_number", f"{n:018d}")
+    with pytest.raises(DeniedError, match=r"access\.misses\.spent"):
+        keeper.service.link(OWNER, "p.tang", sought(), "citizen_number", f"{50:018d}")
+    assert keeper.events().count(SOUGHT) == 50
+    keeper.service.close()
+    again = keeper.started()
+    try:
+        with pytest.raises(DeniedError, match=r"access\.misses\.spent"):
+            again.link(OWNER, "p.tang", sought(), "citizen_number", f"{51:018d}")
+    finally:
+        again.close()
+
+
+def test_only_the_record_that_holds_the_identifier_settles_its_look_up(keeper: Keeper) -> None:
+    number, bitmap = "990101199001010018", BitMap([1]).serialize()
+
+    def look(cell: StoredCell) -> int:
+        keeper.service.append(
+            OWNER,
+            "p.tang",
+            claim(found_by=cell.as_json(), detail={"record": 7, "values": 1, "sought": 0}),
+            bitmap,
+        )
+        return int(keeper.service.spent(OWNER, "p.tang", None)["misses"])
+
+    asked = keeper.service.link(OWNER, "p.tang", sought(), "citizen_number", number)
+    assert asked
+    mine = keeper.cell(field="citizen_number", value=number)
+    assert look(keeper.cell(field="citizen_number", value="990101199001010026")) == 1
+    for other in (keeper.cell(record=8, field="citizen_number", value=number), keeper.cell()):
+        with pytest.raises(DeniedError, match=r"keeper\.open\.not_named"):
+            look(other)
+    assert "sought" not in keeper.bodies()[-1]["detail"], "a client's word settles nothing"
+    assert look(mine) == 0
+    assert keeper.bodies()[-1]["detail"]["sought"] == keeper.events().index(SOUGHT)
+    keeper.service.link(OWNER, "p.tang", sought(), "citizen_number", number)
+    asked = claim("access.comparison.authorised", fields={}, detail={"record": 7}, found_by=mine.as_json())
+    keeper.service.compare(OWNER, "p.tang", asked, bitmap, [keeper.cell()], {"name": ("张三", None)})
+    assert keeper.service.spent(OWNER, "p.tang", None)["misses"] == 0
+
+
+@pytest.mark.parametrize("kind", ["phone", "credit_code", "", "other"])
+def test_a_record_is_sought_by_its_own_kind_of_identifier_alone(keeper: Keeper, kind: str) -> None:
+    with pytest.raises(DeniedError, match=r"keeper\.link\.unknown"):
+        keeper.service.link(OWNER, "p.tang", sought(), kind, "13800000000")
+    assert keeper.events()[-1] == "access.request.denied"
+    assert keeper.ground.rows("SELECT name FROM keys.wrapped WHERE name LIKE 'link/%'") == []
+
+
+def test_who_saw_somebody_is_asked_by_the_kinds_of_its_dataset(keeper: Keeper) -> None:
+    asked = {
+        "event": "access.seen.asked", "post": "district.auditor", "domain": "990101000000", "dataset": "resident",
+        "purpose": "access_review", "detail": {"case": "case 7"},
+    }  # fmt: skip
+    with pytest.raises(DeniedError, match=r"keeper\.link\.unknown"):
+        keeper.service.link(OWNER, "p.xu", asked, "credit_code", "91440000MA5000000X")
+    assert keeper.service.link(OWNER, "p.xu", asked, "citizen_number", "990101199001010018")
+
+
+@pytest.mark.parametrize("bitmap", [None, BitMap().serialize()])
+def test_what_shows_a_record_about_somebody_says_about_whom(keeper: Keeper, bitmap: bytes | None) -> None:
+    """Or who was erased would be opened, and nobody could ask who saw him."""
+    with pytest.raises(DeniedError, match=r"access\.subjects\.unsaid"):
+        keeper.service.append(OWNER, "p.tang", claim(), bitmap)
+    asked = claim("access.comparison.authorised", fields={}, detail={"record": 7})
+    with pytest.raises(DeniedError, match=r"access\.subjects\.unsaid"):
+        keeper.service.compare(
+            OWNER, "p.tang", asked, BitMap().serialize(), [keeper.cell()], {"name": ("张三", None)}
+        )
+
+
 def test_nobody_raises_an_own_budget_and_no_client_says_it_was_raised(keeper: Keeper) -> None:
     until = (keeper.ground.clock.at + timedelta(days=1)).isoformat()
     consent = {
@@ -219,6 +338,24 @@ def test_nobody_raises_an_own_budget_and_no_client_says_it_was_raised(keeper: Ke
     assert "raised" not in keeper.bodies()[-1]["detail"]
     keeper.service.append(OWNER, "p.tang", claim(), many)
     assert keeper.bodies()[-1]["detail"]["raised"] == given.index
+
+
+def test_more_of_a_dataset_is_agreed_to_by_who_answers_for_it(keeper: Keeper) -> None:
+    """Security staff, the chief data officer of its department, the district's; not any other department's."""
+    until = (keeper.ground.clock.at + timedelta(days=1)).isoformat()
+    consent = {
+        "event": "access.budget.raised", "dataset": "resident", "purpose": "grassroots_service",
+        "detail": {"for": "p.tang", "subjects": 1000, "until": until, "reason": "census round"},
+    }  # fmt: skip
+    for person, post in (
+        ("p.deng", "district.security_officer"),
+        ("p.wu", "psb.cdo"),
+        ("p.song", "district.cdo"),
+    ):
+        keeper.service.append(OWNER, person, consent)
+        assert keeper.bodies()[-1]["post"] == post
+    with pytest.raises(DeniedError, match=r"identity\.post\.not_held"):
+        keeper.service.append(OWNER, "p.ren_chuntong", consent)
 
 
 def test_a_comparison_tells_no_value_and_its_ticket_opens_none(keeper: Keeper) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -148,6 +150,22 @@ def test_without_a_review_in_time_it_is_escalated_once_also_by_a_keeper_that_sta
         review(keeper, OFFICER, declared)
         assert again.findings(OWNER, None) == []
         again.append(OWNER, HEAD, glass())
+    finally:
+        again.close()
+
+
+def test_it_is_escalated_to_a_post_that_somebody_holds(keeper: Keeper) -> None:
+    policies = keeper.home.policies
+    officer = next(h for h in policies.holdings if h.role == "security_officer")
+    left = replace(officer, post="former.security_officer", valid_until=date(2026, 6, 1))
+    keeper.home = replace(keeper.home, policies=replace(policies, holdings=(left, *policies.holdings)))
+    keeper.service.append(OWNER, HEAD, glass())
+    keeper.service.close()
+    keeper.ground.clock.pass_(25 * HOUR)
+    again = keeper.started()
+    try:
+        again.tend()
+        assert last(keeper, "access.emergency.escalated")["detail"]["owner_post"] == officer.post
     finally:
         again.close()
 
