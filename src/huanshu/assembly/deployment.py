@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from huanshu.assembly.fresh_home import home_now
 from huanshu.auditlog import HeadFile, Signer, create_head, create_signing_key
-from huanshu.catalog import Home, read_home
+from huanshu.catalog import Home
 from huanshu.errors import ContentError, Text, UnavailableError, Where
 from huanshu.keeper.root import RootPlace, make_root
 from huanshu.settings import Settings
@@ -96,7 +97,7 @@ def create(settings: Settings, fill: Callable[[str, str], None] | None = None) -
     ``deployment.json`` is written, which is the last step. Leaves embedded servers running.
 
     ``fill`` is told each server's name and administrator's URL while its databases are empty (a restore)."""
-    home = read_home(settings.home)
+    home = home_now(settings.home)
     for folder in (settings.state, settings.keeper_folder, settings.intake_folder, settings.reports_folder):
         folder.mkdir(parents=True, exist_ok=True)
     # Other accounts may walk to the socket, and no further.

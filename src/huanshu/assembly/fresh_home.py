@@ -57,13 +57,14 @@ class FreshHome:
 
 
 @lru_cache(maxsize=4)
-def _kept(path: Path) -> FreshHome:
+def home_at(path: Path) -> FreshHome:
+    """The home at ``path``, the same for everybody in this process: one of them reads it."""
     return FreshHome(path)
 
 
 def home_now(path: Path) -> Home:
     """The home at ``path``; what this process has read before is read again only when it changed."""
-    return _kept(path)()
+    return home_at(path)()
 
 
 #: Most files of a home lie here, and ``read_home`` reads none of them.

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from huanshu import telemetry
 from huanshu.access import Enforcer
 from huanshu.assembly.deployment import Deployment, root_place
-from huanshu.assembly.fresh_home import FreshHome
+from huanshu.assembly.fresh_home import home_at
 from huanshu.assembly.watch import Watch
 from huanshu.auditlog import (
     HeadFile,
@@ -73,7 +73,7 @@ def build_service(
 ) -> Service:
     """The service over a deployment. All but the deployment is for a range's control arm and for tests."""
     settings = deployment.settings
-    home = FreshHome(settings.home)
+    home = home_at(settings.home)
     now = clock or clock_of(home())
     url = deployment.roles["huanshu_keeper"]
     origins = complete_reopening(deployment, home())
@@ -115,7 +115,7 @@ def watch_over(
     deployment: Deployment, service: Service, clock: Callable[[], datetime] | None = None
 ) -> Watch:
     """The alerts' watch over a service's log."""
-    home, url = FreshHome(deployment.settings.home), deployment.roles["huanshu_keeper"]
+    home, url = home_at(deployment.settings.home), deployment.roles["huanshu_keeper"]
     now = clock or clock_of(home())
     return Watch(home, lambda: connect(url), lambda: service.size, now, service.open_finding)
 
@@ -143,7 +143,7 @@ def closed_service(
     """What serves where the ordinary keeper refused to start: only when what the log lacks can be given up, otherwise
     TamperedError. ``clock`` and ``rule`` are for a range."""
     settings = deployment.settings
-    home, url = FreshHome(settings.home), deployment.roles["huanshu_keeper"]
+    home, url = home_at(settings.home), deployment.roles["huanshu_keeper"]
     head = HeadFile(settings.keeper_folder / "head")
     origins = Origins.of(Signer.load(settings.keeper_folder / "log.key"), home().log_origin, head.read())
     published, now = PublishedLog(settings.log_folder), clock or clock_of(home())

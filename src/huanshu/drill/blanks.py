@@ -15,7 +15,7 @@ from pathlib import Path
 
 from huanshu.assembly import create
 from huanshu.assembly.deployment import server_folder
-from huanshu.catalog import read_home
+from huanshu.assembly.fresh_home import home_now
 from huanshu.settings import Settings
 
 _blanks: dict[str, Path] = {}
@@ -26,7 +26,7 @@ def lay_blank_servers(settings: Settings) -> None:
     """Put blank embedded servers where ``create`` looks for its own. Nothing is put where a server is given by URL."""
     if settings.database_url is not None:
         return
-    for name in ("district", *sorted({d.store for d in read_home(settings.home).policies.domains} - {""})):
+    for name in ("district", *sorted({d.store for d in home_now(settings.home).policies.domains} - {""})):
         with _alone:
             if name not in _blanks:
                 _make(settings)

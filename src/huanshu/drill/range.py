@@ -24,7 +24,7 @@ import psycopg
 
 from huanshu.access import Enforcer
 from huanshu.assembly import Deployment, Running, create, open_deployment
-from huanshu.assembly.fresh_home import FreshHome
+from huanshu.assembly.fresh_home import home_at
 from huanshu.assembly.keeper_process import build_service, clock_of, closed_service, watch_over
 from huanshu.assembly.sandbox import Sandbox, prepare
 from huanshu.assembly.verifying import verify_deployment
@@ -51,6 +51,7 @@ from huanshu.settings import Settings
 from huanshu_verify import STEPS, Report, Rule
 
 CHUNK = 3  # records per loan: several chunks even of a small sample
+_POLL = 0.02  # seconds until a listener that is told to end has ended
 _BY_THE_CLOCK = frozenset({"log.heartbeat.sent", "log.staleness.ended"})
 
 
@@ -84,7 +85,7 @@ class Range:
         for part in ("policies", "expectations", "dags", "audit"):
             shutil.copytree(home / part, self._folder / "home" / part)
         self.settings = Settings(self._folder / "home", self._folder / "state", "en")
-        self._home = FreshHome(self.settings.home)
+        self._home = home_at(self.settings.home)
         self._enforcer, self._recalled, self._freshness = enforcer, recalled, freshness
         self._watched = watched
         self._erased = erased
@@ -114,7 +115,7 @@ class Range:
         self.stop_keeper()
         if hasattr(self, "deployment"):
             for name in self.deployment.embedded:
-                self.deployment.server(name).stop()
+                self.deployment.server(name).abandon()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     # -- parts ----------------------------------------------------------------------------------
@@ -151,7 +152,7 @@ class Range:
     def _serve(self, server: Listener) -> None:
         self.stop_keeper()
         self._server = server
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(_POLL,), daemon=True).start()
 
     def clock(self) -> datetime:
         """The range's wall clock: this machine's, and what ``pass_`` has added."""

@@ -50,7 +50,7 @@ class Outside:
             create(self._folder / name, f"{name}.example/witness", [vkey])
             state = State(self._folder / name).__enter__()
             server = WitnessServer(state, "127.0.0.1", 0, clock=lambda: self._range.clock().timestamp())
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
             self._states.append(state)
             self._servers.append(server)
             lines.append(f"witness {name} {state.vkey} http://127.0.0.1:{server.server_address[1]}\n")
@@ -95,7 +95,7 @@ class Outside:
         lines = []
         for name, state in zip(_NAMES, self._states, strict=True):
             server = WitnessServer(state, "127.0.0.1", 0, clock=lambda: self._range.clock().timestamp())
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
             self._servers.append(server)
             lines.append(f"witness {name} {state.vkey} http://127.0.0.1:{server.server_address[1]}\n")
         self._named(lines)

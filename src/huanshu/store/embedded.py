@@ -142,11 +142,18 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """Stop at once but cleanly (fast mode); does nothing when it does not run."""
+        self._stop("fast")
+
+    def abandon(self) -> None:
+        """Stop as in a crash (immediate mode), for a folder that nobody will look into again."""
+        self._stop("immediate")
+
+    def _stop(self, mode: str) -> None:
         if not self.folder.exists():
             return
         with self._alone():
             if self.running:
-                self._run("pg_ctl", "stop", "-m", "fast", "-w", "-s", "-D", str(self._data))
+                self._run("pg_ctl", "stop", "-m", mode, "-w", "-s", "-D", str(self._data))
             if self.socket_folder != self._socket:
                 shutil.rmtree(self.socket_folder, ignore_errors=True)
 
