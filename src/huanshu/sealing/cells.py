@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 
@@ -32,8 +32,7 @@ _VERSION = b"huanshu/cell/1"
 _ROW = struct.Struct(">QI")
 
 
-@dataclass(frozen=True, slots=True)
-class CellContext:
+class CellContext(NamedTuple):
     """What a column's cells are bound to, beside record and version."""
 
     domain: str
@@ -44,15 +43,15 @@ class CellContext:
 
     def bound(self) -> bytes:
         """The constant associated data of the column."""
-        return _bound(self.domain, self.dataset, self.field, self.rung, self.epoch)
+        return _bound(self)
 
 
 @lru_cache(maxsize=4096)
-def _bound(domain: str, dataset: str, field: str, rung: str, epoch: int) -> bytes:
+def _bound(context: CellContext) -> bytes:
     """Names only, no value and no key: kept, because a record alone would spend a third of its time on it."""
-    named = [name.encode() for name in (domain, dataset, field, rung)]
+    named = [name.encode() for name in (context.domain, context.dataset, context.field, context.rung)]
     parts = b"".join(struct.pack(">I", len(raw)) + raw for raw in named)
-    return _VERSION + parts + struct.pack(">I", epoch)
+    return _VERSION + parts + struct.pack(">I", context.epoch)
 
 
 def seal_column(
