@@ -280,6 +280,16 @@ def rules_changed(d: Place) -> Callable[[], None]:
     return lambda: None
 
 
+def unseconded(d: Place) -> Callable[[], None]:
+    d.edit("policies/limits.yaml", "deliver_alone: 50000", "deliver_alone: 1")
+    d.adopt()
+    assert d.command(f"huanshu flow revoke {DELIVERY} --as p.lin")[0] == 0
+    assert d.command(f"huanshu flow approve {DELIVERY} --until 2027-06-30 --as p.lin")[0] == 0
+    d.change()
+    assert d.deliver_far() == 5
+    return lambda: None
+
+
 def not_granted(d: Place) -> Callable[[], None]:
     d.change()
     rules = d.settings.home / "policies/rules/department.csv"
@@ -550,6 +560,7 @@ TABLE = [
     Provoked(chunk_changed, again="value_changed"),
     Provoked(receiver_changed),
     Provoked(log_changed),
+    Provoked(unseconded),  # from here on every delivery is one that two have agreed to
     Provoked(held),  # last: putting the communities back would be held again
 ]
 

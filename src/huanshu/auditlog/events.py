@@ -71,6 +71,7 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "key.sender.enrolled": _shape("sender public_key", "post"),
     "approval.flow.granted": _shape("flow digest until", "post dataset"),
     "approval.flow.revoked": _shape("flow digest", "post dataset"),
+    "approval.flow.seconded": _shape("flow digest approval", "post dataset"),
     "exchange.intake.authorised": _shape("batch sequence sender records until", _AUTHORISED),
     "exchange.intake.promoted": _shape(
         "batch authorised good quarantined unchanged withdrawn rules warnings written",

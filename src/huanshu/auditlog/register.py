@@ -109,6 +109,7 @@ class Register:
         self.emergencies = Emergencies()
         self._proposal: Proposal | None = None
         self._approvals: dict[tuple[str, str], Approval] = {}
+        self._seconded: set[int] = set()
         self._senders: dict[str, str] = {}
         self._orders: dict[int, Mapping[str, Any]] = {}
         self._findings: dict[str, Mapping[str, Any]] = {}
@@ -136,7 +137,7 @@ class Register:
                 self._bundle(entry)
             case "key.sender.enrolled":
                 self._senders[str(detail["sender"])] = str(detail["public_key"])
-            case "approval.flow.granted" | "approval.flow.revoked":
+            case "approval.flow.granted" | "approval.flow.revoked" | "approval.flow.seconded":
                 self._consent(entry)
             case "quarantine.repair.ordered":
                 self._orders[entry.index] = entry.body
@@ -172,10 +173,12 @@ class Register:
         self.policy_digest, self.answerable, self._proposal = str(detail["digest"]), person, None
 
     def _consent(self, entry: Entry) -> None:
-        """To a flow's digest: given, or taken back."""
+        """To a flow's digest: given, taken back, or agreed to by another person."""
         detail = entry.body["detail"]
         flow, digest = str(detail["flow"]), str(detail["digest"])
-        if entry.event == "approval.flow.revoked":
+        if entry.event == "approval.flow.seconded":
+            self._seconded.add(int(detail["approval"]))
+        elif entry.event == "approval.flow.revoked":
             self._approvals.pop((flow, digest), None)
         else:
             person, post = str(entry.body["person"]), str(entry.body["post"])
@@ -186,6 +189,10 @@ class Register:
         """The last proposal, when it is of exactly this pair; whatever was adopted since has ended it."""
         found = self._proposal
         return found if found is not None and (found.before, found.digest) == (before, digest) else None
+
+    def seconded(self, approval: int) -> bool:
+        """Whether another person has agreed to the approval of entry ``approval``."""
+        return approval in self._seconded
 
     def approval(self, flow: str, digest: str) -> Approval | None:
         """The standing approval of exactly this digest; the caller compares its end with the time."""

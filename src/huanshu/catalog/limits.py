@@ -22,6 +22,8 @@ _CEILINGS: Final = {
     "export_alone": 10_000,
     "misses_per_day": 200,
 }
+#: Of later date: a file without them has the strict ones, so that what was adopted before can still be read.
+_LATER: Final = {"deliver_alone": 200_000}
 _HOURS: Final = {"hours": 4, "review_hours": 24}
 
 
@@ -30,8 +32,9 @@ def read_limits(folder: Folder, roles: Collection[str]) -> Limits:
     if not folder.holds(LIMITS):
         return Limits()
     root = document(folder, LIMITS)
-    said = root.mapping((*_CEILINGS, "emergency"))
-    numbers = {name: said[name].integer(1, most) for name, most in _CEILINGS.items()}
+    said = root.mapping((*_CEILINGS, "emergency"), tuple(_LATER))
+    known = {name: most for name, most in {**_CEILINGS, **_LATER}.items() if name in said}
+    numbers = {name: said[name].integer(1, most) for name, most in known.items()}
     return Limits(**numbers, emergency=_emergency(said["emergency"], roles))
 
 

@@ -394,6 +394,8 @@ class Limits:
     subjects_per_month: int = 1_000
     export_alone: int = 2_000
     misses_per_day: int = 30
+    #: Residents that one delivery brings to one receiver on one person's approval.
+    deliver_alone: int = 20_000
     emergency: Emergency = Emergency()
 
 

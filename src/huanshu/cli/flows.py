@@ -1,4 +1,4 @@
-"""``huanshu flow``: list, plan, approve, revoke, run, resume, diagnose."""
+"""``huanshu flow``: list, plan, approve, second, revoke, run, resume, diagnose."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from huanshu.exchange.intake import IntakeOutcome, run_intake
 from huanshu.exchange.resuming import Resumption, resumable
 from huanshu.exchange.resuming import resume as resume_run
 from huanshu.exchange.runs import complete_run, run_delivery
-from huanshu.identity import approve_flow, revoke_flow
+from huanshu.identity import approve_flow, revoke_flow, second_flow
 
 app = typer.Typer(no_args_is_help=True, help="Declared exchanges: plan, approve, run, diagnose. 流向。")
 Name = Annotated[str, typer.Argument(help="Flow id: the file's stem in dags/flows.")]
@@ -84,6 +84,18 @@ def approve(
     with running(CONTEXT.settings, CONTEXT.acting_as) as here:
         ticket = approve_flow(here.keeper, here.home, name, day)
     CONTEXT.speech.tell(Text(f"approved: entry {ticket.index}", f"已批准：条目 {ticket.index}"))
+    CONTEXT.speech.result({"entry": ticket.index})
+
+
+@app.command()
+def second(name: Name) -> None:
+    """Agree to a flow's approval, as somebody else: needed where one delivery brings a receiver more residents than
+    policies/limits.yaml lets one person alone let go. A security officer, or the chief data officer of its data. 附议。
+
+    Example: huanshu --as p.chen flow second resident.district_to_communities"""
+    with running(CONTEXT.settings, CONTEXT.acting_as) as here:
+        ticket = second_flow(here.keeper, here.home, name)
+    CONTEXT.speech.tell(Text(f"seconded: entry {ticket.index}", f"已附议：条目 {ticket.index}"))
     CONTEXT.speech.result({"entry": ticket.index})
 
 

@@ -18,7 +18,7 @@ from huanshu.errors import DeniedError, HuanshuError, Text
 from huanshu.exchange.ground import Pause, no_pause
 from huanshu.exchange.runs import run_delivery
 from huanshu.gate.read import Asked, read
-from huanshu.identity import adopt_policies, propose_policies
+from huanshu.identity import adopt_policies, propose_policies, second_flow
 
 _WAIT: Final = 10.0
 
@@ -171,7 +171,48 @@ def broken_glass(home: Path, drill: Drill) -> list[Arm]:
     return [attack, control, twin]
 
 
+def large_delivery(home: Path, drill: Drill) -> list[Arm]:
+    """Who may approve a flow sends out more residents at once than one person alone lets go."""
+    actors = drill.actors
+    receiver, dataset = actors["domain"], actors["dataset"]
+    with Range(home, edit=_one_alone) as range_:
+        range_.take_in(actors["intake"])
+        refused, loans = _deliver(range_, actors), range_.loans()
+        own = _try(range_, actors["person"], lambda k, h: second_flow(k, h, actors["delivery"]))
+        stopped = (
+            (_code(refused), _code(own)) == ("exchange.delivery.unseconded", "identity.person.same")
+            and range_.slice_records(dataset, receiver) == []
+            and isinstance(_deliver(range_, actors), DeniedError)
+            and range_.loans() == loans
+        )
+        attack = Arm(
+            ATTACK,
+            stopped,
+            Text(
+                "no key is lent on one approval, and its giver does not second it himself",
+                "仅凭一人批准不借出密钥，批准人亦不得自行附议",
+            ),
+        )
+        agreed = _try(range_, actors["second"], lambda k, h: second_flow(k, h, actors["delivery"]))
+        twin = Arm(
+            TWIN,
+            agreed is None
+            and _deliver(range_, actors) is None
+            and range_.slice_records(dataset, receiver) == range_.due_records(dataset, receiver) != [],
+            Text("after a second person has agreed it arrives", "经第二人附议后到达"),
+        )
+    with Range(home) as open_range:
+        open_range.take_in(actors["intake"])
+        control = Arm(
+            CONTROL,
+            _deliver(open_range, actors) is None and open_range.slice_records(dataset, receiver) != [],
+            Text("below the limit, one person's approval is enough", "未达上限时一人批准即可交付"),
+        )
+    return [attack, control, twin]
+
+
 VERBS: Final[Mapping[str, Callable[[Path, Drill], list[Arm]]]] = {
+    "large_delivery": large_delivery,
     "self_approval": self_approval,
     "revoke_race": revoke_race,
     "broken_glass": broken_glass,
@@ -288,6 +329,13 @@ def _a_day_later(range_: Range, wait: float = _WAIT) -> bool:
             return True
         time.sleep(0.2)
     return False
+
+
+def _one_alone(home: Path) -> None:
+    """A limit that the sample is above of."""
+    path = home / "policies/limits.yaml"
+    kept = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("deliver_alone:")]
+    path.write_text("\n".join([*kept, "deliver_alone: 1"]) + "\n", "utf-8")
 
 
 def _owner_is(actors: Mapping[str, Any]) -> Callable[[Path], None]:

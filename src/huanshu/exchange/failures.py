@@ -247,6 +247,24 @@ FAILURES: Final[tuple[Failure, ...]] = (
         ("exchange.flow.unapproved", "keeper.ticket.approval_ended"),
     ),
     Failure(
+        "unseconded",
+        Text(
+            "A delivery brings one receiver more residents than one person alone lets go (policies/limits.yaml)",
+            "一次交付的主体数超过一人单独批准的上限（policies/limits.yaml）",
+        ),
+        "security",
+        Text(
+            "somebody else than the approver looks at what goes where", "由批准人以外的人员核实交付内容与去向"
+        ),
+        ("huanshu flow second {flow}{security}", RESUME),
+        Text(
+            "cut the flow into smaller ones, or raise the limit to get it through",
+            "拆分流向或为放行而提高上限",
+        ),
+        ("exchange.delivery.unseconded",),
+        waits=_RECEIVERS,
+    ),
+    Failure(
         "rules_changed",
         Text(
             "Rules changed, or a grant ended, while a delivery ran; it stopped within one chunk",

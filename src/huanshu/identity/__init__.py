@@ -73,6 +73,14 @@ def approve_flow(keeper: Keeper, home: Home, name: str, until: date) -> Ticket:
     )
 
 
+def second_flow(keeper: Keeper, home: Home, name: str) -> Ticket:
+    """Agree, as another person, to the approval of a flow whose deliveries are large."""
+    digest = home.flows[name].digest if name in home.flows else ""
+    return keeper.append(
+        {"event": "approval.flow.seconded", "flow": {"id": name}, "detail": {"digest": digest}}
+    )
+
+
 def revoke_flow(keeper: Keeper, name: str) -> Ticket:
     """Take the approval back; a running delivery stops within one chunk."""
     return keeper.append({"event": "approval.flow.revoked", "flow": {"id": name}, "detail": {}})

@@ -9,6 +9,7 @@ Rules
     policy.bundle.*                  see ``adopting``
     key.sender.enrolled              holder of a security_officer post    —
     approval.flow.granted / .revoked holder or deputy of its post         flow digest as read now
+    approval.flow.seconded           see ``large``
     exchange.*.authorised            the flow's approver                  access plan, every field allowed
     exchange.* (settling)            the flow's approver                  the open ticket it settles
     exchange.delivery.signed         holder of a post in the receiver     an arrived delivery to it
@@ -52,6 +53,7 @@ from huanshu.keeper import (
     custody,
     emergency,
     holding,
+    large,
     quarantine,
     retention,
     tracing,
@@ -230,7 +232,7 @@ class Admission:
         self, asker: Asker, claim: Claim, flow: Flow, domain: str, plan: Plan, how: str
     ) -> dict[str, Any]:
         body = self.for_flow(asker, claim, flow, domain)
-        until = min(plan.valid_until, self._flow_approval(flow).until)
+        until = min(plan.valid_until, self.flow_approval(flow).until)
         return {
             **body,
             "purpose": flow.purpose,
@@ -355,7 +357,7 @@ class Admission:
             raise _denied("exchange.flow.unknown", "no such flow", "没有该流向")
         return flow
 
-    def _flow_approval(self, flow: Flow) -> Any:
+    def flow_approval(self, flow: Flow) -> Any:
         """The approval of this very digest by a person who holds the accountable post now (invariant 5)."""
         approval = self.register.approval(flow.flow, flow.digest)
         holders = {h.person for h in self.home.policies.holders(flow.accountable_post, self.at)}
@@ -379,7 +381,7 @@ class Admission:
         started the run by hand in Airflow."""
         asker = self._started(asker, claim)
         self.require_runner(asker, flow.accountable_post)
-        approval = self._flow_approval(flow)
+        approval = self.flow_approval(flow)
         named: dict[str, Any] = {"id": flow.flow, "digest": flow.digest, "approval": approval.index}
         if claim["flow"].get("run"):
             named["run"] = claim["flow"]["run"]
@@ -499,6 +501,7 @@ _RULES: Final[Mapping[str, Callable[[Admission, Asker, Claim], dict[str, Any]]]]
     "key.sender.enrolled": Admission._enrolment,
     "approval.flow.granted": Admission._approval,
     "approval.flow.revoked": Admission._approval,
+    **large.RULES,
     "exchange.intake.authorised": Admission._intake,
     "exchange.intake.promoted": Admission._settling,
     "exchange.intake.refused": Admission._settling,

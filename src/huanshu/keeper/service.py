@@ -38,6 +38,7 @@ from huanshu.keeper import (
     counting,
     custody,
     emergency,
+    large,
     proposals,
     tracing,
 )
@@ -705,6 +706,7 @@ class Service:
         if (sought := self._sought(body, claim)) is not None:
             body["detail"] = {**body["detail"], "sought": sought}
         self._require_within(body, seen)
+        large.require_seconded(self._register, self._home.policies.limits, body, seen)
         if body["event"] == "exchange.delivery.authorised":
             replaced = {str(k): base64.b64decode(v) for k, v in claim.get("replaced", {}).items()}
             if replaces := self._recalled.replaced_by(body, replaced):

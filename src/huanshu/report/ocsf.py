@@ -75,6 +75,7 @@ EVENTS: Final[Mapping[str, _Line]] = {
     "key.sender.enrolled": _Line(API, _API_CREATE),
     "approval.flow.granted": _Line(AUTHORIZE, _ASSIGN),
     "approval.flow.revoked": _Line(AUTHORIZE, _OTHER),
+    "approval.flow.seconded": _Line(AUTHORIZE, _ASSIGN),
     "exchange.intake.authorised": _Line(DATASTORE, _WRITE),
     "exchange.intake.promoted": _Line(DATASTORE, _WRITE),
     "exchange.intake.refused": _Line(COMPLIANCE, _OPENED, _NEW, _MEDIUM),

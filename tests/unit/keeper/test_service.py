@@ -188,6 +188,43 @@ def delivered(keeper: Keeper, delivery: str, content: str, **claimed: Any) -> No
     )
 
 
+def test_what_carries_many_takes_another_person_than_the_approver(keeper: Keeper) -> None:
+    approved(keeper, DELIVERY)
+    keeper.home = replace(
+        keeper.home,
+        policies=replace(keeper.home.policies, limits=replace(keeper.home.policies.limits, deliver_alone=2)),
+    )
+    keeper.service.close()
+    keeper.vault.use(connect(keeper.ground.keeper_url))
+    keeper.service = keeper.started()
+    detail = {"delivery": "d" * 64, "content": "d" * 64, "receiver": HERE, "upserts": 2, "withdrawals": 0}
+    asked = {"event": "exchange.delivery.authorised", "flow": {"id": DELIVERY, "run": "r"}, "detail": detail}
+
+    def code(upserts: int, subjects: int) -> str:
+        said = {**asked, "detail": {**detail, "upserts": upserts, "delivery": f"{upserts}{subjects}" * 32}}
+        try:
+            keeper.service.append(OWNER, None, said, BitMap(range(subjects)).serialize())
+        except DeniedError as denied:
+            return denied.code
+        return ""
+
+    assert [code(2, 2), code(3, 2), code(2, 3)] == ["", *["exchange.delivery.unseconded"] * 2]
+    digest = keeper.home.flows[DELIVERY].digest
+    seconded = {"event": "approval.flow.seconded", "flow": {"id": DELIVERY}, "detail": {"digest": digest}}
+    for person, refused in (("p.lin", "identity.person.same"), ("p.tang", "identity.post.not_held"),
+                            ("p.ren_chuntong", "identity.post.not_held")):  # fmt: skip
+        with pytest.raises(DeniedError, match=refused.replace(".", r"\.")):
+            keeper.service.append(OWNER, person, seconded)
+    other = {**seconded, "detail": {"digest": "0" * 64}}
+    with pytest.raises(DeniedError, match=r"approval\.flow\.other_digest"):
+        keeper.service.append(OWNER, "p.chen", other)
+    assert code(3, 2) == "exchange.delivery.unseconded"
+    keeper.service.append(OWNER, "p.wu", seconded)
+    assert [code(3, 2), code(2, 3)] == ["", ""]
+    approved(keeper, DELIVERY)  # anew: that is another approval
+    assert code(4, 2) == "exchange.delivery.unseconded"
+
+
 def test_a_delivery_that_names_nobody_is_not_authorised(keeper: Keeper) -> None:
     """Its keys would be lent, and the question who saw whom would pass it over."""
     approved(keeper, DELIVERY)
