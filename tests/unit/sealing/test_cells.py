@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from hypothesis import given
@@ -43,7 +41,7 @@ def test_a_cell_does_not_open_under_another_context(change: str) -> None:
     (cell,) = seal_column(KEY, HERE, 60, [1], [1], ["张三"])
     other: str | int = 2 if change == "epoch" else "elsewhere"
     with pytest.raises(TamperedError, match=r"sealing\.cell\.refused"):
-        open_column(KEY, dataclasses.replace(HERE, **{change: other}), [1], [1], [cell])
+        open_column(KEY, HERE._replace(**{change: other}), [1], [1], [cell])
 
 
 @pytest.mark.parametrize(("record", "version"), [(2, 1), (1, 2), (1, 0)])

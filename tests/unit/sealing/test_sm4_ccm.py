@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -141,8 +139,8 @@ def test_every_single_bit_and_every_other_place_is_refused(rows: int) -> None:
     attempts += [(KEY, HERE, versions, swapped), (KEY, HERE, versions - 1, sealed)]
     attempts += [(SM4_MARK + KEY[:3:-1], HERE, versions, sealed), (bytes(range(64)), HERE, versions, sealed)]
     for change in ("domain", "dataset", "field", "rung"):
-        attempts.append((KEY, dataclasses.replace(HERE, **{change: "elsewhere"}), versions, sealed))
-    attempts.append((KEY, dataclasses.replace(HERE, epoch=2), versions, sealed))
+        attempts.append((KEY, HERE._replace(**{change: "elsewhere"}), versions, sealed))
+    attempts.append((KEY, HERE._replace(epoch=2), versions, sealed))
     seen = set()
     for key, context, when, cells in attempts:
         with pytest.raises(TamperedError) as refusal:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -122,13 +120,13 @@ def test_every_single_bit_of_cell_place_and_time_is_refused_alike(profile: str) 
         refuse(5 ^ 1 << bit, 3, HERE, cell)
     for bit in range(31):
         refuse(5, 3 ^ 1 << bit, HERE, cell)
-        refuse(5, 3, dataclasses.replace(HERE, epoch=HERE.epoch ^ 1 << bit), cell)
+        refuse(5, 3, HERE._replace(epoch=HERE.epoch ^ 1 << bit), cell)
     for name in ("domain", "dataset", "field", "rung"):
         text = getattr(HERE, name).encode()
         for bit in range(7 * len(text)):
             at, low = divmod(bit, 7)
             other = text[:at] + bytes([text[at] ^ 1 << low]) + text[at + 1 :]
-            refuse(5, 3, dataclasses.replace(HERE, **{name: other.decode()}), cell)
+            refuse(5, 3, HERE._replace(**{name: other.decode()}), cell)
     for other_cell in (b"", cell[:-1], cell[1:], cell + b"\0", cell[:16], cell[:28]):
         refuse(5, 3, HERE, other_cell)
     assert len(told) == 1
@@ -138,6 +136,6 @@ def test_every_single_bit_of_cell_place_and_time_is_refused_alike(profile: str) 
 
 def test_a_border_between_fields_of_the_context_cannot_be_moved() -> None:
     cell = seal_value(KEYS["aes"], HERE, 1, 1, "x")
-    moved = dataclasses.replace(HERE, dataset="residentn", field="ote")
+    moved = HERE._replace(dataset="residentn", field="ote")
     with pytest.raises(TamperedError):
         open_value(KEYS["aes"], moved, 1, 1, cell)
