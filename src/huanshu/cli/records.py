@@ -153,28 +153,23 @@ def seen(
             _tell_resident(here, answer, case, usage=usage, offset=offset, limit=limit)
             return
     CONTEXT.speech.table(
-        Text(
-            f"Seen, by the log up to entry {answer.entry}", f"查看情况（日志截至条目 {answer.entry}）"
-        ),
+        Text(f"Seen, by the log up to entry {answer.entry}", f"查看情况（日志截至条目 {answer.entry}）"),
         [
             Text("how", "方式"),
-            Text("purpose", "用途"),
-            Text("post", "岗位"),
-            Text("department", "部门"),
+            Text("what for, by which post, who answers for it", "用途、岗位、责任人"),
             Text("about", "所涉域"),
-            Text("persons", "责任人"),
-            Text("entries", "条目"),
-            Text("first", "首次"),
-            Text("last", "末次"),
+            Text("entries, first and last", "条目、首次与末次"),
         ],
         [
             (
-                _HOW[g.how], g.purpose, g.post, g.department, g.domain, ", ".join(g.persons),
-                ", ".join(map(str, g.entries)), g.first[:16], g.last[:16],
+                _HOW[g.how],
+                f"{g.purpose}\n{g.post} ({g.department})\n{', '.join(g.persons)}",
+                g.domain,
+                f"{', '.join(map(str, g.entries))}\n{_minute(g.first)}\n{_minute(g.last)}",
             )
             for g in answer.groups
         ],
-    )  # fmt: skip
+    )
     for gap in answer.gaps:
         CONTEXT.speech.tell(
             Text(
@@ -228,6 +223,10 @@ def _tell_resident(here: Running, answer: WhoSaw, case: str, *, usage: bool, off
     for line in lines:
         speech.tell(line)
     speech.result({"en": [line.en for line in lines], "zh": [line.zh for line in lines]})
+
+
+def _minute(instant: str) -> str:
+    return instant[:16].replace("T", " ")
 
 
 _HOW = {
