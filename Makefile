@@ -8,7 +8,7 @@ INTO   := VIRTUAL_ENV="$(CURDIR)/$(VENV)"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: bench-access differential faults bench-delivery bench-log bench-sealing full-scale help setup demo demo-real up check test test-slow crash format lock clean
+.PHONY: bench-access bench-counting differential faults bench-delivery bench-log bench-sealing full-scale help setup demo demo-real up check test test-slow crash format lock clean
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,6 +77,9 @@ bench-log: $(STAMP) ## Appending, acknowledging, proving, who saw whom, into ben
 	$(BIN)/python benchmarks/log.py
 	$(BIN)/python benchmarks/who_saw.py
 	$(BIN)/python benchmarks/fsck.py
+
+bench-counting: $(STAMP) ## Counting over the sealed birth dates of a district, into benchmarks/results (RECORDS=… for a short run)
+	$(BIN)/python benchmarks/counting.py --records $(RECORDS)
 
 # oso wants a cffi that our cryptography no longer takes: it has an environment of its own, by its own lock.
 OSO := $(VENV)/oso/.installed

@@ -23,11 +23,17 @@ def test_starting_an_older_deployment_applies_what_it_lacks(tmp_path: Path) -> N
             for table in TABLES:
                 owner.execute(f"DROP TABLE district.{table} CASCADE".encode())
             owner.execute("DELETE FROM schema_migration WHERE name LIKE '0003%'")
+        with connect_to(
+            stack.deployment.roles["huanshu_app"]
+        ) as app:  # a dataset of before the keeper counted
+            app.execute("CREATE TABLE district.resident (record bigint)")
     with Stack(settings):
         running = connect(settings)
         with running.district() as district:
             for table in TABLES:
                 assert district.execute(f"SELECT count(*) FROM district.{table}".encode()).fetchone() == (0,)
+        with connect_to(stack.deployment.roles["huanshu_keeper"]) as keeper:
+            assert keeper.execute("SELECT count(*) FROM district.resident").fetchone() == (0,)
         after = running.keeper.status()
     assert (before["size"], before["root"]) == (after["size"], after["root"])
     assert before["size"] > 0

@@ -135,7 +135,7 @@ def ground(kept_roles: dict[str, str], server: EmbeddedServer, tmp_path: Path) -
     made = Ground(kept_roles, server.admin_url, tmp_path)
     with connect(made.tamper_url) as admin:
         admin.execute(
-            b"TRUNCATE log.entry, log.checkpoint, log.bitmap, log.loan, keys.wrapped RESTART IDENTITY"
+            b"TRUNCATE log.entry, log.checkpoint, log.bitmap, log.loan, keys.wrapped, told.counted RESTART IDENTITY"
         )
     yield made
     made.close()

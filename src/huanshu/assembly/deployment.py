@@ -34,6 +34,7 @@ from huanshu.store.roles import (
     prepare_district,
     prepare_receiver,
     role_url,
+    show_keeper_all,
 )
 
 DISTRICT_SERVER = "district"
@@ -89,7 +90,10 @@ def upgrade(deployment: Deployment) -> list[str]:
 
 def _migrate(roles: dict[str, str]) -> list[str]:
     with connect(roles["huanshu_owner"]) as owner:
-        return migrate(owner)
+        applied = migrate(owner)
+    with connect(roles["huanshu_app"]) as app:
+        show_keeper_all(app)
+    return applied
 
 
 def create(settings: Settings, fill: Callable[[str, str], None] | None = None) -> Deployment:

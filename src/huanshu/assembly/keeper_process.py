@@ -47,6 +47,7 @@ from huanshu.keeper.server import Listener, Server, forbid_core_files
 from huanshu.keeper.service import Parts, Service
 from huanshu.keeper.tending import Tending
 from huanshu.keeper.vault import Vault, require_profile
+from huanshu.keeper.vouched import Rows
 from huanshu.store import connect
 
 
@@ -66,6 +67,7 @@ def build_service(
     erased: Callable[[Register, OpenBitmap], ErasedSubjects] = ErasedSubjects,
     budgets: Callable[[OpenBitmap], Budgets] = Budgets,
     reader: type[Reader] = Reader,
+    rows: type[Rows] = Rows,
     second: SecondPerson | None = None,
     reread: Callable[[Callable[[], Home]], Callable[[], Home]] = lambda home: home,
     another: Callable[[str, str], None] = require_another,
@@ -104,6 +106,7 @@ def build_service(
             erased=erased,
             budgets=budgets,
             reader=reader,
+            rows=rows,
             second=second or SecondPerson(),
             another=another,
             due=due,

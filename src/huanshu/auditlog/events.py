@@ -106,8 +106,9 @@ EVENTS: Final[Mapping[str, Shape]] = {
     "access.record.sought": _shape("", _RECORD),
     "access.record.authorised": _shape("record values until", _VIEWED, "", f"{_CONSENT} sought"),
     "access.comparison.authorised": _shape("record values until", _VIEWED, "", f"{_CONSENT} sought"),
+    "access.column.authorised": _shape("zones values until", f"{_RECORD} how contract", "subjects"),
     "access.count.authorised": _shape(
-        "zones told withheld minimum kept until", f"{_RECORD} how contract", "subjects"
+        "zones told withheld minimum kept until", f"{_RECORD} how contract", "subjects", "opened"
     ),
     "access.emergency.declared": _shape("reason until review_by owner_post", _RECORD),
     "access.emergency.reviewed": _shape("declared verdict reason", "post dataset"),

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
+from numpy.typing import NDArray
 from psycopg.sql import Composable
 from pyroaring import BitMap
 
@@ -21,12 +22,13 @@ from huanshu.exchange.corrections import Origin
 from huanshu.exchange.corrections.message import Message
 from huanshu.exchange.receiving import Numbers, Receiving, digested
 from huanshu.keeper.budgets import SOUGHT, Budgets
-from huanshu.keeper.counting import Reader, Told
+from huanshu.keeper.counting import Asked, Reader, Told
 from huanshu.keeper.erased import ErasedSubjects
 from huanshu.keeper.freshness import Freshness
 from huanshu.keeper.recalled import RecalledRecords
 from huanshu.keeper.reopening import Signature, TwoPersons
 from huanshu.keeper.second_person import SecondPerson
+from huanshu.keeper.vouched import Rows
 from huanshu.sealing.ccm import ccm_encrypt
 from huanshu.sealing.cells import bound_row
 from huanshu.sealing.keys import KeyName, new_key
@@ -129,9 +131,16 @@ class BelievesWhoSeeks(Budgets):
 class TellsEveryNumber(Reader):
     """A judge of counts that withholds none."""
 
-    def ask(self, questions: Sequence[tuple[str, BitMap]]) -> tuple[list[int | None], list[Told]]:
+    def ask(self, least: int, asked: Sequence[Asked]) -> tuple[list[int | None], list[Told]]:  # noqa: ARG002
         """Whatever it is."""
-        return [len(members) for _, members in questions], []
+        return [len(each.members) for each in asked], []
+
+
+class CountsAnyRow(Rows):
+    """A reader of rows that asks nobody whether they are the log's."""
+
+    def require_same(self, listed: NDArray[Any], there: NDArray[Any]) -> None:
+        """Whatever is there."""
 
 
 class OnePersonIsEnough(SecondPerson):

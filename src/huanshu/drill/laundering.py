@@ -20,7 +20,7 @@ from huanshu.errors import TamperedError, Text
 from huanshu.exchange import erasure, written
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.rotation import rotate
-from huanshu.exchange.written import ROW
+from huanshu.keeper.vouched import ROW
 
 _HEAD: Final = struct.calcsize(">QI")
 

@@ -47,6 +47,7 @@ from huanshu.keeper.recalled import OpenBitmap, RecalledRecords
 from huanshu.keeper.reopening import TwoPersons
 from huanshu.keeper.second_person import SecondPerson
 from huanshu.keeper.server import Listener, Server
+from huanshu.keeper.vouched import Rows
 from huanshu.settings import Settings
 from huanshu_verify import STEPS, Report, Rule
 
@@ -58,11 +59,11 @@ _BY_THE_CLOCK = frozenset({"log.heartbeat.sent", "log.staleness.ended"})
 class Range:
     """Use as a context manager. ``enforcer`` replaces the keeper's decider, ``recalled`` and ``erased`` its memory of
     recalls and of erasures, ``another`` its rule that a second person confirms, ``due`` its rule that a rotation has
-    something to do, ``freshness`` its judgement of ages,
-    ``budgets`` its count of what people see, ``reader`` its judge of numbers, ``second`` its asking for a second
-    person, ``reread`` how it reads its home, ``edit`` changes the copied home (control arms only). ``watched``: with
-    the alerts' watch in the keeper, as in every deployment; most drills count entries and go without it. ``blank``:
-    over copies of the process's blank servers, not over servers made anew."""
+    something to do, ``freshness`` its judgement of ages, ``budgets`` its count of what people see, ``reader`` its judge
+    of numbers, ``rows`` what it counts over, ``second`` its asking for a second person, ``reread`` how it reads its
+    home, ``edit`` changes the copied home (control arms only). ``watched``: with the alerts' watch in the keeper, as in
+    every deployment; most drills count entries and go without it. ``blank``: over copies of the process's blank
+    servers, not over servers made anew."""
 
     def __init__(
         self,
@@ -75,6 +76,7 @@ class Range:
         erased: Callable[[Register, OpenBitmap], ErasedSubjects] = ErasedSubjects,
         budgets: Callable[[OpenBitmap], Budgets] = Budgets,
         reader: type[Reader] = Reader,
+        rows: type[Rows] = Rows,
         second: SecondPerson | None = None,
         reread: Callable[[Callable[[], Home]], Callable[[], Home]] = lambda home: home,
         another: Callable[[str, str], None] = require_another,
@@ -90,6 +92,7 @@ class Range:
         self._watched = watched
         self._erased = erased
         self._budgets, self._reader, self._second, self._reread = budgets, reader, second, reread
+        self._rows = rows
         self._another, self._due = another, due
         self._blank = blank
         self._passed = timedelta(0)
@@ -131,6 +134,7 @@ class Range:
             erased=self._erased,
             budgets=self._budgets,
             reader=self._reader,
+            rows=self._rows,
             second=self._second,
             reread=self._reread,
             another=self._another,

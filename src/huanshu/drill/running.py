@@ -7,6 +7,7 @@ from pathlib import Path
 
 from huanshu.drill import (
     approving,
+    choosing,
     correcting,
     counting,
     custody,
@@ -34,6 +35,7 @@ __all__ = ["Arm", "Outcome", "run_drill"]
 
 VERBS = {
     **verbs.VERBS,
+    **choosing.VERBS,
     **correcting.VERBS,
     **custody.VERBS,
     **laundering.VERBS,

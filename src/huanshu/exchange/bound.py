@@ -15,8 +15,8 @@ from typing import Final
 import psycopg
 
 from huanshu.errors import TamperedError, Text, UnavailableError
-from huanshu.exchange import written
 from huanshu.keeper.client import Keeper
+from huanshu.keeper.vouched import written_digest
 
 #: An effect is told some milliseconds after it is there; after that it was killed in between.
 _PATIENCE: Final = 3.0
@@ -101,7 +101,7 @@ class Bound:
     def _compared(self, name: str) -> dict[str, bytes]:
         """The lists of a batch by their digests, which are those that its entry binds."""
         found = self._digests(name)
-        if written.digest(found) != self._bound(name):
+        if written_digest(found) != self._bound(name):
             raise self.changed(name)
         self._lists[name] = found
         return found

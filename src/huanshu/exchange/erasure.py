@@ -32,8 +32,8 @@ from huanshu.exchange import written
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.renewal import Renewal
 from huanshu.exchange.tables import exists
-from huanshu.exchange.written import ROW
 from huanshu.keeper.tickets import Ticket
+from huanshu.keeper.vouched import ROW
 from huanshu.store import available
 from huanshu.store.queries import load
 

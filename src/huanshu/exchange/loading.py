@@ -12,7 +12,7 @@ from __future__ import annotations
 from huanshu.exchange.chutes import Arrivals
 from huanshu.exchange.staging import Task
 from huanshu.exchange.versions import Versions
-from huanshu.exchange.written import bound_columns
+from huanshu.keeper.vouched import bound_columns
 
 
 class Loading:

@@ -20,7 +20,7 @@ from huanshu.catalog import Contract
 from huanshu.errors import UnavailableError
 from huanshu.exchange import written
 from huanshu.exchange.bound import Bound
-from huanshu.exchange.written import ROW, bound_columns
+from huanshu.keeper.vouched import ROW, bound_columns
 from huanshu.sealing.suites import Profile, growth_of
 from huanshu.store.blocks import Block, Heads, Shape, read_blocks, write_blocks
 

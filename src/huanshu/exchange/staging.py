@@ -29,9 +29,10 @@ from huanshu.exchange.ground import Ground
 from huanshu.exchange.repeats import coded, together, whole
 from huanshu.exchange.versions import Put, Versions
 from huanshu.exchange.workers import Report
-from huanshu.exchange.written import Lists, RowDigests, bound_columns
+from huanshu.exchange.written import Lists, RowDigests
 from huanshu.gate import intake as gate
 from huanshu.keeper.tickets import Ticket
+from huanshu.keeper.vouched import bound_columns
 from huanshu.quality import Verdict, validate
 from huanshu.quality import whole as whole_verdict
 from huanshu.sealing import Keyring

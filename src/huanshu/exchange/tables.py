@@ -34,6 +34,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from huanshu.catalog import Contract, Field, Flow, Rung
 from huanshu.errors import ContentError, Where
 from huanshu.errors import Text as Message
+from huanshu.store.roles import show_keeper
 
 #: Ciphertext does not compress: a row stays whole up to a page, instead of being tried and torn at 2 kB.
 _ROWS: Final = sql.SQL("WITH (toast_tuple_target = 8160)")
@@ -207,6 +208,8 @@ def create(connection: psycopg.Connection, *tables: Table) -> None:
         connection.execute(_script(CreateTable(table, if_not_exists=True)))
         _require_columns(connection, table)
         create_indexes(connection, table)
+        if table.schema == "district":
+            show_keeper(connection, table.name)
 
 
 def _require_columns(connection: psycopg.Connection, table: Table) -> None:

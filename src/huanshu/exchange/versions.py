@@ -29,6 +29,7 @@ from huanshu.errors import Text, UnavailableError
 from huanshu.exchange.tables import create_indexes, versions_table
 from huanshu.store.copying import copy_in, copying_rows
 from huanshu.store.packed import BIGINT, INTEGER, read_packed
+from huanshu.store.roles import show_keeper
 
 Numbers = NDArray[np.int64]
 #: Takes rows in COPY's binary form, some at a time.
@@ -145,6 +146,7 @@ class Versions:
                 self._versions, key, key
             )
         )
+        show_keeper(connection, name)
 
     def _empty(self, connection: psycopg.Connection) -> bool:
         found = connection.execute(sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(self._versions))

@@ -19,19 +19,11 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from huanshu.catalog import Contract
+from huanshu.keeper.vouched import ROW, bound_columns, written_digest
 from huanshu.store.copying import Counts, raw_rows
 
 Lists = Mapping[str, bytes]
-ROW: Final = np.dtype([("record", ">u8"), ("version", ">u4"), ("digest", "V32")])
 _FIELD_COUNT: Final = 2  # bytes before a row's first field, in COPY's binary form
-
-
-def bound_columns(contract: Contract) -> list[str]:
-    """The columns that a row digest covers, in its order: all but ``batch_out``, those of one width first."""
-    sealed = [field.name for field in contract.fields if field.sealed]
-    plain = [field.name for field in contract.fields if not field.sealed]
-    links = [f"link_{field.name}" for field in contract.fields if field.link_kind]
-    return ["record", "version", "batch_in", "epoch", "mark", *links, *sealed, "home", *plain, "subjects"]
 
 
 class RowDigests:
@@ -116,13 +108,4 @@ def told(lists: Lists) -> dict[str, Any]:
     ended = len(lists.get("", b"")) // ROW.itemsize
     rows = sum(map(len, lists.values())) // ROW.itemsize - ended
     digests = {home: hashlib.sha256(listed).digest() for home, listed in lists.items()}
-    return {"rows": rows, "ended": ended, "sha256": digest(digests)}
-
-
-def digest(lists: Mapping[str, bytes]) -> str:
-    """The written digest (hex) over a batch's lists, each by its SHA-256."""
-    made = hashlib.sha256()
-    for home in sorted(lists, key=str.encode):
-        name = home.encode()
-        made.update(struct.pack(">I", len(name)) + name + lists[home])
-    return made.hexdigest()
+    return {"rows": rows, "ended": ended, "sha256": written_digest(digests)}

@@ -9,5 +9,6 @@ Rules first
 
 Modules: ``establish`` (who is asking), ``admission`` (may this entry be appended, and with what in it),
 ``tickets`` (may this be lent) are pure: no I/O, no clock. ``vault`` keeps wrapped keys, ``service`` puts
-the pieces in order, ``server`` and ``client`` are the two ends of the socket, ``protocol`` its frames.
+the pieces in order, ``counting`` judges numbers, ``tallying`` makes them where a field is sealed; ``server`` and
+``client`` are the two ends of the socket, ``protocol`` its frames.
 """

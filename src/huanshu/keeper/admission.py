@@ -17,7 +17,7 @@ Rules
     exchange.*.held .released .recalled   see ``holding``
     access.record.*                  holder of the post named             access plan, every field allowed
     access.comparison.authorised     see ``comparing``
-    access.count.authorised          see ``counting``
+    access.count.*, access.column.*  see ``counting``
     access.budget.raised             see ``budgets``
     access.emergency.*               see ``emergency``
     access.seen.* .exposure.* .sighting.*, log.entries.read   see ``tracing``

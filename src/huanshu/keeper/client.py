@@ -127,6 +127,15 @@ class Keeper:
         )
         return Ticket(answer["index"], answer["leaf_hash"]), list(answer["figures"])
 
+    def tally(
+        self, claim: Mapping[str, Any], by: str | None, where: Mapping[str, str], words: Sequence[str]
+    ) -> tuple[Ticket, list[tuple[str, int | None]]]:
+        """As ``count``, over a sealed field: whom it is about, the keeper reads. ``words``: what a breakdown by a date
+        is to say. Label by label, the total first, under no label."""
+        answer = self._ask("tally", claim=dict(claim), by=by, where=dict(where), words=list(words))
+        figures = [(str(label), figure) for label, figure in answer["figures"]]
+        return Ticket(answer["index"], answer["leaf_hash"]), figures
+
     def spent(self, person: str | None = None) -> dict[str, int]:
         """What a person has used up: ``day``, ``month``, ``exported``, ``misses``."""
         answer: dict[str, int] = self._ask("spent", person=person)

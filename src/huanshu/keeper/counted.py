@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import psycopg
 
+from huanshu.catalog.nouns import Contract, Home
 from huanshu.keeper.bitmaps import Keys, open_aged
 from huanshu.keeper.counting import COUNTED, Reader, Told
 from huanshu.sealing.blobs import seal_blob
@@ -27,15 +28,20 @@ class Counted:
 
     def __init__(self, connect: Callable[[], psycopg.Connection], reader: type[Reader] = Reader) -> None:
         self._connect, self._judge = connect, reader
-        self._readers: dict[tuple[str, str, int], Reader] = {}
+        self._readers: dict[tuple[str, str], Reader] = {}
 
-    def reader(self, keys: Keys, person: str, dataset: str, least: int) -> Reader:
-        """What one person was told of one dataset, read from the log when first asked for."""
-        known = self._readers.get((person, dataset, least))
+    def reader(self, keys: Keys, person: str, contract: Contract, home: Home) -> Reader:
+        """What one person was told, read from the log when first asked for: of subjects, whatever the dataset, because
+        they have the same numbers everywhere; of a dataset about nobody, of its records."""
+        about = _about(contract)
+        known = self._readers.get((person, about))
         if known is None:
+            known = self._judge()
+            apart = {name for name, each in home.contracts.items() if _about(each) != about}
             with self._connect() as connection:
-                told = _told(connection, keys, person, dataset)
-                known = self._readers[person, dataset, least] = self._judge(least, told)
+                for least, told in _told(connection, keys, person, apart):
+                    known.remember(least, told)
+            self._readers[person, about] = known
         return known
 
     def keep(self, keys: Keys, told: Iterable[Told]) -> str:
@@ -52,15 +58,23 @@ class Counted:
         self._readers.clear()
 
 
-def _told(connection: psycopg.Connection, keys: Keys, person: str, dataset: str) -> Iterator[Told]:
+def _about(contract: Contract) -> str:
+    """Whose numbers a count of this dataset is over."""
+    return "" if contract.subjects else contract.dataset
+
+
+def _told(
+    connection: psycopg.Connection, keys: Keys, person: str, apart: set[str]
+) -> Iterator[tuple[int, list[Told]]]:
     for (leaf,) in connection.execute(_ENTRIES, (COUNTED,)).fetchall():
         body = json.loads(bytes(leaf))
-        if (body["person"], body["dataset"]) == (person, dataset):
+        if body["person"] == person and body["dataset"] not in apart:
             kept = str(body["detail"]["kept"])
             row = connection.execute(_SEALED, (bytes.fromhex(kept),)).fetchone()
             if row is None:
                 raise cell_refused()
-            yield from Told.unpack(open_aged(keys, _place(kept), bytes(row[0])))
+            told = Told.unpack(open_aged(keys, _place(kept), bytes(row[0])))
+            yield int(body["detail"]["minimum"]), told
 
 
 def _place(kept: str) -> str:

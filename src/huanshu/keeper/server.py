@@ -168,7 +168,7 @@ class Server(Listener):
             case "open":
                 cells = [StoredCell.from_json(cell) for cell in request["cells"]]
                 return service.open(peer, acting, _ticket(request), cells)
-            case "compare" | "spent" | "count":
+            case "compare" | "spent" | "count" | "tally":
                 return _within_limits(service, peer, acting, request)
             case "seal" | "accept" | "mark" | "marked":
                 return _proposed(service, peer, acting, request)
@@ -270,10 +270,17 @@ def _asked_of_evidence(service: Service, peer: Peer, acting: str | None, request
 
 
 def _within_limits(service: Service, peer: Peer, acting: str | None, request: dict[str, Any]) -> Any:
-    """Comparisons, and what a person has used up."""
+    """Comparisons, counts, and what a person has used up."""
     if request["op"] == "spent":
         person = request["person"]
         return service.spent(peer, acting, None if person is None else str(person))
+    if request["op"] == "tally":
+        by, words = request["by"], [str(word) for word in request["words"]]
+        where = {str(name): str(value) for name, value in request["where"].items()}
+        ticket, labelled = service.tally(
+            peer, acting, request["claim"], None if by is None else str(by), where, words
+        )
+        return {**_json(ticket), "figures": labelled}
     if request["op"] == "count":
         by, where = request["by"], request["where"]
         question = Question(

@@ -40,6 +40,7 @@ from huanshu.keeper import (
     emergency,
     large,
     proposals,
+    tallying,
     tracing,
 )
 from huanshu.keeper.admission import Admission
@@ -68,9 +69,11 @@ from huanshu.keeper.seen import SeenIndex
 from huanshu.keeper.tending import Tending, own_account, speaking
 from huanshu.keeper.tickets import SETTLING, OpenTickets, Ticket, refused, require_lendable, still_valid
 from huanshu.keeper.vault import Vault, linked_through
+from huanshu.keeper.vouched import Listed, Rows
 from huanshu.sealing import CellContext, KeyName, content_mark, mask, open_column
 from huanshu.sealing.blobs import seal_blob
 from huanshu.sealing.keys import bitmap_key, data_key, quarantine_key, workbook_key
+from huanshu.store.sessions import available
 
 #: What says whom it is about, though it be nobody: otherwise the question who saw whom would pass it over.
 _ABOUT_MANY = {"exchange.delivery.authorised", "exchange.delivery.stopped"}
@@ -105,6 +108,8 @@ class Parts:
     budgets: Callable[[OpenBitmap], Budgets] = Budgets
     #: What judges whether a number may be told (a control arm puts one here that tells every number).
     reader: type[counting.Reader] = counting.Reader
+    #: What reads rows to count over, and believes the log alone (a control arm puts one here that believes the store).
+    rows: type[Rows] = Rows
     second: SecondPerson = field(default_factory=SecondPerson)
     #: What refuses who confirms his own proposal.
     another: Callable[[str, str], None] = custody.require_another
@@ -125,6 +130,7 @@ class Service:
         self._stopped: TamperedError | None = None
         self._seen = SeenIndex(parts.connect)
         self._counted = Counted(parts.connect, parts.reader)
+        self._tallying = threading.Lock()
         self._endings = Endings(parts.tending.monotonic)
         try:
             self._read = self._home = parts.read_home()
@@ -309,30 +315,84 @@ class Service:
         """The figures of a question, its total first, None for what is withheld: judged, kept, appended, told."""
         with self._asked(peer, acting_as) as asker:
             self._require_fresh()
-            person = self._admission().in_person(asker)["person"]
             contract, zones = self._home.contracts[str(claim["dataset"])], claim["detail"]["zones"]
-            keys, least = self._bitmap_keys(), contract.minimum_group
-            try:
+            with self._refusing(asker, {**claim, "event": counting.COUNTED}):
                 homes = counting.homes_of(self._home, zones)
                 fields = counting.fields_of(contract, question.by, question.where)
-            except DeniedError as denied:
-                self._tell_refusal(self._admission(), asker, {**claim, "event": counting.COUNTED}, denied)
-                raise
+                counting.require_few_cells(len(question.cells))
+            said = {name: rung.word for name, rung in fields.items()}
+            about = question.total.serialize() if contract.subjects else None
+            sets = question.sets(contract.dataset, homes)
+            return self._told(asker, {**claim, "fields": said}, sets, about)
+
+    def tally(
+        self,
+        peer: Peer,
+        acting_as: str | None,
+        claim: Mapping[str, Any],
+        by: str | None,
+        where: Mapping[str, str],
+        words: Sequence[str],
+    ) -> tuple[Ticket, list[tuple[str, int | None]]]:
+        """As ``count``, over a sealed field, label by label: whom a question is about is read here, and here its values
+        are opened (``tallying``). The lock is not held while rows are read or opened."""
+        claim = {**claim, "once": None}
+        with self._tallying:
+            with self._asked(peer, acting_as) as asker:
+                self._require_fresh()
+                looking = {**claim, "event": counting.COLUMN}
+                with self._refusing(asker, looking):
+                    self._require_current(looking)
+                    tally = tallying.Tally.of(
+                        self._home, claim, by, where, words, self._parts.writer.now().date()
+                    )
+                    looking["fields"] = tally.fields
+                    looking["detail"] = {"zones": claim["detail"]["zones"], "values": 0}
+                    self._admission().admit(asker, looking)
+                listed = Listed.of(self._register.tellings, tally.contract.dataset)
             try:
-                reader = self._counted.reader(keys, person, contract.dataset, least)
-                figures, fresh = reader.ask(question.sets(contract.dataset, homes))
-                told = sum(figure is not None for figure in figures)
-                detail = {
-                    "zones": zones, "minimum": least, "told": told, "withheld": len(figures) - told,
-                    "kept": self._counted.keep(keys, fresh),
-                }  # fmt: skip
-                said = {name: rung.word for name, rung in fields.items()}
-                asked = {**claim, "event": counting.COUNTED, "once": None, "fields": said, "detail": detail}
-                about = question.total.serialize() if contract.subjects else None
-                return self._append(asker, asked, about), figures
-            except BaseException:
-                self._counted.forget()
-                raise
+                with self._parts.connect() as connection, available():
+                    column = tallying.gathered(connection, listed, tally, self._parts.rows)
+            except DeniedError:
+                with self._asked(peer, acting_as) as asker, self._refusing(asker, looking):
+                    raise
+            with self._asked(peer, acting_as) as asker:
+                looking["detail"] = {**looking["detail"], "values": len(column)}
+                about = column.everyone.serialize() if tally.contract.subjects else None
+                ticket = self._append(asker, looking, about)
+                keys = self._parts.vault.keys(column.keys, column.keys)
+                self._parts.writer.record_loan(ticket.index, "opened", 0, [tally.form.name], len(column))
+            asked = column.sets(keys)
+            with self._asked(peer, acting_as) as asker:
+                self._require_same(asker, self._good(ticket))
+                detail = {"zones": claim["detail"]["zones"], "opened": ticket.index}
+                telling = {**claim, "fields": tally.fields, "detail": detail}
+                told, figures = self._told(asker, telling, [each for _, each in asked], None)
+                return told, [(label, figure) for (label, _), figure in zip(asked, figures, strict=True)]
+
+    def _told(
+        self,
+        asker: Asker,
+        claim: Mapping[str, Any],
+        sets: Sequence[counting.Asked],
+        about: bytes | None,
+    ) -> tuple[Ticket, list[int | None]]:
+        """What of these sets this reader is told: judged, kept, appended."""
+        person = self._admission().in_person(asker)["person"]
+        contract, keys = self._home.contracts[str(claim["dataset"])], self._bitmap_keys()
+        try:
+            reader = self._counted.reader(keys, person, contract, self._home)
+            figures, fresh = reader.ask(contract.minimum_group, sets)
+            told = sum(figure is not None for figure in figures)
+            detail = {
+                **claim["detail"], "minimum": contract.minimum_group,
+                "told": told, "withheld": len(figures) - told, "kept": self._counted.keep(keys, fresh),
+            }  # fmt: skip
+            asked = {**claim, "event": counting.COUNTED, "once": None, "detail": detail}
+            return self._append(asker, asked, about), figures
+        except BaseException:
+            self._counted.forget()
+            raise
 
     def spent(self, peer: Peer, acting_as: str | None, person: str | None) -> dict[str, int]:
         """What a person has used up of the budgets: one's own, or anybody's for who may read the log."""
@@ -552,7 +612,9 @@ class Service:
             opened = {
                 event
                 for event in ABOUT_SUBJECTS
-                if event.startswith("access.") and event.endswith("authorised") and event != counting.COUNTED
+                if event.startswith("access.")
+                and event.endswith("authorised")
+                and event not in (counting.COLUMN, counting.COUNTED)
             }
             found = sightings(connection, keys, subjects, opened, recall.authorised, index)
             return [(entry, [subjects.rank(ordinal) for ordinal in whom]) for entry, whom in found]
@@ -712,6 +774,15 @@ class Service:
             if replaces := self._recalled.replaced_by(body, replaced):
                 body["detail"] = {**body["detail"], "replaces": replaces}
         return body, seen
+
+    @contextmanager
+    def _refusing(self, asker: Asker, claim: Mapping[str, Any]) -> Iterator[None]:
+        """A refusal inside is told for the person established."""
+        try:
+            yield
+        except DeniedError as denied:
+            self._tell_refusal(self._admission(), asker, claim, denied)
+            raise
 
     def _tell_refusal(
         self, admission: Admission, asker: Asker, claim: Mapping[str, Any], denied: DeniedError
@@ -1023,6 +1094,7 @@ class Service:
             home = read if kept is None else replace(read, policies=kept.policies, contracts=kept.contracts)
         if home is not self._home:
             self._enforcer = self._parts.enforcer(home)
+            self._counted.forget()  # who is counted together, and from how many on, is said by contracts
         self._read, self._home, self._ruled_by = read, home, adopted
 
     @property

@@ -95,6 +95,7 @@ EVENTS: Final[Mapping[str, _Line]] = {
     "access.record.authorised": _Line(DATASTORE, _READ),
     "access.record.missed": _Line(DATASTORE, _QUERY, **_FAILED),
     "access.comparison.authorised": _Line(DATASTORE, _QUERY),
+    "access.column.authorised": _Line(DATASTORE, _QUERY),
     "access.count.authorised": _Line(DATASTORE, _QUERY),
     "access.emergency.declared": _Line(AUTHORIZE, _ASSIGN, severity=_HIGH),
     "access.emergency.reviewed": _Line(API, _API_UPDATE),

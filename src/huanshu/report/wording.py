@@ -33,7 +33,13 @@ REASONS: Final = {
     ),
     "access.budget.endless": Text("a budget without an end within a week", "提高限额未在七日内到期"),
     "access.count.zone": Text("a zone that is no community", "统计范围有误"),
-    "access.count.sealed": Text("a count over a sealed field", "以密封字段统计"),
+    "access.count.sealed": Text("a count over a field that is as good as free", "以可自由填写的密封字段统计"),
+    "access.count.cells": Text("a breakdown into too many groups", "分组过多"),
+    "access.count.form": Text("a count by a single value of a sealed field", "以密封字段的单个值统计"),
+    "access.count.two_sealed": Text("a count over two sealed fields at once", "同时以两个密封字段统计"),
+    "access.count.several": Text(
+        "a count over records that are not one a person", "非一人一条的记录不能统计"
+    ),
     "access.field.unknown": Text("no such field", "没有该字段"),
     "access.emergency.role": Text("a post that breaks no glass", "该岗位无权紧急调阅"),
     "access.emergency.elsewhere": Text("an emergency in another domain", "紧急调阅超出本域"),
@@ -164,6 +170,7 @@ ASKED: Final = {
     "erasure.subject.confirmed": Text("erase a person", "删除个人"),
     "erasure.subject.completed": Text("erase a person", "删除个人"),
     "access.comparison.authorised": Text("compare a certificate with a record", "核对证件与登记"),
+    "access.column.authorised": Text("look at a sealed field to count people", "为统计人数读取密封字段"),
     "access.count.authorised": Text("count people", "统计人数"),
     "access.emergency.declared": Text("break the glass", "紧急调阅"),
     "access.emergency.reviewed": Text("review an emergency", "复核紧急调阅"),

@@ -112,11 +112,15 @@ def copy_out(
     parameters: Sequence[object] = (),
     *,
     batch_rows: int = 65_536,
+    wanted: Sequence[str] | None = None,
+    seen: Callable[[Sequence[memoryview]], None] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a query, in batches of at most ``batch_rows`` rows and about 4 MiB; none when there is no row.
 
     ``types`` names the query's columns in order, with the Arrow type of each; ValueError when the query answers
-    with something else. The connection is busy until the last batch was taken or the iterator closed."""
+    with something else. Of these, the columns ``wanted`` (all by default) make the batch. ``seen`` is shown each
+    batch's rows as PostgreSQL sends them, before the batch is. The connection is busy until the last batch was taken
+    or the iterator closed."""
     schema = pa.schema([pa.field(name, _known(type_)) for name, type_ in types.items()])
     held: list[memoryview] = []
     size = 0
@@ -124,10 +128,14 @@ def copy_out(
         held.append(row)
         size += len(row)
         if len(held) >= batch_rows or size >= _BATCH_BYTES:
-            yield _batch(held, schema)
+            if seen is not None:
+                seen(held)
+            yield _batch(held, schema, wanted)
             held, size = [], 0
     if held:
-        yield _batch(held, schema)
+        if seen is not None:
+            seen(held)
+        yield _batch(held, schema, wanted)
 
 
 def raw_rows(
@@ -333,7 +341,7 @@ def _as_ragged(flat: Bytes, lengths: Counts) -> pa.Array:
 # -- bytes → columns ------------------------------------------------------------------------------------
 
 
-def _batch(rows: Sequence[memoryview], schema: pa.Schema) -> pa.RecordBatch:
+def _batch(rows: Sequence[memoryview], schema: pa.Schema, wanted: Sequence[str] | None) -> pa.RecordBatch:
     """Finds every length, column by column over all rows at once; then each column is taken out of the buffer."""
     buffer = b"".join(rows)
     data = np.frombuffer(buffer, np.uint8)
@@ -358,11 +366,15 @@ def _batch(rows: Sequence[memoryview], schema: pa.Schema) -> pa.RecordBatch:
         pa.large_binary(), bounds.size, [None, pa.py_buffer(offsets), pa.py_buffer(buffer)]
     )
     every = np.arange(len(rows)) * 2 * fields
-    columns = [
-        _column(pieces.take(pa.array(every + 2 * number, mask=length < 0)), length, schema.field(number).type)
-        for number, length in enumerate(lengths)
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    columns = {}
+    for name in schema.names if wanted is None else wanted:
+        number = schema.get_field_index(name)
+        length = lengths[number]
+        cells = pieces.take(pa.array(every + 2 * number, mask=length < 0))
+        columns[name] = _column(cells, length, schema.field(number).type)
+    return pa.RecordBatch.from_arrays(
+        list(columns.values()), schema=pa.schema([schema.field(name) for name in columns])
+    )
 
 
 def _at(data: Bytes, places: Counts, width: int) -> Counts:

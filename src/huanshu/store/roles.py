@@ -1,7 +1,8 @@
 """Databases and roles: who may do what to which schema, made by an administrator once.
 
     huanshu_owner    owns the schemas, applies migrations
-    huanshu_keeper   the keeper: inserts into ``log``, owns nothing, no UPDATE/DELETE/TRUNCATE anywhere
+    huanshu_keeper   the keeper: inserts into ``log``, owns nothing, no UPDATE/DELETE/TRUNCATE of the log or of rows;
+                     reads the datasets' rows and lists, to count over sealed fields
     huanshu_app      gate and exchange: reads ``log``, reads and writes ``district``
     huanshu_airflow  its own database only
     huanshu_courier  at a receiver: the ``receiver_*`` schemas it makes itself
@@ -65,6 +66,22 @@ def prepare_receiver(admin_url: str, passwords: Mapping[str, str]) -> None:
 def role_url(admin_url: str, role: str, passwords: Mapping[str, str]) -> str:
     """The URL of one of our roles in its database."""
     return with_role(admin_url, role, passwords[role], AIRFLOW if role == "huanshu_airflow" else DISTRICT)
+
+
+def show_keeper(district: psycopg.Connection, dataset: str) -> None:
+    """Let the keeper read a dataset's rows, which it counts over where a field is sealed; it changes none. For whom the
+    table belongs to."""
+    statement = sql.SQL("GRANT SELECT ON {} TO huanshu_keeper")
+    district.execute(statement.format(sql.Identifier("district", dataset)))
+
+
+def show_keeper_all(district: psycopg.Connection) -> None:
+    """The same for every dataset that an older version stored."""
+    found = district.execute(
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'district' AND tableowner = current_user"
+    )
+    for (name,) in found.fetchall():
+        show_keeper(district, name)
 
 
 def _roles(connection: psycopg.Connection, passwords: Mapping[str, str]) -> None:

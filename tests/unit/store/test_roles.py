@@ -75,8 +75,8 @@ def test_each_role_sees_its_own_schemas(roles: dict[str, str]) -> None:
         "told": ("huanshu_keeper",),
         "district": ("huanshu_app",),
     }
-    #: How often links were made anew: the keeper hands out the key for it.
-    more = {("huanshu_keeper", "district.link_generation")}
+    #: How often links were made anew: the keeper hands out the key for it. What was written: it counts over no other.
+    more = {("huanshu_keeper", "district.link_generation"), ("huanshu_keeper", "district.written")}
     for schema, readers in may.items():
         tables = _tables(roles["huanshu_owner"], schema)
         assert tables, schema
@@ -87,6 +87,10 @@ def test_each_role_sees_its_own_schemas(roles: dict[str, str]) -> None:
                 else:
                     with pytest.raises(DENIED):
                         _try(roles[role], f"SELECT FROM {table}")
+    for change in ("DELETE FROM", "INSERT INTO", "UPDATE"):
+        what = {"INSERT INTO": "VALUES ('b', 'h', '')", "UPDATE": "SET rows = ''"}.get(change, "")
+        with pytest.raises(DENIED):
+            _try(roles["huanshu_keeper"], f"{change} district.written {what}")
 
 
 def test_airflow_and_the_district_cannot_enter_each_other(roles: dict[str, str]) -> None:

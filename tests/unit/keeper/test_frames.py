@@ -1,0 +1,131 @@
+"""Counts over a sealed field: whom one was asked about tells nothing of fewer, whatever the answers were."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import combinations
+
+from elimination import rank
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyroaring import BitMap
+
+from huanshu.keeper.counting import Asked, Frame, Reader, _Frames
+
+EVERY = BitMap(range(4))
+people = st.sets(st.integers(0, 6), min_size=1)
+values = st.sets(st.integers(0, 3), min_size=1, max_size=3)
+
+
+def confined(told: list[tuple[set[int], set[int]]], least: int) -> bool:
+    """By another way: unknowns are (person, value), each person has one value and that is known; is some combination of
+    the figures nonzero on fewer people?"""
+    everyone = sorted(set().union(*(who for who, _ in told))) if told else []
+    rows = [
+        [
+            Fraction(int(one in who) * (int(value in what) - int(0 in what)))
+            for one in everyone
+            for value in range(1, 4)
+        ]
+        for who, what in told
+    ]
+    whole = rank(rows)
+    for few in combinations(range(len(everyone)), min(least - 1, len(everyone))):
+        others = [[v for n, v in enumerate(row) if n // 3 not in few] for row in rows]
+        if rank(others) < whole:
+            return True
+    return False
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(people, values), min_size=1, max_size=6), st.integers(2, 4))
+def test_no_sequence_of_frames_says_anything_of_fewer_people(
+    asked: list[tuple[set[int], set[int]]], least: int
+) -> None:
+    frames, told = _Frames(), list[tuple[set[int], set[int]]]()
+    for who, what in asked:
+        more = frames.with_frame(Frame("born", BitMap(who), BitMap(what), EVERY))
+        refused = more.confine(least)
+        assert refused == confined([*told, (who, what)], least)
+        if not refused:
+            frames = more
+            told.append((who, what))
+    assert not confined(told, least)
+
+
+def ask(reader: Reader, key: str, who: BitMap, has: BitMap, word: int = 1) -> int | None:
+    frame = Frame("born", who, BitMap([word]), EVERY)
+    (figure,), _ = reader.ask(10, [Asked(key, who & has, frame)])
+    return figure
+
+
+def test_that_somebody_has_not_the_value_is_not_told_by_a_sum_that_comes_out() -> None:
+    """Two groups and both with one person more, who has it not: 20 + 20 = 40 would say so. The sets of those who have it
+    add up, and no atom of them is small."""
+    one, other, him = BitMap(range(40)), BitMap(range(100, 140)), BitMap([999])
+    has = BitMap(range(20)) | BitMap(range(100, 120))
+    reader = Reader()
+    assert ask(reader, "one", one, has) == 20
+    assert ask(reader, "other", other, has) == 20
+    assert ask(reader, "both and him", one | other | him, has) is None
+    assert ask(reader, "both and him", one | other | him, has | him) is None, "refused alike if he has it"
+    assert ask(reader, "both", one | other, has) == 40, "what is no more than a sum may be told"
+
+
+def test_a_band_and_the_rest_of_a_group_do_not_tell_of_who_is_in_between() -> None:
+    """65+ of all, and all the others of all but one."""
+    everyone = BitMap(range(60))
+    has = BitMap(range(30))
+    reader = Reader()
+    assert ask(reader, "old", everyone, has) == 30
+    young = BitMap([0, 2, 3])
+    frame = Frame("born", everyone - BitMap([59]), young, EVERY)
+    (figure,), _ = reader.ask(10, [Asked("young", BitMap(range(30, 59)), frame)])
+    assert figure is None
+
+
+def test_nearly_everybody_is_told_no_more_than_nearly_nobody() -> None:
+    reader = Reader()
+    assert ask(reader, "all but nine", BitMap(range(100)), BitMap(range(91))) is None
+    assert ask(reader, "nine", BitMap(range(200, 300)), BitMap(range(200, 209))) is None
+    assert ask(reader, "half", BitMap(range(400, 500)), BitMap(range(400, 450))) == 50
+
+
+def test_the_last_cell_is_not_told_by_what_is_left_of_everybody() -> None:
+    """A breakdown by grid: what is withheld in one is not the total without the others, nor those of the frame."""
+    grids = [BitMap(range(100 * n, 100 * n + 40)) for n in range(3)]
+    has = BitMap(range(20)) | BitMap(range(100, 120)) | BitMap(range(200, 204))
+    frame = Frame("born", BitMap.union(*grids), BitMap([1]), EVERY)
+    asked = [Asked("all", has, frame)]
+    asked += [Asked(f"g{n}", has & g, Frame("born", g, BitMap([1]), EVERY)) for n, g in enumerate(grids)]
+    figures, _ = Reader().ask(10, asked)
+    assert figures[0] == 44
+    assert figures[3] is None
+    assert figures[1:3].count(None) == 1, "and one more, or the four were told by the others"
+
+
+@settings(max_examples=100)
+@given(st.lists(st.tuples(people, st.sets(st.integers(0, 6))), min_size=1, max_size=6), st.integers(2, 3))
+def test_a_question_over_a_sealed_field_is_judged_as_its_sets_are_one_after_the_other(
+    given_sets: list[tuple[set[int], set[int]]], least: int
+) -> None:
+    asked = [
+        Asked(str(n), BitMap(who & has), Frame("born", BitMap(who), BitMap([1]), EVERY))
+        for n, (who, has) in enumerate(given_sets)
+    ]
+    one, known = Reader(), Reader()
+    for each in asked:  # of a question, all frames are known from the beginning
+        one._frame(each)
+        known._frame(each)
+    singly = [one.ask(least, [each])[0][0] for each in asked]
+    assert known.ask(least, asked)[0] == singly
+
+
+def test_a_reader_that_starts_again_knows_the_frames_too() -> None:
+    reader, again = Reader(), Reader()
+    who, has = BitMap(range(60)), BitMap(range(30))
+    _, fresh = reader.ask(10, [Asked("a", who & has, Frame("born", who, BitMap([1]), EVERY))])
+    again.remember(10, fresh)
+    few = who - BitMap([59])
+    for each in (reader, again):
+        assert ask(each, "b", few, has) is None
