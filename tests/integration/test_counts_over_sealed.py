@@ -225,8 +225,8 @@ def test_after_a_rotation_the_numbers_are_the_same(place: Range, residents: list
     kept = [line for line in path.read_text().splitlines() if not line.startswith("epoch:")]
     path.write_text("\n".join([*kept, "epoch: 2", ""]))
     author, second = place.acting("p.chen"), place.acting("p.deng")
-    propose_policies(author.keeper, author.home)
-    adopt_policies(second.keeper, second.home)
+    propose_policies(author.keeper, author.home, author.home.policies.digest)
+    adopt_policies(second.keeper, second.home, second.home.policies.digest)
     rotate(place.acting().ground())
     assert ask(place, zone=zone, where={"birth_date": "60+"}).total == expected
     assert place.verify().clean
