@@ -95,10 +95,12 @@ _WORDS: dict[Level, Text] = {
     "bad": Text("Overdue", "有逾期"),
     "none": Text("Nothing yet", "尚无数据"),
 }
+_GIVEN_UP = Text("Log entries lost", "日志缺失")
 
 
 def headline(facts: Facts, wording: Wording) -> Headline:
-    """The headline. ``bad`` only when something is overdue; ``none`` when nobody has received anything."""
+    """The headline. ``bad`` only when entries of the log were given up in the window, or something is overdue; ``none``
+    when nobody has received anything."""
     standings = [standing_of(facts, wording, code) for code in facts.receivers]
     reached = [s for s in standings if s.arrived]
     overdue, denied = Figure.count(facts.overdue), Figure.count(facts.lately("access.request.denied"))
@@ -106,7 +108,8 @@ def headline(facts: Facts, wording: Wording) -> Headline:
     findings, unapproved = Figure.count(facts.findings), len(facts.unapproved)
     arrivals = Figure(len(reached), indices(s.last for s in reached))
     level: Level = "good"
-    if overdue.value:
+    given_up = any(gap.within(facts.begin, facts.until) for gap in facts.gaps)
+    if overdue.value or given_up:
         level = "bad"
     elif not any(s.last for s in standings):
         level = "none"
@@ -117,7 +120,7 @@ def headline(facts: Facts, wording: Wording) -> Headline:
         _sentence(
             facts, len(standings), arrivals.value, overdue.value, unsigned.value, findings.value, denied.value
         ),
-        _WORDS[level],
+        _GIVEN_UP if given_up else _WORDS[level],
         tuple(
             (label, figure)
             for label, figure in (

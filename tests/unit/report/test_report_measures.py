@@ -261,6 +261,25 @@ def test_all_in_order(sample: Home) -> None:
     assert told.sentence.zh == "3 个社区全部到达，0 项逾期，0 次交付待签收，0 项问题未了结；本期拒绝 0 次。"
 
 
+def test_a_log_that_lost_entries_is_not_in_order(sample: Home) -> None:
+    """Whatever else the report says: of that time nobody knows what happened. A month later it says so, and is calm."""
+    log = Log(sample)
+    log.approve("1 08:50", GIVE, "2026-12-31")
+    before = headline(Facts(log.entries, sample, *WINDOW, NOW), Wording(sample, NOW))
+    detail = {
+        **dict.fromkeys(("vkey", "restored", "reason", "asked", "answered", "statement"), "x"), "origin": "o/2",
+        "given_up": {"origin": "o", "size": 9}, "first": 1, "last": 8, "since": "2026-09-01T08:50:00+08:00",
+        "signed": {"person": "p.chen"},
+    }  # fmt: skip
+    log.add("1 10:00", "log.origin.reopened", "p.xu", detail, post="district.auditor")
+    told = headline(Facts(log.entries, sample, *WINDOW, NOW), Wording(sample, NOW))
+    assert (before.level, told.level, told.word.zh) == ("none", "bad", "日志缺失")
+    assert "8" in told.sentence.zh.rsplit("；", 1)[1]
+    later = (WINDOW[0] + timedelta(days=30), WINDOW[1] + timedelta(days=30))
+    calm = headline(Facts(log.entries, sample, *later, later[1]), Wording(sample, later[1]))
+    assert (calm.level, calm.sentence.zh.rsplit("；", 1)[1]) == ("none", told.sentence.zh.rsplit("；", 1)[1])
+
+
 def test_what_happened_is_of_the_window_and_what_stands_is_of_now(facts: Facts) -> None:
     """The third and fourth only: Tuesday's deliveries are not counted, but they are still held and unsigned."""
     third = datetime.fromisoformat("2026-09-03T00:00:00+08:00")
