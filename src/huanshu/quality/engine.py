@@ -11,9 +11,11 @@ validation has a context of its own, because a context remembers its last frame.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -43,7 +45,7 @@ class Outcome(NamedTuple):
 def _library() -> Any:
     """The great_expectations module; seconds at the first call. Silenced before it can speak."""
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL + 1)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _left_out("rfc3987_syntax"):
         warnings.simplefilter("ignore")
         import great_expectations as gx
         import great_expectations.expectations
@@ -53,6 +55,20 @@ def _library() -> Any:
     pandas_execution_engine.HASH_THRESHOLD = 0
     gx.get_context(mode="ephemeral", project_config=_configuration())
     return gx
+
+
+@contextmanager
+def _left_out(name: str) -> Iterator[None]:
+    """For the time of an import, a module that cannot be imported: jsonschema takes this one when it is there, which
+    reads a grammar of IRIs, a third of the library's import, for a format that nobody asks for."""
+    there = name in sys.modules
+    if not there:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if not there:
+            del sys.modules[name]
 
 
 def preload() -> None:
