@@ -12,6 +12,7 @@ from huanshu.drill.range import Range
 from huanshu.drill.striking import strike_at, struck
 from huanshu.errors import TamperedError, UnavailableError
 from huanshu.exchange import erasure
+from huanshu.exchange.bound import Bound
 from huanshu.exchange.intake import run_intake
 from huanshu.exchange.rotation import rotate
 from huanshu.identity import adopt_policies, propose_policies
@@ -98,6 +99,19 @@ def test_an_older_list_put_in_place_of_a_renewals_is_not_the_one_that_holds(plac
             rotate(place.acting().ground())
     rotate(place.acting().ground())
     assert place.verify().clean
+
+
+def test_a_list_that_is_given_out_is_the_one_that_was_compared(place: Range) -> None:
+    changed, _ = two_of(place)
+    with place.acting().district() as district:
+        bound = Bound(district, place.acting().keeper, DATASET, "erasure/0")
+        bound.refresh()
+        ((batch, home),) = district.execute(
+            "SELECT batch_in, home FROM district.resident WHERE record = %s AND batch_out IS NULL", (changed,)
+        ).fetchall()
+        assert bound.current(batch, home)
+        with relisted(place, DATASET, changed, CHANGED), pytest.raises(TamperedError, match="are not those"):
+            bound.current(batch, home)
 
 
 def test_a_list_changed_between_its_home_and_its_telling_is_not_told(place: Range) -> None:
