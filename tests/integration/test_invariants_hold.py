@@ -105,7 +105,7 @@ def test_1_an_entry_lends_only_what_it_names(place: Range, monkeypatch: pytest.M
     ):
         with pytest.raises(DeniedError, match=r"keeper\.lend\.not_named"):
             keeper.lend(ticket, 0, [other])  # type: ignore[list-item]
-    monkeypatch.setattr("huanshu.keeper.service.require_lendable", lambda *_: None)
+    monkeypatch.setattr("huanshu.keeper.opening.require_lendable", lambda *_: None)
     assert keeper.lend(ticket, 0, [theirs])  # the defence removed: the neighbour's key is lent
 
 
@@ -206,7 +206,7 @@ def test_4_a_running_delivery_stops_within_one_chunk(place: Range, how: str) -> 
 
 
 def test_4_without_the_check_the_run_would_go_on(place: Range, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huanshu.keeper.service.still_valid", lambda *_: None)  # the defence removed
+    monkeypatch.setattr("huanshu.keeper.admitting.still_valid", lambda *_: None)  # the defence removed
     pause = lambda point: narrow(place) if point == "c:chunk:0" else None  # noqa: E731
     run_delivery(place.acting().ground(pause=pause, chunk=3), DELIVERY, "going on", [C])
     assert place.slice_records("resident", C) == place.due_records("resident", C)
