@@ -18,6 +18,7 @@ from huanshu.auditlog import Signer
 from huanshu.canonical import canonical
 from huanshu.exchange import written
 from huanshu.exchange.digests import delivery_digest, row_digest, slice_digest
+from huanshu.exchange.erasure import tombstones_digest
 from huanshu.sealing import LINK_KINDS, CellContext, content_mark, link, seal_column, token
 from huanshu.sealing.blobs import seal_blob
 from huanshu.sealing.keys import KeyName, Root
@@ -178,6 +179,7 @@ def digests() -> dict[str, Any]:
         ],
         "slice_digest": slice_digest(raw).hex(),
         "written": _written(),
+        "tombstones": {"of": TOMBSTONES, "sha256": tombstones_digest((k, n) for k, n in TOMBSTONES)},
     }
 
 
@@ -218,6 +220,10 @@ def tiles() -> dict[str, Any]:
             consistency_proof(hashes, 257, 600),
         ).text,
     }  # fmt: skip
+
+
+#: Kind and ordinal, in no order.
+TOMBSTONES: list[tuple[str, int]] = [("person", 2**40), ("organisation", 7), ("person", 3)]
 
 
 def _written() -> dict[str, Any]:

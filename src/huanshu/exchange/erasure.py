@@ -287,10 +287,15 @@ class _Erasure:
     def _buried(self) -> str:
         """What the entry says of the tombstones, beside their count (FORMAT.md, 18)."""
         rows = self._district.execute(_QUERIES["buried"], {"erasure": self._index}).fetchall()
-        digest = hashlib.sha256()
-        for kind, ordinal in sorted((str(kind).encode(), int(ordinal)) for kind, ordinal in rows):
-            digest.update(struct.pack(">I", len(kind)) + kind + struct.pack(">Q", ordinal))
-        return digest.hexdigest()
+        return tombstones_digest((str(kind), int(ordinal)) for kind, ordinal in rows)
+
+
+def tombstones_digest(tombstones: Iterable[tuple[str, int]]) -> str:
+    """Hex digest over the kinds and ordinals of an erasure's tombstones."""
+    digest = hashlib.sha256()
+    for kind, ordinal in sorted((kind.encode(), ordinal) for kind, ordinal in tombstones):
+        digest.update(struct.pack(">I", len(kind)) + kind + struct.pack(">Q", ordinal))
+    return digest.hexdigest()
 
 
 def turned_away(district: psycopg.Connection, contract: Contract, links: Any) -> list[int]:

@@ -216,6 +216,13 @@ def test_row_delivery_and_slice_digests() -> None:
     assert hashlib.sha256(b"".join(digests)).hexdigest() == DIGESTS["slice_digest"]
 
 
+def test_tombstones_of_an_erasure() -> None:
+    said = DIGESTS["tombstones"]
+    made = sorted((kind.encode(), ordinal) for kind, ordinal in said["of"])
+    whole = b"".join(framed(kind) + struct.pack(">Q", ordinal) for kind, ordinal in made)
+    assert hashlib.sha256(whole).hexdigest() == said["sha256"]
+
+
 def test_lists_of_what_a_batch_wrote() -> None:
     said = DIGESTS["written"]
     fixed = {name: bytes.fromhex(said[name]) for name in ("mark", "link_citizen_number")}
