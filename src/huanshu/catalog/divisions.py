@@ -42,7 +42,7 @@ _KIND: Final[dict[str, DomainKind]] = {
     "village_committee": "community",
     "community": "community",
 }
-#: How names of communities usually end; another ending is worth a look, it is no error.
+#: How Chinese names of communities usually end; another ending is worth a look, it is no error.
 _ENDINGS: Final = ("社区", "村", "居委会", "村委会", "居民委员会", "村民委员会", "小区", "苑", "湾")
 
 
@@ -323,7 +323,7 @@ def _name(name: str, kind: DomainKind, line: int, findings: _Findings) -> None:
             Text("the name holds a character written in pieces", "名称含有未规范化的字符"),
             Text("type the name again", "请重新录入名称"),
         )
-    elif kind == "community" and not name.endswith(_ENDINGS):
+    elif kind == "community" and not name.isascii() and not name.endswith(_ENDINGS):
         findings.remark(
             "division.name.cut_short",
             line,

@@ -228,7 +228,8 @@ class _Reading:
                 "home.datasets.none",
                 Text("the home has no dataset", "治理目录中没有数据集"),
                 remedy=Text(
-                    "add expectations/<dataset>/contract.yaml", "请添加 expectations/<数据集>/contract.yaml"
+                    "put one back (expectations/<dataset>/) until huanshu dataset new has made yours",
+                    "请先放回原有数据集（expectations/<数据集>/），待 huanshu dataset new 建好新的再移除",
                 ),
                 where=Where(place),
             )

@@ -147,8 +147,8 @@ def run(
         ground = here.ground(progress)
         flow = ground.flow(name)
         if flow.kind == "intake":
-            outcome = run_intake(ground, name, run_id, _folder(source, name))
-            _show_intake(outcome)
+            folder = _folder(source, name)
+            _show_intake(run_intake(ground, name, run_id, folder), folder)
             return
         outcomes = run_delivery(ground, name, run_id, only)
         complete_run(ground, name, run_id, outcomes)
@@ -170,7 +170,21 @@ def _folder(given: Path | None, flow: str) -> Path:
     return given or CONTEXT.settings.intake_folder / flow
 
 
-def _show_intake(outcome: IntakeOutcome) -> None:
+def _show_intake(outcome: IntakeOutcome, folder: Path) -> None:
+    if not outcome.batches:
+        CONTEXT.speech.tell(
+            Text(
+                f"nothing to take in: {folder} holds no extract with its signed <name>.manifest.json",
+                f"没有可接收的内容：{folder} 中没有报送文件及其已签名的 <名称>.manifest.json",
+            )
+        )
+        CONTEXT.speech.result(outcome)
+        return
+    words = {
+        "promoted": Text("taken in", "已接收"),
+        "refused": Text("refused", "已拒收"),
+        "known": Text("taken in before", "此前已接收"),
+    }
     CONTEXT.speech.table(
         Text("Intake", "接收"),
         [
@@ -181,7 +195,10 @@ def _show_intake(outcome: IntakeOutcome) -> None:
             Text("unchanged", "未变"),
             Text("withdrawn", "退出"),
         ],
-        [(b.sequence, b.state, b.good, b.quarantined, b.unchanged, b.withdrawn) for b in outcome.batches],
+        [
+            (b.sequence, words[b.state], b.good, b.quarantined, b.unchanged, b.withdrawn)
+            for b in outcome.batches
+        ],
     )
     CONTEXT.speech.result(outcome)
 
@@ -226,10 +243,11 @@ def resume(
         if dry_run or made.idle:
             _show_resumption(made)
             return
-        done = resume_run(ground, made, _folder(source, made.flow))
+        folder = _folder(source, made.flow)
+        done = resume_run(ground, made, folder)
     speech.tell(Text(f"run {made.run}", f"运行 {made.run}"))
     if isinstance(done, IntakeOutcome):
-        _show_intake(done)
+        _show_intake(done, folder)
     else:
         _show(done)
 

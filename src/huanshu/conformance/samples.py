@@ -49,11 +49,15 @@ def _samples(folder: Folder, contract: Contract, suite: Suite) -> Iterator[Conte
 
 
 def _missing(file: str, where: Where) -> ContentError:
+    passing = file.endswith(f"/{_PASSING}")
     return ContentError(
         "sample.file.missing",
         Text(f"there is no {file}", f"缺少 {file}"),
         remedy=Text(
-            "a rule that was never seen failing proves nothing: add it", "没有失败过的规则不足为凭，请补上"
+            "rules that were never seen passing may refuse everything: add rows that are right"
+            if passing
+            else "a rule that was never seen failing proves nothing: add it",
+            "没有通过过的规则可能拒绝一切，请补上正确的行" if passing else "没有失败过的规则不足为凭，请补上",
         ),
         where=where,
     )

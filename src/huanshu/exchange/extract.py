@@ -479,7 +479,10 @@ class _Header:
             raise InputError(
                 "manifest.columns.missing",
                 Text(f"columns maps nothing to {missing[0]}", f"columns 没有映射到字段 {missing[0]}"),
-                remedy=Text("map every field of the contract", "请映射契约的每个字段"),
+                remedy=Text(
+                    "map every field of the contract, also where the header says the same",
+                    "请映射契约的每个字段，表头同名的字段也要写上",
+                ),
                 where=self.manifest.where,
             )
         return self.manifest.columns

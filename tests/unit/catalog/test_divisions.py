@@ -157,6 +157,11 @@ def test_a_doubtful_name_is_a_remark(tmp_path: Path) -> None:
     assert [(r.code, r.where.line) for r in found.remarks if r.where] == [("division.name.cut_short", 4)]
 
 
+def test_a_name_in_another_script_has_no_usual_ending(tmp_path: Path) -> None:
+    found = read_divisions(write(tmp_path, TABLE.replace("乙一社区", "Port Erin")))
+    assert (found.problems, found.remarks) == ((), ())
+
+
 def test_codes_alone_are_enough(tmp_path: Path) -> None:
     lines = [",".join(line.split(",")[:2]) for line in TABLE.splitlines()]
     found = read_divisions(write(tmp_path, "\n".join(lines)))

@@ -111,7 +111,11 @@ def test_flow_file_of_another_form(home: Path) -> None:
 
 def test_no_dataset(home: Path) -> None:
     (home / "expectations/parcel").rename(home / "audit/reports")
-    assert code_of(home) == "home.datasets.none"
+    with pytest.raises(ContentError) as error:
+        read_home(home)
+    assert error.value.code == "home.datasets.none"
+    assert error.value.remedy is not None
+    assert "huanshu dataset new" in error.value.remedy.en
 
 
 def test_dataset_folder_with_a_bad_name(home: Path) -> None:

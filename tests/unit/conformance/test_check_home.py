@@ -85,6 +85,15 @@ def test_samples(home: Path) -> None:
     ]
 
 
+def test_each_missing_sample_says_what_it_is_for(home: Path) -> None:
+    samples = home / "expectations/parcel/samples"
+    (samples / "passing.csv").unlink()
+    (samples / "failing.community_code.csv").unlink()
+    passing, failing = (p.remedy.en for p in check_home(home) if p.remedy is not None)
+    assert "rows that are right" in passing
+    assert "never seen failing" in failing
+
+
 def test_samples_are_never_quoted(home: Path) -> None:
     file = home / "expectations/parcel/samples/passing.csv"
     file.write_text("owner_number,owner\n11010519491231002X,张三\n")

@@ -250,6 +250,9 @@ def test_a_mapping_must_reach_every_field(tmp_path: Path, columns: dict[str, str
     error = refusal(tmp_path, "证号,姓名,住址\n".encode(), columns=columns)
     assert error.code == code
     assert error.where == Where("trial.manifest.json")
+    if code.endswith("missing"):
+        assert error.remedy is not None
+        assert "also where the header says the same" in error.remedy.en
 
 
 def test_only_a_regular_file(tmp_path: Path) -> None:
