@@ -69,9 +69,7 @@ def main() -> None:
             one, _ = ask(settings, COMMUNITY, {"birth_date": "60+"})
     alone = "without a count"
     results = [
-        Result(
-            "count.sealed_district_s", quiet * FULL / given.records, "s", "≤ 60", "by a plain field", plain
-        ),
+        Result("count.sealed_district_s", quiet * FULL / given.records, "s", "", "by a plain field", plain),
         Result("count.sealed_beside_reads_s", whole, "s", "", "", None),
         Result("count.sealed_subdistrict_s", part, "s", "", "", None),
         Result("count.sealed_community_s", one, "s", "", "", None),

@@ -59,6 +59,14 @@ def test_the_verbs(place: Range, command) -> None:  # type: ignore[no-untyped-de
     assert (code, told["total"], told["cells"]) == (0, 13, {})  # small groups are not even named
     assert command(settings, f"{count} --where employer=x")[0] == 5
     assert command(settings, f"{count} --where x")[0] == 4
+    # over a sealed date: the keeper counts; of thirteen, those of 65 and more are few
+    code, told = command(settings, f"{count} --where birth_date=65+ --by grid")
+    assert code == 0
+    assert told["total"] is None
+    assert told["cells"] == {}
+    assert command(settings, f"{count} --where birth_date=65-66")[0] == 5
+    assert command(settings, f"{count} --by birth_date")[0] == 4
+    assert command(settings, f"{count} --by birth_date --bands 0-17,18+")[0] == 0
 
     # break the glass
     declare = f"huanshu --as p.yang emergency declare resident --domain {HERE} --post yulan.station_head"

@@ -21,6 +21,8 @@ from huanshu.keeper.tickets import Ticket
 from huanshu.sealing import KeyName, Keyring
 
 _SECONDS = 120.0
+#: A district is read and opened, one question after the other.
+_TALLYING_SECONDS = 1800.0
 
 
 class Keeper:
@@ -132,7 +134,9 @@ class Keeper:
     ) -> tuple[Ticket, list[tuple[str, int | None]]]:
         """As ``count``, over a sealed field: whom it is about, the keeper reads. ``words``: what a breakdown by a date
         is to say. Label by label, the total first, under no label."""
-        answer = self._ask("tally", claim=dict(claim), by=by, where=dict(where), words=list(words))
+        answer = self._ask(
+            "tally", _TALLYING_SECONDS, claim=dict(claim), by=by, where=dict(where), words=list(words)
+        )
         figures = [(str(label), figure) for label, figure in answer["figures"]]
         return Ticket(answer["index"], answer["leaf_hash"]), figures
 
@@ -277,14 +281,14 @@ class Keeper:
         answer: dict[str, Any] = self._ask("expectations", flow=flow)
         return answer
 
-    def _ask(self, op: str, **members: Any) -> Any:
+    def _ask(self, op: str, seconds: float = _SECONDS, **members: Any) -> Any:
         request = {"op": op, "acting_as": self._acting_as, "traceparent": telemetry.traceparent(), **members}
         try:
-            answer = self._exchange(request)
+            answer = self._exchange(request, seconds)
         except OSError:
             self.close()
             try:
-                answer = self._exchange(request)
+                answer = self._exchange(request, seconds)
             except OSError:
                 self.close()
                 raise UnavailableError(
@@ -296,11 +300,12 @@ class Keeper:
             protocol.raise_error(answer["error"])
         return answer["ok"]
 
-    def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _exchange(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         if self._link is None:
             self._link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._link.settimeout(_SECONDS)
             self._link.connect(str(self._path))
+        self._link.settimeout(seconds)
         protocol.send(self._link, request)
         answer = protocol.receive(self._link)
         if answer is None:

@@ -306,12 +306,13 @@ def test_the_larger_minimum_of_two_datasets_holds_for_both() -> None:
 
 
 def test_what_was_told_under_rules_of_yesterday_is_not_forgotten(keeper: Keeper, cdo: str) -> None:
-    """The minimum group is changed and changed back: what was told in between counts."""
+    """A contract is changed and changed back, in its minimum group and in whom it is about: what was told in between
+    counts."""
     zone = claim(COUNTED, post="district.cdo", fields={}, detail={"zones": ZONES})
     contract = keeper.home.contracts["resident"]
 
     def with_least(least: int) -> Home:
-        changed = {**keeper.home.contracts, "resident": replace(contract, minimum_group=least)}
+        changed = {**keeper.home.contracts, "resident": replace(contract, minimum_group=least, subjects=())}
         return replace(keeper.home, contracts=changed)
 
     read = [keeper.home]

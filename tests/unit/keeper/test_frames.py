@@ -88,6 +88,7 @@ def test_nearly_everybody_is_told_no_more_than_nearly_nobody() -> None:
     reader = Reader()
     assert ask(reader, "all but nine", BitMap(range(100)), BitMap(range(91))) is None
     assert ask(reader, "nine", BitMap(range(200, 300)), BitMap(range(200, 209))) is None
+    assert ask(reader, "everybody", BitMap(range(600, 700)), BitMap(range(600, 700))) is None
     assert ask(reader, "half", BitMap(range(400, 500)), BitMap(range(400, 450))) == 50
 
 
