@@ -134,9 +134,7 @@ class Keeper:
     ) -> tuple[Ticket, list[tuple[str, int | None]]]:
         """As ``count``, over a sealed field: whom it is about, the keeper reads. ``words``: what a breakdown by a date
         is to say. Label by label, the total first, under no label."""
-        answer = self._ask(
-            "tally", _TALLYING_SECONDS, claim=dict(claim), by=by, where=dict(where), words=list(words)
-        )
+        answer = self._ask("tally", claim=dict(claim), by=by, where=dict(where), words=list(words))
         figures = [(str(label), figure) for label, figure in answer["figures"]]
         return Ticket(answer["index"], answer["leaf_hash"]), figures
 
@@ -281,14 +279,14 @@ class Keeper:
         answer: dict[str, Any] = self._ask("expectations", flow=flow)
         return answer
 
-    def _ask(self, op: str, seconds: float = _SECONDS, **members: Any) -> Any:
+    def _ask(self, op: str, **members: Any) -> Any:
         request = {"op": op, "acting_as": self._acting_as, "traceparent": telemetry.traceparent(), **members}
         try:
-            answer = self._exchange(request, seconds)
+            answer = self._exchange(request)
         except OSError:
             self.close()
             try:
-                answer = self._exchange(request, seconds)
+                answer = self._exchange(request)
             except OSError:
                 self.close()
                 raise UnavailableError(
@@ -300,12 +298,12 @@ class Keeper:
             protocol.raise_error(answer["error"])
         return answer["ok"]
 
-    def _exchange(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+    def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
         if self._link is None:
             self._link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._link.settimeout(_SECONDS)
             self._link.connect(str(self._path))
-        self._link.settimeout(seconds)
+        self._link.settimeout(_TALLYING_SECONDS if request["op"] == "tally" else _SECONDS)
         protocol.send(self._link, request)
         answer = protocol.receive(self._link)
         if answer is None:
