@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyroaring import BitMap
 
+from huanshu.cli.keys import of_what
 from huanshu.drill.range import Range
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +43,8 @@ def test_keys_from_status_to_destruction(
     code, told = command(settings, f"huanshu --as p.chen {line}")
     entry, keys = told["entry"], told["keys"]
     assert command(settings, f"huanshu --as p.chen keys confirm {entry}")[0] == DENIED
+    (waiting,) = command(settings, "huanshu keys status")[1]["waiting"]
+    assert (waiting["keys"], waiting["selector"]["field"]) == (keys, "phone")
     code, told = command(settings, f"huanshu --as p.xu keys confirm {entry}")
     assert (code, told["destroyed"]) == (0, keys)
     assert command(settings, f"huanshu --as p.xu keys confirm {entry}")[0] != 0
@@ -62,3 +66,22 @@ def test_keys_from_status_to_destruction(
         settings, f"huanshu --as p.chen keys rehearse {copy}", "not the right words\nnor these are\n"
     )[0]
     assert place.verify().clean
+
+
+def test_the_second_person_sees_what_it_is_and_how_much(
+    place: Range, command: Callable[..., tuple[int, Any]]
+) -> None:
+    """Counted by the keeper: whoever proposes can say that it is one person, or one key."""
+    with place.administrator() as administrator:
+        ((everybody,),) = administrator.execute("SELECT array_agg(ordinal) FROM district.subject").fetchall()
+    keeper = place.acting("p.chen").keeper
+    case = {"dataset": "resident", "subjects": 1, "detail": {"case": "request 8"}}
+    keeper.append({"event": "erasure.subject.proposed", **case}, BitMap(everybody).serialize())
+    detail = {"selector": {"epoch": 1}, "keys": 1, "reason": "end of the purpose"}
+    keeper.append({"event": "keys.destruction.proposed", "detail": detail})
+    held = command(place.settings, "huanshu keys status")[1]
+    persons, keys = held["waiting"]
+    assert (persons["subjects"], persons["dataset"]) == (len(everybody), "resident")
+    assert keys["keys"] == held["keys"]["data"] + held["keys"].get("quarantine", 0) > 1
+    assert of_what(persons).en == f"{len(everybody)} persons of resident: request 8"
+    assert of_what(keys).en == f"{keys['keys']} keys (epoch 1): end of the purpose"

@@ -33,15 +33,16 @@ def seconds_bundles(policies: Policies, holding: Holding) -> bool:
 
 def locked_out(old: Policies, new: Policies, at: datetime) -> list[Widened]:
     """Guards whom one person alone may not shut out by this change; [] when it shuts out nobody, or one of many."""
-    out = {holding.person: holding.role for holding in _shut_out(old, new, at)}
+    out = {(holding.person, holding.role) for holding in _shut_out(old, new, at)}
     if not out:
         return []
-    left = [holding for holding in _guarding(new, at) if holding.person not in out]
+    persons, roles = ({pair[place] for pair in out} for place in (0, 1))
+    left = [holding for holding in _guarding(new, at) if holding.person not in persons]
     seconds = {holding.person for holding in left if seconds_bundles(new, holding)}
-    audited = "auditor" not in out.values() or any(holding.role == "auditor" for holding in left)
-    if len(out) == 1 and len(seconds) >= _LEAST and audited:
+    audited = "auditor" not in roles or any(holding.role == "auditor" for holding in left)
+    if len(persons) == 1 and len(seconds) >= _LEAST and audited:
         return []
-    return [Widened(_POSTS, f"- {person}, {role}") for person, role in sorted(out.items())]
+    return [Widened(_POSTS, f"- {person}, {role}") for person, role in sorted(out)]
 
 
 def _shut_out(old: Policies, new: Policies, at: datetime) -> Iterator[Holding]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -72,6 +73,18 @@ def _told(what: str, done: int, total: int) -> None:
 _WHAT = {"cells": Text("values", "密封值"), "links": Text("links", "关联值")}
 
 
+def of_what(waiting: Mapping[str, Any]) -> Text:
+    """What a second person would agree to, in words."""
+    why = waiting.get("reason") or waiting.get("case")
+    if "subjects" in waiting:
+        dataset, count = waiting["dataset"], waiting["subjects"]
+        return Text(f"{count} persons of {dataset}: {why}", f"{dataset} 的 {count} 名主体：{why}")
+    if "selector" in waiting:
+        named = ", ".join(f"{part} {name}" for part, name in sorted(waiting["selector"].items()))
+        return Text(f"{waiting['keys']} keys ({named}): {why}", f"{waiting['keys']} 个密钥（{named}）：{why}")
+    return Text(str(why), str(why))
+
+
 @app.command()
 def status() -> None:
     """Under which epochs values lie, what waits for a rotation, and what waits for a second person; no key.
@@ -107,8 +120,23 @@ def status() -> None:
     )
     CONTEXT.speech.table(
         Text("Waiting for a second person", "待第二人确认"),
-        [Text("entry", "条目"), Text("what", "事项"), Text("by", "提请人"), Text("until", "截止")],
-        [(each["entry"], each["event"], each["person"], each["until"][:10]) for each in held["waiting"]],
+        [
+            Text("entry", "条目"),
+            Text("what", "事项"),
+            Text("of what", "内容"),
+            Text("by", "提请人"),
+            Text("until", "截止"),
+        ],
+        [
+            (
+                each["entry"],
+                each["event"],
+                CONTEXT.speech.say(of_what(each)),
+                each["person"],
+                each["until"][:10],
+            )
+            for each in held["waiting"]
+        ],
     )
     CONTEXT.speech.result(
         {

@@ -140,11 +140,13 @@ class _Erasure:
         district = self._district
         with self._alone():
             found = district.execute(_QUERIES["done"], {"erasure": self._index}).fetchone()
-            if found is None:
+            # Rows and line are of one transaction: who only wrote a line has erased nobody.
+            if found is None or _rows(district, self._contract, self._subjects):
                 with district.transaction():
                     counts = self._erase()
                     self._ground.pause("erasure:erased")
             else:
+                self._compare()
                 counts = dict(zip(_COUNTS, found, strict=True))
             held = self._held
             self._ground.pause("erasure:committed")
@@ -262,16 +264,28 @@ class _Erasure:
             gone.setdefault((batch_in, home), set()).add(row)
             if batch_out is not None:
                 gone.setdefault((batch_out, ""), set()).add(row)
-        size, head = ROW.itemsize, struct.calcsize(">QI")
+        head = struct.calcsize(">QI")
         made: dict[str, bytes] = {}
         self._bound.refresh()
+        for place in sorted(self._bound.mine):  # nothing was written yet, by us
+            raise self._bound.changed(place)
         for (batch, home), erased in gone.items():
             listed = self._bound.current(batch, home)
             if listed is None:
                 continue  # an older version told no lists
-            items = (listed[at : at + size] for at in range(0, len(listed), size))
-            made[f"{batch}/{home}"] = b"".join(item for item in items if item[:head] not in erased)
+            made[f"{batch}/{home}"] = b"".join(i for i in _items(listed) if i[:head] not in erased)
         return made
+
+    def _compare(self) -> None:
+        """Before lists of a killed run are told: each is the one that the log binds, without the records that the run's
+        line names."""
+        gone = {struct.pack(">Q", record) for record in self._records()}
+        self._bound.refresh()
+        for place in sorted(self._bound.mine):
+            batch, _, home = place.rpartition("/")
+            listed = self._bound.before(batch, home) or b""
+            left = b"".join(item for item in _items(listed) if item[:8] not in gone)
+            self._renewal.noted[place] = hashlib.sha256(left).digest()
 
     def _lists_again(self, rows: Iterable[_Row]) -> dict[str, bytes]:
         """The lists of an erasure that was told, where a backup from before it was put back: only the very same."""
@@ -322,6 +336,11 @@ def _contract(ground: Ground, dataset: str) -> Contract:
             remedy=Text("have the field corrected: huanshu correction", "请更正相应字段：huanshu correction"),
         )
     return contract
+
+
+def _items(listed: bytes) -> Iterator[bytes]:
+    """The items of a list."""
+    return (listed[at : at + ROW.itemsize] for at in range(0, len(listed), ROW.itemsize))
 
 
 def _table(contract: Contract) -> sql.Identifier:

@@ -26,6 +26,8 @@ DELETE FROM district.subject s WHERE s.kind = %(kind)s AND s.ordinal = ANY(%(sub
 -- name: note
 INSERT INTO district.erasure (erasure, dataset, removed, quarantined, corrections, tombstones, records)
 VALUES (%(erasure)s, %(dataset)s, %(removed)s, %(quarantined)s, %(corrections)s, %(tombstones)s, %(records)s)
+ON CONFLICT (erasure) DO UPDATE SET dataset = excluded.dataset, removed = excluded.removed, quarantined = excluded.quarantined,
+    corrections = excluded.corrections, tombstones = excluded.tombstones, records = excluded.records
 
 -- name: left
 -- Whether a store that was put back from a backup has something of an erased person again, beside the rows.

@@ -44,7 +44,7 @@ class _LinksOf(Rotation):
             self.name = ""
             return None
         if line[2] <= generation(self.district):
-            return Rotated(self.contract.dataset, self.what, self.name, 0, self.tell(ticket))
+            return Rotated(self.contract.dataset, self.what, self.name, 0, self.tell(ticket, whole=False))
         if line[1:] != (self.keys.epoch, self.keys.link_generation):
             self.tell(ticket, "other rules")
             self.name = ""

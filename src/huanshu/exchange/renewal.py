@@ -164,10 +164,13 @@ class Renewal:
             return None
         return _in_order(b"".join(_items(block, _tail(group)) for group, blocks in made for block in blocks))
 
-    def told(self, connection: psycopg.Connection) -> dict[str, Any]:
+    def told(self, connection: psycopg.Connection, *, whole: bool = True) -> dict[str, Any]:
         """What the entry of this renewal says of its lists. TamperedError when one of those written here, or found to
-        be right, is another by now."""
+        be right, is another by now, or when others lie beside them: they would hide what somebody changed. ``whole``
+        is False where a killed run wrote them, and nothing in the store tells any more what was there before."""
         lists = written.stored(connection, self._name)
+        for name in sorted(lists.keys() - self.noted.keys()) if whole else ():
+            raise self._bound.changed(name.rpartition("/")[0])
         for name, digest in self.noted.items():
             if hashlib.sha256(lists.get(name, b"")).digest() != digest:
                 raise self._bound.changed(name.rpartition("/")[0])

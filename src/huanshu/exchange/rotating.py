@@ -52,7 +52,7 @@ class Rotation:
 
     def begin(self, name: str | None = None) -> Ticket:
         """(a) and (b): the line of this name, or a new one; then its entry."""
-        self.name = name or f"rotation/{secrets.token_hex(8)}"
+        self.name = name or new_name()
         bound = self.ground.bound(self.district, self.ground.keeper, self.contract.dataset, self.name)
         self.renewal = Renewal(self.contract, self.name, self.keys.profile, bound)
         given = {
@@ -64,19 +64,23 @@ class Rotation:
         }
         self.district.execute(QUERIES["begin"], given)
         self.ground.pause("rotation:line")
-        claim = {
-            "event": ROTATION,
-            "once": f"{ROTATION}/{self.name}",
-            "dataset": self.contract.dataset,
-            "detail": {"rotation": self.name, "what": self.what},
-        }
         try:
-            ticket = self.ground.keeper.append(claim)
+            ticket = self.announce(self.name)
         except DeniedError:
             self.district.execute(QUERIES["refused"], given)
             raise
         self.ground.pause("rotation:authorised")
         return ticket
+
+    def announce(self, name: str) -> Ticket:
+        """(b) alone; once for each name."""
+        claim = {
+            "event": ROTATION,
+            "once": f"{ROTATION}/{name}",
+            "dataset": self.contract.dataset,
+            "detail": {"rotation": name, "what": self.what},
+        }
+        return self.ground.keeper.append(claim)
 
     def left(self) -> tuple[str, int, int] | None:
         """The line that a killed run left: its name, epoch and generation."""
@@ -91,10 +95,10 @@ class Rotation:
         self.district.execute(QUERIES["told"], {"rotation": name})
         return None
 
-    def tell(self, ticket: Ticket, stopped: str | None = None) -> int:
-        """(d): the entry that binds what was written."""
+    def tell(self, ticket: Ticket, stopped: str | None = None, *, whole: bool = True) -> int:
+        """(d): the entry that binds what was written. ``whole``: see ``Renewal.told``."""
         event = "keys.rotation.completed" if stopped is None else "keys.rotation.stopped"
-        told: dict[str, Any] = {"written": self.renewal.told(self.district)}
+        told: dict[str, Any] = {"written": self.renewal.told(self.district, whole=whole)}
         if stopped is not None:
             told["reason"] = stopped
         entry = self.ground.keeper.append(
@@ -112,6 +116,11 @@ class Rotation:
     def next_loan(self) -> int:
         self.loan += 1
         return self.loan
+
+
+def new_name() -> str:
+    """A rotation's name."""
+    return f"rotation/{secrets.token_hex(8)}"
 
 
 def flows_of(ground: Ground, contract: Contract) -> list[str]:

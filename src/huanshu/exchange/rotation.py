@@ -31,7 +31,7 @@ from huanshu.errors import ContentError, DeniedError, InputError, TamperedError,
 from huanshu.exchange.ground import Ground
 from huanshu.exchange.relinking import Links
 from huanshu.exchange.renewal import Change, Part
-from huanshu.exchange.rotating import OUTDATED, QUERIES, Rotated, Rotation, flows_of
+from huanshu.exchange.rotating import OUTDATED, QUERIES, Rotated, Rotation, flows_of, new_name
 from huanshu.exchange.tables import district_tables, exists, generation
 from huanshu.gate import renewing as gate
 from huanshu.keeper.proposals import EVIDENCE_WIDTH, evidence_rung, proposal_rung, proposal_width
@@ -102,8 +102,7 @@ class _Cells(Rotation):
             # Rows that are all new say nothing of quarantine and slices: only what was told is done.
             if line[1:] == (self.keys.epoch, self.keys.link_generation):
                 return self._rotate(ticket)
-            self.tell(ticket, "other rules")
-            return self._rotate(self.begin())
+            return self._rotate(self._anew(ticket, line[1], "other rules"))
         return self._rotate(self.begin()) if self._behind() else None
 
     def _behind(self) -> bool:
@@ -117,6 +116,7 @@ class _Cells(Rotation):
         return bool((row and row[0]) or beside)
 
     def _rotate(self, ticket: Ticket) -> Rotated:
+        epoch = self.keys.epoch
         try:
             rows = self._homes(ticket)
             self._quarantine(ticket)
@@ -124,19 +124,28 @@ class _Cells(Rotation):
         except DeniedError as denied:
             if denied.code not in OUTDATED:
                 raise
-            self.tell(ticket, denied.code)
-            return self._rotate(self.begin())
+            return self._rotate(self._anew(ticket, epoch, denied.code))
         with self.district.transaction():
             flows = flows_of(self.ground, self.contract)
             self.district.execute(QUERIES["slices_again"], {"flows": flows})
         entry = self.tell(ticket)
         return Rotated(self.contract.dataset, self.what, self.name, rows, entry)
 
+    def _anew(self, outdated: Ticket, epoch: int, reason: str) -> Ticket:
+        """Tell what an outdated ticket has brought to ``epoch``, and begin again. What is told is compared before,
+        under keys of the next ticket, for the outdated one is lent none. A crash leaves a ticket without a line."""
+        name = new_name()
+        ticket = self.announce(name)
+        for home in self.renewal.begun(self.district):
+            self._require_renewed(ticket, home, epoch)
+        self.tell(outdated, reason)
+        return self.begin(name)
+
     def _homes(self, ticket: Ticket) -> int:
         renewal, epoch = self.renewal, self.keys.epoch
         renewal.index(self.district)
         for home in renewal.begun(self.district):
-            self._require_renewed(ticket, home)
+            self._require_renewed(ticket, home, epoch)
         homes, rows = renewal.homes(self.district, epoch), 0
         for number, home in enumerate(homes):
             groups = renewal.groups(self.district, home, epoch)
@@ -170,10 +179,10 @@ class _Cells(Rotation):
         renewal.drop_index(self.district)
         return rows
 
-    def _require_renewed(self, ticket: Ticket, home: str) -> None:
-        """Before a home that a killed run has written is told in its name: its rows, opened and sealed again under
-        their past keys, are byte for byte what the log binds. Sealing is deterministic."""
-        epoch, contract = self.keys.epoch, self.contract
+    def _require_renewed(self, ticket: Ticket, home: str, epoch: int) -> None:
+        """Before a home that a killed run has brought to ``epoch`` is told in its name: its rows, opened and sealed
+        again under their past keys, are byte for byte what the log binds. Sealing is deterministic."""
+        contract = self.contract
         lent: dict[int, Keyring] = {}
 
         def undo(age: int) -> Change:

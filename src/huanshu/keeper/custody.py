@@ -234,15 +234,14 @@ def covered(custody: Custody, proposed: int, names: Iterable[str]) -> int:
 
 def told(custody: Custody, names: Iterable[str], at: datetime) -> dict[str, Any]:
     """What stands, for people: counts and entries."""
-    by_use: dict[str, int] = {}
+    names, by_use = list(names), dict[str, int]()
     for name in names:
         use = name.split("/", 1)[0]
         by_use[use] = by_use.get(use, 0) + 1
     return {
         "keys": by_use,
         "waiting": [
-            {"entry": p.index, "event": p.event, "person": p.person, "until": p.until.isoformat(),
-             **{m: p.body["detail"][m] for m in ("selector", "keys", "reason", "case") if m in p.body["detail"]}}
+            {"entry": p.index, "event": p.event, "person": p.person, "until": p.until.isoformat(), **_of_what(p, names)}
             for p in custody.proposals
             if p.until > at
         ],
@@ -253,6 +252,17 @@ def told(custody: Custody, names: Iterable[str], at: datetime) -> dict[str, Any]
             for e in custody.erasures
         ],
     }  # fmt: skip
+
+
+def _of_what(proposal: Proposal, names: Iterable[str]) -> dict[str, Any]:
+    """What a second person agrees to: how many keys, how many persons. As the keeper counts, not as its author says."""
+    body, detail = proposal.body, proposal.body["detail"]
+    what = {member: detail[member] for member in ("selector", "reason", "case") if member in detail}
+    if "selector" in detail:
+        what["keys"] = sum(map(Selector.of(detail["selector"]).covers, names))
+    if "subjects" in body:
+        what |= {"dataset": body["dataset"], "subjects": body["subjects"]["count"]}
+    return what
 
 
 def require_another(proposer: str, person: str) -> None:

@@ -257,6 +257,16 @@ def test_one_after_the_other_two_who_can_give_back_stay(changing: Changing) -> N
     changing.adopt(DISTRICT_CDO)
 
 
+def test_the_only_auditor_stays_whatever_else_he_is(changing: Changing) -> None:
+    """Also where the post of his that comes last in the file is another guard's."""
+    also = OF_POLICE.replace("p.wu,holder", "p.xu,deputy")
+    changing.change(POSTS, AUDITOR, f"{AUDITOR}\n{also},2027-12-31")
+    changing.propose(AUTHOR)
+    changing.adopt(OTHER)
+    changing.change("policies/persons.csv", "p.xu,徐衡,qh_xu,qh.xu", "p.xu,徐衡,,qh.xu")
+    assert alone(changing) == "policy.bundle.unproposed"
+
+
 # -- what a proposal binds ----------------------------------------------------------------------------------------
 
 
