@@ -7,7 +7,8 @@
 
 Casbin takes the first rule that fits, by priority. So an ``allow`` less, or a ``deny`` more, turns no denial into an
 allow: each of these changes only narrows, and so do all of them together. Whatever else is changed, however harmless it
-looks, may widen, and is told so: a second person then looks at it. So is a whole list whose columns are not those known
+looks, may widen, and is told so: a second person then looks at it. So is what lets somebody trace who saw whom: whoever
+could take it from everybody alone would be watched by nobody. So is a whole list whose columns are not those known
 here, in the order known here: by place alone an account could pass for a title.
 
 Whom a change that only narrows would shut out of guarding the platform: ``catalog.lockout``.
@@ -25,6 +26,7 @@ from typing import Final, NamedTuple
 
 Row = tuple[str, ...]
 _RUNGS: Final = ("count", "match", "mask", "reveal")
+_TRACE: Final = "trace"
 _COLUMNS: Final[Mapping[str, Row]] = {
     "policies/posts.csv": (
         "post", "domain", "role", "title_zh", "title_en", "person", "capacity", "valid_from", "valid_until",
@@ -89,7 +91,11 @@ def _changed(before: list[Row], after: list[Row]) -> tuple[list[Row], list[Row]]
 
 
 def _rules(before: list[Row], after: list[Row]) -> Iterable[str]:
-    went, came = _changed(before, after)
+    went, came = ([*rows] for rows in _changed(before, after))
+    for sign, rows in (("-", went), ("+", came)):
+        for row in [row for row in rows if _TRACE in row[7:8]]:
+            rows.remove(row)
+            yield _told(sign, row)
     allowed, denied = ([row for row in went if row[-1] == effect] for effect in ("allow", "deny"))
     yield from (
         _told("+", row) for row in came if row[-1] != "deny" and not _claimed(row, allowed, _rule_within)

@@ -14,6 +14,7 @@ from huanshu.catalog.narrowing import widened
 FILE = "policies/rules/community.csv"
 RULE = "p, 100, data_clerk, own, resident, phone, service, reveal, 2026-01-01, 2027-12-31, allow"
 DENY = "p, 10, data_clerk, own, resident, phone, care, mask, 2026-01-01, 2027-12-31, deny"
+TRACED = "p, 600, auditor, own, resident, citizen_number, review, trace, 2026-01-01, 2027-12-31, allow"
 HOLDER = "yulan.data_clerk,990101001001,data_clerk,专员,Clerk,p.tang,holder,2026-01-01,2027-12-31"
 PERSON = "p.tang,唐,qh_tang,qh.tang"
 
@@ -64,6 +65,8 @@ def test_what_narrows(file: str, before: str, after: str) -> None:
         (FILE, RULE, f"{RULE.replace('reveal', 'mask')}\n{RULE.replace('reveal', 'count')}"),
         (FILE, RULE.replace("reveal", "write"), RULE),
         (FILE, DENY, ""),
+        (FILE, TRACED, ""),
+        (FILE, "", TRACED.replace("allow", "deny")),
         (FILE, DENY, DENY.replace("mask", "reveal")),
         (FILE, DENY, DENY.replace("2027-12-31", "2026-12-31")),
         ("policies/posts.csv", HOLDER, HOLDER.replace("p.tang", "p.luo")),
@@ -81,6 +84,11 @@ def test_what_narrows(file: str, before: str, after: str) -> None:
 )
 def test_what_may_widen_is_told(file: str, before: str, after: str) -> None:
     assert len(changed(file, before, after)) == 1
+
+
+def test_who_traces_is_no_one_persons_to_shorten() -> None:
+    shorter = TRACED.replace("2027-12-31", "2026-06-30")
+    assert changed(FILE, f"{RULE}\n{TRACED}", f"{shorter}\n{RULE}") == [f"- {TRACED}", f"+ {shorter}"]
 
 
 @pytest.mark.parametrize(
