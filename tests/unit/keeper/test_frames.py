@@ -92,6 +92,14 @@ def test_nearly_everybody_is_told_no_more_than_nearly_nobody() -> None:
     assert ask(reader, "half", BitMap(range(400, 500)), BitMap(range(400, 450))) == 50
 
 
+def test_two_bands_do_not_tell_of_the_few_in_neither() -> None:
+    """30 and 27 of sixty whom anybody can count: three are left."""
+    everyone, reader = BitMap(range(60)), Reader()
+    assert ask(reader, "old", everyone, BitMap(range(30)), 1) == 30
+    assert ask(reader, "young", everyone, BitMap(range(30, 57)), 2) is None
+    assert ask(reader, "in between", everyone, BitMap(range(30, 45)), 3) == 15
+
+
 def test_the_last_cell_is_not_told_by_what_is_left_of_everybody() -> None:
     """A breakdown by grid: what is withheld in one is not the total without the others, nor those of the frame."""
     grids = [BitMap(range(100 * n, 100 * n + 40)) for n in range(3)]
