@@ -145,6 +145,20 @@ def test_a_list_laid_beside_those_of_a_killed_erasure_is_not_told(place: Range) 
     assert {problem.at for problem in place.verify().problems} == {f"{DATASET} record {other}"}
 
 
+def test_the_line_of_a_killed_erasure_names_nobody_else(place: Range) -> None:
+    homes = place.homes(DATASET)
+    gone, other = place.due_records(DATASET, homes[0])[0][0], place.due_records(DATASET, homes[1])[0][0]
+    index = confirmed(place, gone)
+    assert struck(lambda: erasure.apply(place.acting().ground(pause=strike_at("erasure:committed")))) < 0
+    plant(place, f"erasure/{index}", other, None)
+    with place.administrator() as administrator:
+        administrator.execute(
+            "UPDATE district.erasure SET removed = 2, records = records || %s::bigint", (other,)
+        )
+    with pytest.raises(TamperedError, match="are not those that batch"):
+        erasure.apply(place.acting().ground())
+
+
 def test_a_killed_rotation_ended_by_other_rules_tells_only_what_was_compared(place: Range) -> None:
     raise_epoch(place)
     assert struck(lambda: rotate(place.acting().ground(pause=strike_at("rotation:corrections")))) < 0

@@ -281,6 +281,8 @@ class _Erasure:
         line names."""
         gone = {struct.pack(">Q", record) for record in self._records()}
         self._bound.refresh()
+        if len(gone) > len(self._subjects):  # a number is of one identifier, and that of one record
+            raise self._bound.changed(f"erasure/{self._index}")
         for place in sorted(self._bound.mine):
             batch, _, home = place.rpartition("/")
             listed = self._bound.before(batch, home) or b""

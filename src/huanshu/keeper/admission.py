@@ -63,6 +63,8 @@ from huanshu.keeper.second_person import SecondPerson
 from huanshu.keeper.tickets import OpenTickets, Ticket
 
 Claim = Mapping[str, Any]
+#: Why a look-up found nothing.
+_MISSES: Final = ("absent", "elsewhere")
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +307,8 @@ class Admission:
             "fields": dict(claim["fields"]),
         }
         if claim["event"] != "access.record.authorised":
+            if claim["detail"].get("reason", _MISSES[0]) not in _MISSES:
+                raise ValueError  # a person's own words could be a value, in the log for ever
             return {**body, "detail": dict(claim["detail"])}
         ends = min(valid_until, self.at + timedelta(seconds=self.home.policies.keys.lend_max_seconds))
         under = {} if declared is None else {"emergency": declared}

@@ -58,3 +58,15 @@ def test_a_rule_that_had_not_begun_allows_on_its_first_day(keeper: Keeper) -> No
     keeper.ground.clock.at = datetime(2027, 10, 1, 0, 5, tzinfo=CHINA)
     with pytest.raises(DeniedError):
         keeper.service.append(OWNER, "p.tang", claim(fields={"employer": "reveal"}), BITMAP)
+
+
+def test_why_nothing_was_found_is_a_known_word(keeper: Keeper) -> None:
+    """Whatever somebody writes there stays in the log for ever."""
+    size = len(keeper.events())
+    for reason in ("440604195001010023", ""):
+        with pytest.raises(ValueError, match=r"^$"):
+            keeper.service.append(
+                OWNER, "p.tang", claim("access.record.missed", detail={"reason": reason}), None
+            )
+    assert len(keeper.events()) == size
+    keeper.service.append(OWNER, "p.tang", claim("access.record.missed", detail={"reason": "absent"}), None)
