@@ -214,7 +214,7 @@ def test_4_without_the_check_the_run_would_go_on(place: Range, monkeypatch: pyte
 
 def test_4_an_unadopted_bundle_opens_nothing(place: Range) -> None:
     narrow(place)
-    with pytest.raises(DeniedError, match=r"policy\.bundle\.unadopted"):
+    with pytest.raises(DeniedError, match=r"policies/rules/\S+\.csv.*policy\.bundle\.unadopted"):
         ask(place, A, first(place, A))
 
 

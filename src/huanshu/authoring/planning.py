@@ -194,7 +194,7 @@ def _steps(home: Home, flow: Flow, at: datetime, *, patch: bool) -> list[Step]:
         Step(
             "adopt",
             seconds if patch else officers,
-            "huanshu policy adopt",
+            "huanshu policy adopt --plan HASH" if patch else "huanshu policy adopt",
             Text(
                 "another person puts them in force" if patch else "put the policies in force",
                 "由另一人使策略生效" if patch else "使策略生效",

@@ -35,9 +35,15 @@ def status() -> None:
     CONTEXT.speech.table(
         Text("Status", "状态"),
         [Text("what", "项目"), Text("value", "值")],
-        [*((words[k], found[k]) for k in words), *_ages(found["evidence"])],
+        [*((words[k], _word(found[k])) for k in words), *_ages(found["evidence"])],
     )
     CONTEXT.speech.result(found)
+
+
+def _word(value: object) -> object:
+    if isinstance(value, bool):
+        return Text("yes", "是") if value else Text("no", "否")
+    return Text("nobody known here", "未登记") if value is None else value
 
 
 def _ages(evidence: dict[str, Any]) -> list[tuple[Text, Text]]:

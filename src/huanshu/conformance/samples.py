@@ -41,11 +41,16 @@ def _samples(folder: Folder, contract: Contract, suite: Suite) -> Iterator[Conte
             yield ContentError(
                 "sample.rule.unknown",
                 Text("this sample belongs to no rule of the suite", "该样例不属于任何一条规则"),
-                remedy=hint(name, {*wanted, _PASSING}),
+                remedy=_rename_or_delete(name, {*wanted, _PASSING}),
                 where=Where(f"{place}/{name}"),
             )
         elif name.endswith(".csv") and (error := _header(folder, f"{place}/{name}", contract)) is not None:
             yield error
+
+
+def _rename_or_delete(name: str, wanted: set[str]) -> Text:
+    meant = hint(name, wanted)
+    return Text(f"delete it; or: {meant.en}", f"请删除；或：{meant.zh}")
 
 
 def _missing(file: str, where: Where) -> ContentError:

@@ -34,6 +34,7 @@ from huanshu.sealing.keys import bitmap_key, data_key
 
 #: What says whom it is about, though it be nobody: otherwise the question who saw whom would pass it over.
 _ABOUT_MANY = {"exchange.delivery.authorised", "exchange.delivery.stopped"}
+_NAMED = 5  # changed files of a bundle that a refusal names
 #: What shows a record that was looked up by its identifier.
 _FOUND = frozenset({"access.record.authorised", comparing.COMPARED})
 #: What the keeper alone says in an entry's detail, whatever a client claims.
@@ -179,23 +180,30 @@ class Admitting(LogKeeping):
         if proposes or claim["event"] in BEFORE_ADOPTION or claim["event"] in SETTLING:
             return  # what has happened is told even while the rules are in doubt
         if self._register.policy_digest != digest:
-            raise DeniedError(
-                "policy.bundle.unadopted",
-                Text(
-                    f"the policies read now ({digest[:12]}) are not the adopted ones",
-                    f"当前策略（{digest[:12]}）尚未生效",
-                ),
-                remedy=Text(
-                    "security staff review the change and run: huanshu policy adopt",
-                    "请安全人员复核后运行：huanshu policy adopt",
-                ),
-            )
+            raise self._unadopted(digest)
         if claim.get("policy", digest) != digest:
             raise DeniedError(
                 "keeper.append.stale_policy",
                 Text("decided under a policy that is no longer current", "作出判定所依据的策略已失效"),
                 remedy=Text("ask again under the rules of now", "请按现行规则重新申请"),
             )
+
+    def _unadopted(self, digest: str) -> DeniedError:
+        files = bundles.differing(self._parts.connect, self._register.policy_digest, self._read)
+        named = ", ".join(files[:_NAMED]) + (" …" if len(files) > _NAMED else "")
+        return DeniedError(
+            "policy.bundle.unadopted",
+            Text(
+                f"the policies read now ({digest[:12]}) are not the adopted ones" + (f": {named}" if named else ""),
+                f"当前策略（{digest[:12]}）尚未生效" + (f"，有改动：{named}" if named else ""),
+            ),
+            remedy=Text(
+                "put the files back, or security staff review the change and run: huanshu access plan,"
+                " huanshu policy propose, huanshu policy adopt",
+                "请恢复这些文件，或由安全人员复核后运行：huanshu access plan、huanshu policy propose、"
+                "huanshu policy adopt",
+            ),
+        )
 
     def _require_within(self, body: dict[str, Any], seen: BitMap | None) -> None:
         """Within the person's budgets, or by a second person's consent, which the entry then names."""

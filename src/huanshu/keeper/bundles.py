@@ -53,6 +53,20 @@ def widened(connect: Callable[[], psycopg.Connection], before: str | None, home:
         return everything
 
 
+def differing(connect: Callable[[], psycopg.Connection], before: str | None, home: Home) -> list[str]:
+    """Files in which the bundle of ``home`` differs from the one in force; [] where that cannot be said."""
+    if before is None:
+        return []
+    with connect() as connection:
+        row = connection.execute(_KEPT, (bytes.fromhex(before),)).fetchone()
+    digest, packed = pack_bundle(Path(home.path))
+    try:
+        old, new = read_packed(b"" if row is None else bytes(row[0]), before), read_packed(packed, digest)
+    except TamperedError:
+        return []
+    return sorted(file for file in {*old, *new} if old.get(file) != new.get(file))
+
+
 class Kept(NamedTuple):
     """A bundle as it was adopted."""
 
