@@ -194,7 +194,8 @@ class Admitting(LogKeeping):
         return DeniedError(
             "policy.bundle.unadopted",
             Text(
-                f"the policies read now ({digest[:12]}) are not the adopted ones" + (f": {named}" if named else ""),
+                f"the policies read now ({digest[:12]}) are not the adopted ones"
+                + (f": {named}" if named else ""),
                 f"当前策略（{digest[:12]}）尚未生效" + (f"，有改动：{named}" if named else ""),
             ),
             remedy=Text(
