@@ -61,11 +61,16 @@ class Answering(Opening):
         with self._asked(peer, acting_as) as asker:
             self._require_fresh()
             contract, zones = self._home.contracts[str(claim["dataset"])], claim["detail"]["zones"]
-            with self._refusing(asker, {**claim, "event": counting.COUNTED}):
+            asking = {**claim, "event": counting.COUNTED, "once": None}
+            with self._refusing(asker, asking):
+                self._require_current(asking)
                 homes = counting.homes_of(self._home, zones)
                 fields = counting.fields_of(contract, question.by, question.where)
                 counting.require_few_cells(len(question.cells))
-            said = {name: rung.word for name, rung in fields.items()}
+                said = {name: rung.word for name, rung in fields.items()}
+                # Before it is judged: who may not count makes the keeper neither reckon nor keep anything.
+                detail = {"zones": zones, "told": 0, "withheld": 0, "minimum": 0, "kept": ""}
+                self._admission().admit(asker, {**asking, "fields": said, "detail": detail})
             about = question.total.serialize() if contract.subjects else None
             sets = question.sets(contract.dataset, homes)
             return self._told(asker, {**claim, "fields": said}, sets, about)

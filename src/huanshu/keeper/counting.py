@@ -7,17 +7,20 @@ Rules
     3. A set of people that differs by less than a group from one told of before, under another name, is not told.
     4. Audit (``determined``): a set is not told when the figures together would say something of fewer people.
 
-The same four hold between the cells of one question and its total, which is complementary suppression. A set that is
-not told changes nothing, so that asking for it again tells no more. Every reader is judged alone: who lends another his
-figures lends him what both were told. He is judged over everything that he was told of subjects, whatever the dataset,
-by the largest minimum among the datasets concerned: subjects have the same numbers everywhere.
+The same four hold between the cells of one question and its total, which is complementary suppression. A plain set
+that is not told changes nothing, so that asking for it again tells no more. Every reader is judged alone: who lends
+another his figures lends him what both were told. He is judged over everything that he was told of subjects, whatever
+the dataset, by the largest minimum among the datasets concerned: subjects have the same numbers everywhere.
 
 Over a sealed field a question has a *frame*: the people whose value was looked at, and which values count. Who may be
-in a frame is no secret, so these three hold besides:
+in a frame is no secret, so these hold besides:
     5. Who is left in the frame is no group of fewer either: otherwise nearly everybody there has the value.
     6. The frames are figures that the reader has anyway; the audit takes them as known.
-    7. A second audit is over frames alone, whatever the answers: of whom one field was asked, and for which values. So
-       not even that somebody has *not* the value is told by a sum that comes out.
+    7. A second audit is over frames alone, whatever the answers, and before any is looked at: of whom one field was
+       asked, and for which values. So not even that somebody has *not* the value is told by a sum that comes out. What
+       passes it stays there though its figure be withheld: nine who have it, and ten with one person more, tell of him.
+    8. Plain sets are judged beside plain ones only: whoever sends them chooses their members, and would learn by
+       refusals how near he is to those who have the value.
 
 Pure: no I/O, no clock. Arithmetic is exact, modulo a prime.
 """
@@ -38,7 +41,17 @@ from pyroaring import BitMap
 from huanshu.canonical import canonical
 from huanshu.catalog.nouns import Contract, Home, Rung
 from huanshu.errors import DeniedError, Text
-from huanshu.keeper.determined import Atoms, Matrix, Rows, confine_nothing, confines
+from huanshu.keeper.determined import (
+    LARGEST,
+    LOOK,
+    Atoms,
+    Effort,
+    Matrix,
+    Rows,
+    confine_nothing,
+    confines,
+    modulo,
+)
 from huanshu.keeper.establish import Asker
 
 if TYPE_CHECKING:
@@ -47,6 +60,8 @@ if TYPE_CHECKING:
 #: The keeper looks at a sealed field of many, to count them.
 COLUMN: Final = "access.column.authorised"
 COUNTED: Final = "access.count.authorised"
+#: In place of a figure: asked of people of whom it may be asked, and withheld for what came out. No figure is nought.
+WITHHELD: Final = 0
 _ZONES: Final = 300
 _CELLS: Final = 600
 
@@ -73,7 +88,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One figure that a reader has; None of a frame that came along in a question of which something was told."""
+    """One figure that a reader has; over a sealed field also ``WITHHELD``, and None of people who are known alone."""
 
     asked: Asked
     figure: int | None
@@ -136,8 +151,8 @@ class Reader:
     def __init__(self) -> None:
         self._least = 0
         self._told: dict[str, Told] = {}
-        self._people = Atoms()
-        self._frames: dict[str, _Frames] = {}
+        self._plain, self._sealed = Atoms(), Atoms()
+        self._frames: dict[tuple[str, bytes], Frames] = {}
 
     def remember(self, least: int, told: Iterable[Told]) -> None:
         """Take in what was told before, of a dataset with this minimum group."""
@@ -146,21 +161,18 @@ class Reader:
             self._keep(each)
 
     def ask(self, least: int, asked: Sequence[Asked]) -> tuple[list[int | None], list[Told]]:
-        """Each set's figure, None where it is withheld; and what is told for the first time, to be kept."""
-        self._least = max(self._least, least)
-        before = self._people
-        for each in asked:
-            self._frame(each)
+        """Each set's figure, None where it is withheld; and what is new of what this reader knows, to be kept."""
+        self._least, effort = max(self._least, least), Effort()
         known = {each.key: self._told[each.key].figure for each in asked if self._as_before(each)}
-        fresh = self._tell([each for each in asked if each.key not in known])
+        seen = {each.key for each in asked if each.frame is not None and self._know(each.frame)}
+        new = [each for each in asked if each.key not in known]
+        refused, looked = self._look([each for each in new if each.frame is not None], effort)
+        fresh = self._tell([each for each in new if each.key not in refused], effort)
         figures = known | {each.asked.key: each.figure for each in fresh}
-        if not fresh:
-            self._people = before
-            return [figures.get(each.key) for each in asked], []
         frames = [
-            Told(Asked(each.key, BitMap(), each.frame), None)
+            Told(Asked(each.key, BitMap(), each.frame), WITHHELD if each.key in looked else None)
             for each in asked
-            if each.frame is not None and each.key not in figures
+            if each.key in seen | looked and (each.key in known or each.key not in figures)
         ]
         return [figures.get(each.key) for each in asked], [*fresh, *frames]
 
@@ -168,18 +180,74 @@ class Reader:
         told = self._told.get(asked.key)
         return told is not None and len(told.asked.members ^ asked.members) < self._least
 
-    def _tell(self, asked: Sequence[Asked]) -> list[Told]:
+    # Of whom it is asked, before any answer is looked at.
+
+    def _look(self, asked: Sequence[Asked], effort: Effort) -> tuple[set[str], set[str]]:
+        """Which of these are refused by whom they ask of, and which are kept from now on. Whatever comes of these: that
+        they are fewer than a group says something too."""
+        few = {each.key for each in asked if each.frame is not None and len(each.frame.people) < self._least}
+        if few:
+            refused, looked = self._look([each for each in asked if each.key not in few], effort)
+            return few | refused, looked
+        new = [each for each in asked if not self._looked(each)]
+        if not new:
+            return set(), set()
+        if len(new) > 1 and not self._all_lookable(new, effort):
+            half = len(new) // 2
+            first, second = self._look(new[:half], effort), self._look(new[half:], effort)
+            return first[0] | second[0], first[1] | second[1]
+        if len(new) == 1 and not self._lookable(new[0], effort):
+            return {new[0].key}, set()
+        for each in new:
+            self._keep_frame(each.frame)
+        return set(), {each.key for each in new}
+
+    def _looked(self, asked: Asked) -> bool:
+        frame = asked.frame
+        return frame is not None and self._over(_facts(frame)[0]).has(frame)
+
+    def _lookable(self, asked: Asked, effort: Effort) -> bool:
+        for fact in () if asked.frame is None else _facts(asked.frame):
+            if asked.frame is None or not self._over(fact).bearable(effort):
+                return False
+            frames = self._over(fact).with_frame(asked.frame)
+            if frames.confine(self._least, effort):
+                return False
+            if not frames.mixed:
+                return True  # the other would be the same
+        return True
+
+    def _all_lookable(self, asked: Sequence[Asked], effort: Effort) -> bool:
+        added: dict[tuple[str, bytes], tuple[Frames, int]] = {}
+        for each in asked:
+            for fact in () if each.frame is None else _facts(each.frame):
+                frames, new = added.get(fact, (self._over(fact), 0))
+                if each.frame is None or not frames.bearable(effort):
+                    return False
+                added[fact] = frames.with_frame(each.frame), new + 1
+        alone = {name for (name, every), (frames, _) in added.items() if not every and not frames.mixed}
+        return all(
+            frames.confine_nothing(self._least, new, effort)
+            for (name, every), (frames, new) in added.items()
+            if not every or name not in alone
+        )
+
+    # What the answers say.
+
+    def _tell(self, asked: Sequence[Asked], effort: Effort) -> list[Told]:
         """What of these is told, one after the other. All at once where that is certain at a glance; otherwise by
         halves, with the same outcome: more figures never make a figure tellable."""
         told = list(self._told.values())
+        if not effort.allows(len(asked) * (len(told) + len(asked)) * LOOK):
+            return []
         asked = [each for each in asked if self._whole(each) and not _close(each, told, self._least)]
         if not asked:
             return []
-        if len(asked) > 1 and not self._all_tellable(asked):
+        if len(asked) > 1 and not self._all_tellable(asked, effort):
             half = len(asked) // 2
-            first = self._tell(asked[:half])
-            return [*first, *self._tell(asked[half:])]
-        if len(asked) == 1 and not self._tellable(asked[0]):
+            first = self._tell(asked[:half], effort)
+            return [*first, *self._tell(asked[half:], effort)]
+        if len(asked) == 1 and not self._tellable(asked[0], effort):
             return []
         fresh = [Told(each, len(each.members)) for each in asked]
         for one in fresh:
@@ -191,48 +259,71 @@ class Reader:
         left = self._least if asked.frame is None else len(asked.frame.people - asked.members)
         return len(asked.members) >= self._least and left >= self._least
 
-    def _tellable(self, asked: Asked) -> bool:
-        atoms, frame = self._people.with_set(asked.members), asked.frame
-        columns = np.arange(len(atoms.members))
-        if confines(atoms.rows[:-1], atoms.rows[-1], columns, atoms.sizes, self._least):
+    def _tellable(self, asked: Asked, effort: Effort) -> bool:
+        atoms = self._beside(asked)
+        if not atoms.bearable(effort):
             return False
-        return frame is None or not self._over(frame).with_frame(frame).confine(self._least)
+        atoms = atoms.with_set(asked.members)
+        columns = np.arange(len(atoms.members))
+        return not confines(atoms.rows[:-1], atoms.rows[-1], columns, atoms.sizes, self._least, effort)
 
-    def _all_tellable(self, asked: Sequence[Asked]) -> bool:
+    def _all_tellable(self, asked: Sequence[Asked], effort: Effort) -> bool:
         if any(_close(each, [Told(a, None) for a in asked[:n]], self._least) for n, each in enumerate(asked)):
             return False
-        atoms, frames = self._people, dict(self._frames)
+        plain = [each for each in asked if each.frame is None]
+        sealed = [each for each in asked if each.frame is not None]
+        return all(self._certain(each, effort) for each in (plain, sealed) if each)
+
+    def _certain(self, asked: Sequence[Asked], effort: Effort) -> bool:
+        atoms, new = self._beside(asked[0]), len(asked)
         for each in asked:
+            if not atoms.bearable(effort):
+                return False
             atoms = atoms.with_set(each.members)
-            if (frame := each.frame) is not None:
-                frames[frame.name] = frames.get(frame.name, _Frames()).with_frame(frame)
-        new, columns = len(asked), np.arange(len(atoms.members))
-        if not confine_nothing(atoms.rows[:-new], atoms.rows[-new:], columns, atoms.sizes, self._least):
-            return False
-        framed = {each.frame.name for each in asked if each.frame is not None}
-        return all(
-            frames[name].confine_nothing(
-                self._least, sum(a.frame is not None and a.frame.name == name for a in asked)
-            )
-            for name in framed
+        columns = np.arange(len(atoms.members))
+        return confine_nothing(
+            atoms.rows[:-new], atoms.rows[-new:], columns, atoms.sizes, self._least, effort
         )
 
+    def _beside(self, asked: Asked) -> Atoms:
+        """What it is judged beside. Who sends plain sets chooses them: were they judged beside those who have a sealed
+        value, every refusal would tell how near they are to them."""
+        return self._plain if asked.frame is None else self._sealed
+
     def _keep(self, told: Told) -> None:
-        self._frame(told.asked)
-        if told.figure is None:
+        frame, members = told.asked.frame, told.asked.members
+        if frame is not None:
+            self._know(frame)
+            if told.figure is not None and not self._looked(told.asked):
+                self._keep_frame(frame)
+        if not told.figure:
             return
         self._told[told.asked.key] = told
-        self._people = self._people.with_set(told.asked.members)
-        if (frame := told.asked.frame) is not None:
-            self._frames[frame.name] = self._over(frame).with_frame(frame)
+        if frame is None:
+            self._plain = self._plain.with_set(members)
+        else:
+            self._sealed = self._sealed.with_set(members)
 
-    def _frame(self, asked: Asked) -> None:
-        """The people of a frame are counted already, by whoever reads what is plain."""
-        if asked.frame is not None:
-            self._people = self._people.with_known(asked.frame.people)
+    def _know(self, frame: Frame) -> bool:
+        """The people of a frame are counted already, by whoever reads what is plain. Whether that is new."""
+        before = self._sealed
+        self._sealed = before.with_known(frame.people)
+        return self._sealed is not before
 
-    def _over(self, frame: Frame) -> _Frames:
-        return self._frames.get(frame.name) or _Frames()
+    def _keep_frame(self, frame: Frame | None) -> None:
+        for fact in () if frame is None else _facts(frame):
+            if frame is not None:
+                self._frames[fact] = self._over(fact).with_frame(frame)
+
+    def _over(self, fact: tuple[str, bytes]) -> Frames:
+        return self._frames.get(fact) or Frames()
+
+
+def _facts(frame: Frame) -> list[tuple[str, bytes]]:
+    """What a frame is audited beside: all frames of the field, and those where it may have just these values. For that
+    somebody has one of these values is certain there, and an assumption elsewhere, under which a figure may say nothing
+    new that does."""
+    return [(frame.name, b""), (frame.name, frame.every.serialize())]
 
 
 def _close(asked: Asked, told: Iterable[Told], least: int) -> bool:
@@ -240,50 +331,76 @@ def _close(asked: Asked, told: Iterable[Told], least: int) -> bool:
     size = len(asked.members)
     return any(
         each.asked.key != asked.key
+        and (each.asked.frame is None) == (asked.frame is None)
         and abs(len(each.asked.members) - size) < least
         and len(each.asked.members ^ asked.members) < least
         for each in told
     )
 
 
-class _Frames:
+class Frames:
     """Of whom one field was asked, and for which values: each figure a rectangle of people and values.
 
-    That everybody has one value is known; so a row says what it says beyond that, value by value against the first."""
+    That everybody has one of the values that he may have is known; so a row says what it says beyond that. Lists of
+    codes change, and datasets differ: the values that somebody may have are those of the frames that he was in."""
 
     def __init__(self) -> None:
         self._people, self._values = Atoms(), Atoms()
         self._places: list[int] = []
-        self._every: list[BitMap] = []
+        self._frames: list[Frame] = []
+        #: What values somebody may have, where they lie in ``_values``, and whom that is known of.
+        self._every: list[tuple[BitMap, int, BitMap]] = []
 
-    def with_frame(self, frame: Frame) -> _Frames:
+    def has(self, frame: Frame) -> bool:
+        """Whether just this was asked."""
+        return frame in self._frames
+
+    def with_frame(self, frame: Frame) -> Frames:
         """The same with one more figure, the last."""
-        more, values = _Frames(), self._values
+        more, values = Frames(), self._values
+        more._frames = [*self._frames, frame]
         more._people = self._people.with_set(frame.people)
-        more._every = self._every
-        if frame.every not in self._every:
-            more._every = [*self._every, frame.every]
+        more._every = [
+            (every, place, whom | frame.people if every == frame.every else whom)
+            for every, place, whom in self._every
+        ]
+        if all(every != frame.every for every, _, _ in self._every):
+            more._every.append((frame.every, len(values.rows), frame.people))
             values = values.with_set(frame.every)
         more._values = values.with_set(frame.values)
         more._places = [*self._places, len(values.rows)]
         return more
 
-    def confine(self, least: int) -> bool:
+    @property
+    def mixed(self) -> bool:
+        """Whether not everybody here may have the same values."""
+        return len(self._every) > 1
+
+    def bearable(self, effort: Effort) -> bool:
+        """Whether one figure more may be judged beside these."""
+        size = self._people.rows.size * (len(self._values.members) + 2)
+        return size <= LARGEST and self._people.bearable(effort) and effort.allows(size // 8)
+
+    def confine(self, least: int, effort: Effort) -> bool:
         """Whether the last figure, with the others, says something of fewer people."""
         rows, atom_of = self._rectangles()
-        return confines(rows[:-1], rows[-1], atom_of, self._people.sizes, least)
+        return confines(rows[:-1], rows[-1], atom_of, self._people.sizes, least, effort)
 
-    def confine_nothing(self, least: int, new: int) -> bool:
+    def confine_nothing(self, least: int, new: int, effort: Effort) -> bool:
         """Whether it is certain at a glance that the last so many say nothing of fewer people."""
         rows, atom_of = self._rectangles()
-        return confine_nothing(rows[:-new], rows[-new:], atom_of, self._people.sizes, least)
+        return confine_nothing(rows[:-new], rows[-new:], atom_of, self._people.sizes, least, effort)
 
     def _rectangles(self) -> tuple[Rows, Matrix]:
-        values = self._values.rows[self._places]
-        beyond = values[:, 1:] - values[:, :1]
-        rows = self._people.rows[:, :, None] * beyond[:, None, :]
-        atom_of = np.repeat(np.arange(len(self._people.members)), beyond.shape[1])
-        return rows.reshape(len(rows), -1), atom_of
+        values, people = self._values.rows[self._places], self._people
+        known = [tuple(p for _, p, whom in self._every if atom.intersect(whom)) for atom in people.members]
+        parts, atom_of = [np.empty((len(values), 0), np.int8)], [np.empty(0, np.int64)]
+        for places in sorted(set(known)):
+            beyond = modulo(values, self._values.rows[list(places)])
+            atoms = np.flatnonzero([each == places for each in known])
+            parts.append((people.rows[:, atoms, None] * beyond[:, None, :]).reshape(len(values), -1))
+            atom_of.append(np.repeat(atoms, beyond.shape[1]))
+        return np.hstack(parts), np.concatenate(atom_of)
 
 
 # -- admission ----------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ Theory
     A combination that leaves out the new row was known before. What remains is the nearest word of a code, weighted by
     people: eliminate the columns of whole atoms, on which it must be zero; then try, for each small atom, the largest
     first, that the combination is zero on it or that its people are paid for. Exact, whatever the order of columns.
-    Elimination and search are given so many steps; what they cannot settle in them is not told (conservative).
+    All that one question makes necessary is given so much effort; what is not settled in it is not told (conservative):
+    whoever sends sets that cut each other up does not hold up everybody else.
     Arithmetic is modulo a prime that every process draws anew: nobody can choose sets whose combinations it hides.
 
 Pure: no I/O, no clock. What a set or a column means is the caller's to say (``counting``, ``framed``).
@@ -26,10 +27,31 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 Matrix = NDArray[np.int64]
-Rows = NDArray[np.int8]
-#: Steps of one search, and changes of one elimination: what takes longer is not told.
+#: Small numbers, mostly 0 and 1; of frames sometimes residues.
+Rows = NDArray[Any]
+#: Numbers looked at for one question, a quarter of a minute at most; and in one matrix, some hundred megabytes.
+_EFFORT: Final = 2_000_000_000
+LARGEST: Final = 20_000_000
+#: What a step costs besides its numbers, a set that is looked at, and one that is cut.
+_STEP: Final = 20_000
+LOOK: Final = 100
+_CUT: Final = 1000
+#: Steps of one search: what takes longer is not told.
 _STEPS: Final = 4096
-_WORK: Final = 10_000_000
+#: What cuts people into more atoms is not told.
+_ATOMS: Final = 16_384
+
+
+class Effort:
+    """What may still be done for one question."""
+
+    def __init__(self) -> None:
+        self._left = _EFFORT
+
+    def allows(self, work: int) -> bool:
+        """Take this much of it; False when it is spent, and from then on."""
+        self._left -= work
+        return self._left >= 0
 
 
 class Atoms:
@@ -38,6 +60,8 @@ class Atoms:
     def __init__(self) -> None:
         self.members: list[BitMap] = []
         self.rows: Rows = np.empty((0, 0), np.int8)
+        #: How many the last set met.
+        self._met = 0
 
     def with_set(self, added: BitMap) -> Atoms:
         """The same with one more set, its last row; every atom lies in it or beside it."""
@@ -48,6 +72,7 @@ class Atoms:
             if atom.intersect(added):
                 parts = [(atom & added, 1), (atom - added, 0)]
                 rest -= atom
+                cut._met += 1
             for part, there in parts:
                 if part:
                     cut.members.append(part)
@@ -66,16 +91,23 @@ class Atoms:
         cut = self.with_set(added)
         return self if (cut.rows[:-1] == cut.rows[-1]).all(axis=1).any() else cut
 
+    def bearable(self, effort: Effort) -> bool:
+        """Whether one set more may be cut out of these."""
+        work = LOOK * len(self.members) + _CUT * self._met + self.rows.size // 8
+        return len(self.members) <= _ATOMS and effort.allows(work)
+
     @property
     def sizes(self) -> Matrix:
         return np.array([len(atom) for atom in self.members], np.int64)
 
 
-def confines(known: Rows, asked: Rows, atom_of: Matrix, sizes: Matrix, least: int) -> bool:
+def confines(known: Rows, asked: Rows, atom_of: Matrix, sizes: Matrix, least: int, effort: Effort) -> bool:
     """Whether ``asked`` with some combination of the rows of ``known`` is nonzero on fewer than ``least`` people.
 
     ``atom_of`` says of each column which atom it belongs to, ``sizes`` how many people each atom has. False when the
-    rows known determine ``asked`` already."""
+    rows known determine ``asked`` already; True when the effort is spent."""
+    if len(sizes) > _ATOMS or not effort.allows(_STEP + known.size // 8):
+        return True
     columns, touching = _hanging_together(known, asked[None, :], atom_of)
     rows, new, atom_of = known[np.ix_(touching, columns)], asked[columns], atom_of[columns]
     alone = (new != 0) & ~rows.any(axis=0)
@@ -84,32 +116,46 @@ def confines(known: Rows, asked: Rows, atom_of: Matrix, sizes: Matrix, least: in
     whole = sizes[atom_of] >= least
     if whole.all():
         return False
+    if rows.size > LARGEST:
+        return True
     left = _Elimination(rows, new)
-    if not left.of(np.flatnonzero(whole)):
+    if not left.of(np.flatnonzero(whole), effort):
         return True
     if left.asked[whole].any():
         return False
     small = np.flatnonzero(~whole)
     rest = left.asked[small]
-    basis, pivots = _reduced(left.known[:, small])
+    reduced = _reduced(left.known[:, small], effort)
+    if reduced is None:
+        return True
+    basis, pivots = reduced
     for row, pivot in zip(basis, pivots, strict=True):
         if rest[pivot]:
             rest = (rest - rest[pivot] * row) % _PRIME
-    return bool(rest.any()) and _Search(sizes).within(rest, basis, atom_of[small], least - 1)
+    return bool(rest.any()) and _Search(sizes, effort).within(rest, basis, atom_of[small], least - 1)
 
 
-def confine_nothing(known: Rows, asked: Rows, atom_of: Matrix, sizes: Matrix, least: int) -> bool:
+def confine_nothing(
+    known: Rows, asked: Rows, atom_of: Matrix, sizes: Matrix, least: int, effort: Effort
+) -> bool:
     """Whether it is certain at a glance that these rows, all of them, may be told: with them there is no combination on
     small atoms alone that there was not without. What ``confines`` says one by one then, it need not be asked."""
+    if len(sizes) > _ATOMS or not effort.allows(_STEP + known.size // 8):
+        return False
     columns, touching = _hanging_together(known, asked, atom_of)
     rows, new, atom_of = known[np.ix_(touching, columns)], asked[:, columns], atom_of[columns]
+    if rows.size + new.size > LARGEST:
+        return False
     whole = sizes[atom_of] >= least
     ranks = []
     for each in (rows, np.vstack([rows, new])):
         left = _Elimination(each, np.zeros(len(columns), np.int8))
-        if not left.of(np.flatnonzero(whole)):
+        if not left.of(np.flatnonzero(whole), effort):
             return False
-        ranks.append(len(_reduced(left.known[:, ~whole])[1]))
+        reduced = _reduced(left.known[:, ~whole], effort)
+        if reduced is None:
+            return False
+        ranks.append(len(reduced[1]))
     return ranks[0] == ranks[1]
 
 
@@ -121,12 +167,12 @@ class _Elimination:
     def __init__(self, known: Rows, asked: Rows) -> None:
         self.known, self.asked = known.astype(np.int64) % _PRIME, asked.astype(np.int64) % _PRIME
 
-    def of(self, columns: NDArray[np.intp]) -> bool:
+    def of(self, columns: NDArray[np.intp], effort: Effort) -> bool:
         """Eliminate these columns; False when it takes too long."""
-        known, work = self.known, _WORK
+        known, work = self.known, 0
         there = known != 0
         having, lengths = there.sum(axis=0), there.sum(axis=1)
-        while work > 0:
+        while effort.allows(work):
             open_ = columns[having[columns] > 0]
             if not len(open_):
                 return True
@@ -145,7 +191,7 @@ class _Elimination:
             having[places] += change.sum(axis=0)
             lengths[others] += change.sum(axis=1)
             self.asked[places] = (self.asked[places] - self.asked[column] * part) % _PRIME
-            work -= len(rows) * len(places)
+            work = _STEP // 2 + len(columns) + 8 * len(rows) * len(places)
         return False
 
 
@@ -168,13 +214,13 @@ def _hanging_together(
 class _Search:
     """For a combination that is nonzero on few people. Says that there is one when it runs out of steps."""
 
-    def __init__(self, sizes: Matrix) -> None:
-        self._sizes, self._steps = sizes, _STEPS
+    def __init__(self, sizes: Matrix, effort: Effort) -> None:
+        self._sizes, self._effort, self._steps = sizes, effort, _STEPS
 
     def within(self, asked: Matrix, basis: Matrix, atom_of: Matrix, left: int) -> bool:
         """Whether ``asked`` with some combination of ``basis`` is nonzero on atoms of at most ``left`` people."""
         self._steps -= 1
-        if self._steps < 0:
+        if self._steps < 0 or not self._effort.allows(2 * _STEP + 8 * basis.size):
             return True
         basis = basis[basis.any(axis=1)]
         # What no row of the basis touches stays as it is; its atoms are paid for.
@@ -214,9 +260,10 @@ def _zero_on(asked: Matrix, basis: Matrix, columns: NDArray[np.intp]) -> tuple[M
     return asked, basis
 
 
-def _reduced(rows: Matrix) -> tuple[Matrix, list[int]]:
-    """Reduced row echelon form modulo the prime, without empty rows, and each row's pivot column."""
-    left, pivots = rows % _PRIME, list[int]()
+def _reduced(rows: Matrix, effort: Effort) -> tuple[Matrix, list[int]] | None:
+    """Reduced row echelon form modulo the prime, without empty rows, and each row's pivot column; None when it takes
+    too long."""
+    left, pivots = rows[rows.any(axis=1)] % _PRIME, list[int]()
     for column in range(left.shape[1]):
         at = len(pivots)
         if at == len(left):
@@ -229,9 +276,22 @@ def _reduced(rows: Matrix) -> tuple[Matrix, list[int]]:
         left[at] = left[at] * pow(int(left[at, column]), -1, _PRIME) % _PRIME
         others = np.flatnonzero(left[:, column])
         others = others[others != at]
+        if not effort.allows(_STEP + 8 * len(others) * left.shape[1]):
+            return None
         left[others] = (left[others] - left[others, column][:, None] * left[at]) % _PRIME
         pivots.append(column)
     return left[: len(pivots)], pivots
+
+
+def modulo(rows: Rows, known: Rows) -> Rows:
+    """What rows say beyond rows that are known: without the columns that these determine."""
+    basis, pivots = _reduced(known.astype(np.int64), Effort()) or (known[:0], [])
+    beyond = rows.astype(np.int64)
+    for row, pivot in zip(basis, pivots, strict=True):
+        beyond = (beyond - beyond[:, pivot][:, None] * row) % _PRIME
+    beyond = np.delete(beyond, pivots, axis=1)
+    beyond -= _PRIME * (beyond > _PRIME // 2)
+    return beyond.astype(np.int8) if np.abs(beyond).max(initial=0) <= 1 else beyond
 
 
 def _prime() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -274,6 +275,29 @@ def test_a_breakdown_into_very_many_groups_is_refused(keeper: Keeper, cdo: str) 
             OWNER, cdo, claim(COUNTED, post="district.cdo", fields={}, detail={"zones": ZONES}), question
         )
     assert error.value.code == "access.count.cells"
+    assert keeper.events()[-1] == "access.request.denied"
+
+
+def test_sets_that_cut_each_other_up_do_not_hold_up_everybody_else() -> None:
+    """The keeper judges alone. What a question may cost is bounded, and so is what one costs that comes after it."""
+    chance = random.Random(3)
+    crossed = [(str(n), BitMap([one for one in range(20_000) if chance.random() < 0.5])) for n in range(60)]
+    reader, begun = Reader(), time.monotonic()
+    figures, fresh = reader.ask(K, asked(*crossed))
+    assert time.monotonic() - begun < 60, "it was minutes"
+    assert None in figures
+    assert any(figures)
+    again = Reader()
+    again.remember(K, fresh)
+    assert again.ask(K, asked(("apart", BitMap(range(50_000, 50_040)))))[0] == [40]
+    assert time.monotonic() - begun < 90
+
+
+def test_who_may_not_count_makes_the_keeper_keep_nothing(keeper: Keeper) -> None:
+    clerk = claim(COUNTED, fields={}, detail={"zones": ZONES})
+    with pytest.raises(DeniedError):
+        keeper.service.count(OWNER, "p.tang", clerk, Question(None, {}, BitMap(range(100)), []))
+    assert keeper.ground.rows("SELECT * FROM told.counted") == []
     assert keeper.events()[-1] == "access.request.denied"
 
 
