@@ -49,7 +49,7 @@ check: $(STAMP) ## Formatting, lint, types, layers, and the home itself
 	$(BIN)/huanshu check
 
 test: $(STAMP) ## The tests, three files at a time; of the drills the shorter ones
-	$(BIN)/pytest -q -m "not slow" -n 3 --dist loadfile
+	$(BIN)/pytest -q -m "not slow" -n 3 --dist loadfile --durations=20
 
 drills: $(STAMP) ## Every drill of the home with its three arms
 	$(BIN)/pytest -q -m "slow or not slow" -n 2 tests/integration/test_drills.py
