@@ -15,7 +15,7 @@ from typing import Any
 
 from huanshu import telemetry
 from huanshu.errors import TamperedError
-from huanshu.keeper import alerts
+from huanshu.keeper import alerts, counting
 from huanshu.keeper.answering import Answering
 from huanshu.keeper.destroying import Destroying
 from huanshu.keeper.establish import Asker, Peer
@@ -24,7 +24,7 @@ from huanshu.keeper.logkeeping import Parts
 from huanshu.keeper.returning import Returning
 from huanshu.keeper.telling import Telling
 from huanshu.keeper.tending import own_account
-from huanshu.keeper.tickets import Ticket
+from huanshu.keeper.tickets import Ticket, refused
 
 __all__ = ["Parts", "Service"]
 
@@ -65,6 +65,9 @@ class Service(Answering, Returning, Evidence, Destroying, Telling):
             telemetry.span("huanshu.keeper.append", event=str(claim.get("event"))),
             self._asked(peer, acting_as, settled=False) as asker,
         ):
+            if claim.get("event") in counting.RULES:
+                # Or a taken-over account could name what was never kept, and end its person's counting for ever.
+                raise refused("keeper.append.own", "the keeper says this itself", "该条目由钥匙保管自行写入")
             ticket = self._append(asker, claim, bitmap, durable=False)
             mark = self._parts.writer.mark()
         # Outside the lock: who comes meanwhile is admitted, and shares the next commit.

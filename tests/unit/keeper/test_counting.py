@@ -301,6 +301,18 @@ def test_who_may_not_count_makes_the_keeper_keep_nothing(keeper: Keeper) -> None
     assert keeper.events()[-1] == "access.request.denied"
 
 
+def test_what_was_counted_is_said_by_the_keeper_alone(keeper: Keeper, cdo: str) -> None:
+    """An entry that names what was never kept would end this person's counting for ever."""
+    home_field = keeper.home.contracts["resident"].home_field
+    said = {"zones": ZONES, "told": 0, "withheld": 0, "minimum": 0, "kept": "00"}
+    forged = claim(COUNTED, post="district.cdo", fields={home_field: "count"}, detail=said)
+    with pytest.raises(DeniedError) as error:
+        keeper.service.append(OWNER, cdo, forged, BitMap([1, 2]).serialize())
+    assert error.value.code == "keeper.append.own"
+    asking = claim(COUNTED, post="district.cdo", fields={}, detail={"zones": ZONES})
+    assert keeper.service.count(OWNER, cdo, asking, Question(None, {}, BitMap(range(100)), []))[1] == [100]
+
+
 def test_nobody_can_choose_sets_whose_combination_a_prime_hides() -> None:
     """Doubling chains end in a multiple of one person: by a prime that is known beforehand, that is zero."""
     drawn = {_prime() for _ in range(20)}
