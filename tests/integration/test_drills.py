@@ -15,10 +15,14 @@ DRILLS = read_drills(ROOT)
 
 #: Longer than twenty seconds each: ``make drills`` runs these too. What they attack is tested beside its code as well.
 LONG = {
+    "clock_moved",
+    "colluding_custodians",
+    "erased_restored",
     "guessed_numbers",
     "log_given_up",
     "machine_rolled_back",
     "matcher_confusion",
+    "repeated_denials",
     "revoke_race",
     "roles_accumulated",
     "rotation_killed",
