@@ -28,6 +28,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from typing import NamedTuple
 
 import psycopg
 
@@ -57,8 +58,7 @@ _UNLOGGED = """SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.
 _LOCK = "SELECT pg_try_advisory_lock(hashtext('huanshu.log.writer'))"
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
     """An entry that is durably in the log. ``fresh`` is False when ``once`` found it there already."""
 
     entry: Entry
