@@ -69,6 +69,10 @@ def test_nobody_destroys_alone_and_what_is_destroyed_is_gone_for_ever(place: Ran
     with pytest.raises(DeniedError, match="post"):
         place.acting(CLERK).keeper.destroy(entry)
     assert names(place) == before
+    # How many keys go is not the client's to tell.
+    told = {"event": "keys.destruction.confirmed", "detail": {"proposed": entry, "keys": 0}}
+    with pytest.raises(DeniedError, match=r"keeper\.append\.own"):
+        place.acting(AUDITOR).keeper.append(told)
     ticket, gone = place.acting(AUDITOR).keeper.destroy(entry)
     key = f"data/{home}/{DATASET}/name/1"
     assert gone == 1

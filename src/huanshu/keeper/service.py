@@ -11,7 +11,7 @@ seeing those before, and share a commit.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from huanshu import telemetry
 from huanshu.errors import TamperedError
@@ -27,6 +27,9 @@ from huanshu.keeper.tending import own_account
 from huanshu.keeper.tickets import Ticket, refused
 
 __all__ = ["Parts", "Service"]
+
+#: Told by the keeper where it does what they say, and taken from no client.
+_OWN: Final = frozenset({*counting.RULES, "keys.destruction.confirmed", "keys.escrow.sealed"})
 
 
 class Service(Answering, Returning, Evidence, Destroying, Telling):
@@ -65,8 +68,9 @@ class Service(Answering, Returning, Evidence, Destroying, Telling):
             telemetry.span("huanshu.keeper.append", event=str(claim.get("event"))),
             self._asked(peer, acting_as, settled=False) as asker,
         ):
-            if claim.get("event") in counting.RULES:
-                # Or a taken-over account could name what was never kept, and end its person's counting for ever.
+            if claim.get("event") in _OWN:
+                # Or a taken-over account could name what was never kept, and end its person's counting for ever; or a
+                # second person could tell another number of keys than there are.
                 raise refused("keeper.append.own", "the keeper says this itself", "该条目由钥匙保管自行写入")
             ticket = self._append(asker, claim, bitmap, durable=False)
             mark = self._parts.writer.mark()
