@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from relisted import relisted
+from renewing import AUTHOR as OFFICER
+from renewing import SECOND, raise_epoch
 
 from huanshu.drill.range import Range
 from huanshu.drill.striking import strike_at, struck
@@ -15,11 +17,9 @@ from huanshu.exchange import erasure
 from huanshu.exchange.bound import Bound
 from huanshu.exchange.intake import run_intake
 from huanshu.exchange.rotation import rotate
-from huanshu.identity import adopt_policies, propose_policies
 
 ROOT = Path(__file__).parents[2]
 INTAKE, DATASET = "resident.psb_to_district", "resident"
-OFFICER, SECOND = "p.chen", "p.deng"
 CHANGED = "sex = CASE sex WHEN '9' THEN '1' ELSE '9' END"
 
 
@@ -28,14 +28,6 @@ def place() -> Iterator[Range]:
     with Range(ROOT) as made:
         made.take_in(INTAKE)
         yield made
-
-
-def raise_epoch(place: Range) -> None:
-    epoch, path = place.acting().home.policies.keys.epoch, place.settings.home / "policies/keys.yaml"
-    path.write_text(path.read_text().replace(f"\nepoch: {epoch}\n", f"\nepoch: {epoch + 1}\n"))
-    author, second = place.acting(OFFICER), place.acting(SECOND)
-    propose_policies(author.keeper, author.home, author.home.policies.digest)
-    adopt_policies(second.keeper, second.home, second.home.policies.digest)
 
 
 def two_of(place: Range) -> tuple[int, int]:

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 from relisted import relisted
+from renewing import AUTHOR as OFFICER
+from renewing import SECOND, raise_epoch
 
 from huanshu.drill.range import Range
 from huanshu.drill.striking import strike_at, struck
 from huanshu.errors import TamperedError
 from huanshu.exchange import erasure, written
 from huanshu.exchange.rotation import rotate
-from huanshu.identity import adopt_policies, propose_policies
 
 ROOT = Path(__file__).parents[2]
 INTAKE, DATASET = "resident.psb_to_district", "resident"
-OFFICER, SECOND = "p.chen", "p.deng"
 CHANGED = "sex = CASE sex WHEN '9' THEN '1' ELSE '9' END"
 ITEM, HEAD = 44, 12
 
@@ -27,14 +27,6 @@ def place() -> Iterator[Range]:
     with Range(ROOT) as made:
         made.take_in(INTAKE)
         yield made
-
-
-def raise_epoch(place: Range) -> None:
-    epoch, path = place.acting().home.policies.keys.epoch, place.settings.home / "policies/keys.yaml"
-    path.write_text(path.read_text().replace(f"\nepoch: {epoch}\n", f"\nepoch: {epoch + 1}\n"))
-    author, second = place.acting(OFFICER), place.acting(SECOND)
-    propose_policies(author.keeper, author.home, author.home.policies.digest)
-    adopt_policies(second.keeper, second.home, second.home.policies.digest)
 
 
 def confirmed(place: Range, record: int) -> int:
@@ -101,11 +93,14 @@ def test_a_list_laid_beside_those_of_a_rotation_is_not_told(place: Range) -> Non
     assert {problem.at for problem in place.verify().problems} == {f"{DATASET} record {record}"}
 
 
-def test_a_list_laid_beside_those_of_an_erasure_is_not_told(place: Range) -> None:
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_list_laid_beside_those_of_an_erasure_is_not_told(place: Range, *, killed: bool) -> None:
     """It would hide that somebody else's row was taken away."""
     homes = place.homes(DATASET)
     gone, other = place.due_records(DATASET, homes[0])[0][0], place.due_records(DATASET, homes[1])[0][0]
     index = confirmed(place, gone)
+    if killed:
+        assert struck(lambda: erasure.apply(place.acting().ground(pause=strike_at("erasure:committed")))) < 0
     plant(place, f"erasure/{index}", other, None)
     for _ in range(2):
         with pytest.raises(TamperedError, match="are not those that batch"):
@@ -129,20 +124,6 @@ def test_an_erasure_that_only_the_store_says_was_done_is_done(place: Range) -> N
         assert administrator.execute(query, (gone,)).fetchall() == [(0,)]
     assert done.removed == 1
     assert place.verify().clean
-
-
-def test_a_list_laid_beside_those_of_a_killed_erasure_is_not_told(place: Range) -> None:
-    homes = place.homes(DATASET)
-    gone, other = place.due_records(DATASET, homes[0])[0][0], place.due_records(DATASET, homes[1])[0][0]
-    index = confirmed(place, gone)
-    assert struck(lambda: erasure.apply(place.acting().ground(pause=strike_at("erasure:committed")))) < 0
-    plant(place, f"erasure/{index}", other, None)
-    for _ in range(2):
-        with pytest.raises(TamperedError, match="are not those that batch"):
-            erasure.apply(place.acting().ground())
-    unplant(place, "erasure/%")
-    assert [done.removed for done in erasure.apply(place.acting().ground())] == [1]
-    assert {problem.at for problem in place.verify().problems} == {f"{DATASET} record {other}"}
 
 
 def test_the_line_of_a_killed_erasure_names_nobody_else(place: Range) -> None:
